@@ -1,0 +1,324 @@
+"""The vocabulary: why KVM_RUN returned, what lies in the shared page, what a vCPU can be asked.
+
+A *kernel* is anything that makes virtual machines speaking this vocabulary: the simulated
+one, the real ``/dev/kvm``, or a recording of the real one. The VMM, the experiments and the
+exercises know nothing else of a kernel.
+
+The rules every kernel keeps:
+
+1.  ``run()`` is KVM_RUN. It returns why it came back: a :data:`VcpuExit`, or :data:`EINTR`.
+2.  On entry the kernel first completes what the last exit left *pending*; this can end in
+    another exit. Only then does it look at ``immediate_exit`` and at signals. Only then does
+    the guest execute.
+3.  ``exit_reason`` is meaningful only if KVM_RUN returned 0. After EINTR it is stale.
+4.  ``immediate_exit`` is set and cleared by userspace alone.
+5.  ``get_state()`` shows nothing of what is pending.
+
+Source: Documentation/virt/kvm/api.rst, section 5, "The kvm_run structure"; the order of
+rule 2 is that of ``kvm_arch_vcpu_ioctl_run`` in arch/x86/kvm/x86.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+
+class Reason(IntEnum):
+    """``kvm_run.exit_reason``, for the exits a guest of this book can cause (linux/kvm.h)."""
+
+    UNKNOWN = 0
+    IO = 2
+    HLT = 5
+    MMIO = 6
+    SHUTDOWN = 8
+    FAIL_ENTRY = 9
+    INTR = 10
+    INTERNAL_ERROR = 17
+    X86_RDMSR = 29
+    X86_WRMSR = 30
+
+    @property
+    def c_name(self) -> str:
+        """The name in linux/kvm.h: ``KVM_EXIT_MMIO``."""
+        return f"KVM_EXIT_{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmioRead:
+    """The guest wants ``size`` bytes (1..8) from guest physical address ``gpa``."""
+
+    reason: ClassVar[Reason] = Reason.MMIO
+    gpa: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class MmioWrite:
+    """The guest stored ``data`` (1..8 bytes) at guest physical address ``gpa``."""
+
+    reason: ClassVar[Reason] = Reason.MMIO
+    gpa: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PioIn:
+    """The guest wants ``count`` items of ``size`` bytes (1, 2, 4) from ``port``."""
+
+    reason: ClassVar[Reason] = Reason.IO
+    port: int
+    size: int
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PioOut:
+    """The guest sent ``data``, ``count`` items of ``size`` bytes, to ``port``."""
+
+    reason: ClassVar[Reason] = Reason.IO
+    port: int
+    size: int
+    count: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rdmsr:
+    """The guest wants the 64-bit MSR ``index``, which the kernel leaves to userspace."""
+
+    reason: ClassVar[Reason] = Reason.X86_RDMSR
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wrmsr:
+    """The guest wrote the 64-bit ``value`` to MSR ``index``, left to userspace."""
+
+    reason: ClassVar[Reason] = Reason.X86_WRMSR
+    index: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hlt:
+    """The guest executed ``hlt``. Nothing is pending: the instruction has retired."""
+
+    reason: ClassVar[Reason] = Reason.HLT
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Triple fault: an exception found no handler."""
+
+    reason: ClassVar[Reason] = Reason.SHUTDOWN
+
+
+@dataclass(frozen=True, slots=True)
+class InternalError:
+    """The kernel gave up; ``suberror`` 1 means that it could not emulate an instruction."""
+
+    reason: ClassVar[Reason] = Reason.INTERNAL_ERROR
+    suberror: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherExit:
+    """An exit that no guest of this book should cause, kept by its number."""
+
+    exit_reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """KVM_RUN returned -1 with errno EINTR: nothing is pending and nothing is reported."""
+
+    def __repr__(self) -> str:
+        return "EINTR"
+
+
+EINTR = Interrupted()
+
+ReadExit: TypeAlias = MmioRead | PioIn | Rdmsr
+WriteExit: TypeAlias = MmioWrite | PioOut | Wrmsr
+DataExit: TypeAlias = ReadExit | WriteExit
+"""The exits that are half an instruction: the other half is done by the next KVM_RUN."""
+VcpuExit: TypeAlias = DataExit | Hlt | Shutdown | InternalError | OtherExit
+
+READS = (MmioRead, PioIn, Rdmsr)
+WRITES = (MmioWrite, PioOut, Wrmsr)
+DATA_EXITS = READS + WRITES
+
+
+def answer_size(exit: ReadExit) -> int:
+    """How many bytes userspace owes the kernel for ``exit``."""
+    match exit:
+        case MmioRead(_, size):
+            return size
+        case PioIn(_, size, count):
+            return size * count
+        case Rdmsr():
+            return 8
+
+
+GPR_NAMES = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
+"""General registers in the order of their numbers in machine code."""
+
+
+class Lane(Enum):
+    """Who acts in a step, from outside to inside."""
+
+    HOST = "host"
+    GUEST = "guest"
+    KERNEL = "kernel"
+    VMM = "vmm"
+    DEVICE = "device"
+
+
+class What(Enum):
+    """What happens in a step."""
+
+    EXECUTE = "execute"  # guest: an instruction begins
+    EXIT = "exit"  # kernel: KVM_RUN returns 0
+    EINTR = "eintr"  # kernel: KVM_RUN returns -1, EINTR
+    LOOK = "look"  # vmm: has a stop been requested?
+    SERVE = "serve"  # device: does what the exit asks
+    ENTRY = "entry"  # vmm: KVM_RUN
+    COMPLETE = "complete"  # kernel: finishes what was pending
+    REQUEST = "request"  # host: wants the machine suspended
+    STOP = "stop"  # vmm: applies its stop policy
+    SAVE = "save"  # vmm: reads registers, memory, devices
+    RESTORE = "restore"  # vmm: writes them into the next machine
+    HALT = "halt"  # guest: it is done
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happens, as data: who, what, and the object of it.
+
+    ``about`` is the exit, the instruction or the answer that the step is about.
+    """
+
+    lane: Lane
+    what: What
+    about: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class VcpuState:
+    """What can be saved of a vCPU: KVM_GET_REGS, KVM_GET_SREGS and KVM_GET_XSAVE.
+
+    ``gpr`` are eight 32-bit values in the order of :data:`GPR_NAMES`; ``xmm`` eight
+    128-bit values. ``rest`` is the kernel's own (segment registers and the like): it
+    travels with the state and takes no part in comparisons.
+    """
+
+    gpr: tuple[int, ...] = (0,) * 8
+    rip: int = 0
+    rflags: int = 2
+    xmm: tuple[int, ...] = (0,) * 8
+    rest: Any = field(default=None, compare=False, repr=False)
+
+    def __getitem__(self, name: str) -> int:
+        """One register by name: ``state["eax"]``, ``state["xmm0"]``, ``state["rip"]``."""
+        if name in GPR_NAMES:
+            return self.gpr[GPR_NAMES.index(name)]
+        if name.startswith("xmm") and name[3:] in set("01234567"):
+            return self.xmm[int(name[3:])]
+        if name in ("rip", "rflags"):
+            return self.rip if name == "rip" else self.rflags
+        raise KeyError(name)
+
+
+class KvmRun(Protocol):
+    """``struct kvm_run``: the page that the kernel and userspace share.
+
+    Nothing in it is cleared for the reader's comfort. ``exit_reason`` and ``exit()`` repeat
+    the last exit until the next one, even after EINTR; a read exit leaves old bytes in
+    ``data``, and a VMM that does not answer hands those to the guest.
+    """
+
+    immediate_exit: int
+
+    @property
+    def exit_reason(self) -> int:
+        """The number of the last exit. Stale after EINTR."""
+        ...
+
+    def exit(self) -> VcpuExit:
+        """The exit that the page describes now. Stale after EINTR."""
+        ...
+
+    def answer(self, data: bytes) -> None:
+        """Put ``data`` where the kernel will look for the answer to the current read exit."""
+        ...
+
+
+class Vcpu(Protocol):
+    """One virtual CPU: the shared page, and five things it can be asked."""
+
+    @property
+    def kvm_run(self) -> KvmRun:
+        """The shared page of this vCPU."""
+        ...
+
+    def run(self) -> VcpuExit | Interrupted:
+        """KVM_RUN: complete what is pending, then execute until the next exit or EINTR."""
+        ...
+
+    def walk(self) -> Generator[Step, None, VcpuExit | Interrupted]:
+        """KVM_RUN, watched: yields what it shows of its inside, returns what ``run`` would.
+
+        The simulated kernel can show each guest instruction and each completion; the real
+        one shows nothing, and so yields nothing.
+        """
+        ...
+
+    def get_state(self) -> VcpuState:
+        """What KVM_GET_REGS and its kin return. Nothing pending is in it."""
+        ...
+
+    def set_state(self, state: VcpuState) -> None:
+        """KVM_SET_REGS and its kin. What is pending stays pending, and loses its answer."""
+        ...
+
+    def kick(self) -> None:
+        """Ask it to leave the guest: set ``immediate_exit``, then signal, so no kick is lost."""
+        ...
+
+
+class Vm(Protocol):
+    """One virtual machine: memory from guest physical address 0, one vCPU, and an end."""
+
+    @property
+    def memory(self) -> Any:
+        """Guest RAM as a writable buffer that can be sliced (``bytearray`` or ``mmap``)."""
+        ...
+
+    @property
+    def vcpu(self) -> Vcpu:
+        """The only vCPU."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back. Closing twice is allowed."""
+        ...
+
+
+class Kernel(Protocol):
+    """Where virtual machines come from."""
+
+    @property
+    def name(self) -> str:
+        """``simulated``, ``real`` or ``recorded``."""
+        ...
+
+    def create_vm(self, memory_size: int) -> Vm:
+        """A new VM: 32-bit protected mode, flat segments, ``memory_size`` zeroed bytes of RAM.
+
+        Everything above the RAM is MMIO. MSRs that the kernel does not know go to userspace.
+        The vCPU starts with all registers 0 and ``rflags`` 2.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""What runs inside: a subset of x86 as machine code, an assembler, and the guest's programs."""

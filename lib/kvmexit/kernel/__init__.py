@@ -1,0 +1,1 @@
+"""Where virtual machines come from: simulated, real, or a recording of the real one."""

@@ -1,0 +1,404 @@
+"""The simulated kernel: KVM's contract with userspace, with nothing behind it but Python.
+
+What is pending lives here in one of two shapes:
+
+- a *paused instruction*: a generator that waits for the answer to a read;
+- *posted pieces*: the rest of a write whose instruction has gone on to its end.
+
+Neither is in :class:`VcpuState`. A generator could not be put there if one wanted to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from types import GeneratorType
+from typing import Any
+
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import (
+    EINTR,
+    Hlt,
+    InternalError,
+    Interrupted,
+    Lane,
+    MmioRead,
+    MmioWrite,
+    OtherExit,
+    PioIn,
+    PioOut,
+    Rdmsr,
+    Reason,
+    Step,
+    VcpuExit,
+    VcpuState,
+    What,
+    Wrmsr,
+)
+from kvmexit.guest.cpu import Access, Cpu, Execution, Halt, In, Load, Out, ReadMsr, Store, WriteMsr
+from kvmexit.guest.x86 import Insn, decode
+from kvmexit.kernel.retirement import EMULATOR, Pc, Retirement
+
+PAGE = 4096
+WIDEST = 8
+"""Bytes that one MMIO exit can carry: ``kvm_run.mmio.data``."""
+LONGEST_INSTRUCTION = 15
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAccess:
+    """One access to RAM, for those who ask what a run depends on."""
+
+    address: int
+    data: bytes
+    is_write: bool
+
+
+class SimulatedRun:
+    """The shared page. Answers lie in it until something else is written over them."""
+
+    __slots__ = ("_data", "_exit", "_io", "_msr", "exit_reason", "immediate_exit")
+
+    def __init__(self) -> None:
+        self.immediate_exit = 0
+        self.exit_reason = 0
+        self._exit: VcpuExit = OtherExit(0)
+        self._data = bytearray(WIDEST)
+        self._io = bytearray(PAGE)
+        self._msr = bytearray(8)
+
+    def exit(self) -> VcpuExit:
+        return self._exit
+
+    def answer(self, data: bytes) -> None:
+        match self._exit:
+            case MmioRead(_, size):
+                self._data[:size] = data[:size]
+            case PioIn(_, size, count):
+                self._io[: size * count] = data[: size * count]
+            case Rdmsr():
+                self._msr[:] = data[:8]
+            case other:
+                raise KvmExitError(f"nothing to answer: the last exit was {other!r}")
+
+    def report(self, exit: VcpuExit) -> VcpuExit:
+        """The kernel's side: describe ``exit``. Only the bytes of a write reach the data."""
+        self._exit = exit
+        self.exit_reason = exit.exit_reason if isinstance(exit, OtherExit) else exit.reason
+        if isinstance(exit, MmioWrite):
+            self._data[: len(exit.data)] = exit.data
+        elif isinstance(exit, PioOut):
+            self._io[: len(exit.data)] = exit.data
+        elif isinstance(exit, PioIn):
+            self._io[: exit.size * exit.count] = bytes(exit.size * exit.count)
+        return exit
+
+    def answered(self, exit: VcpuExit) -> bytes:
+        """The kernel's side: what userspace left where the answer to ``exit`` belongs."""
+        if isinstance(exit, MmioRead):
+            return bytes(self._data[: exit.size])
+        if isinstance(exit, PioIn):
+            return bytes(self._io[: exit.size * exit.count])
+        return bytes(self._msr)
+
+
+@dataclass(slots=True)
+class Pending:
+    """Half an operation. ``pieces`` are the exits it takes, ``done`` how many were made.
+
+    ``running`` is the paused instruction, or None if it has retired and only posted pieces
+    are left. ``data`` collects a read; ``slots`` say where in it each piece belongs.
+    """
+
+    pieces: list[VcpuExit]
+    address: int
+    after: int
+    flags: int
+    running: Execution | None = None
+    data: bytearray | None = None
+    slots: tuple[int, ...] = ()
+    done: int = 0
+    reloaded: bool = False
+    moves_pc: bool = False
+
+
+class SimulatedVcpu:
+    """One vCPU. ``watched`` makes ``walk`` show the guest's instructions as they come;
+    ``trace``, if there is one, collects the guest's accesses to RAM.
+    """
+
+    def __init__(self, memory: bytearray, retirement: Retirement) -> None:
+        self.kvm_run = SimulatedRun()
+        self.watched = False
+        self.trace: list[MemoryAccess] | None = None
+        self._memory = memory
+        self._retirement = retirement
+        self._cpu = Cpu()
+        self._pending: Pending | None = None
+        self._posted: list[VcpuExit] = []
+        self._kicked = False
+        self._in_guest = False
+
+    # -- what userspace can ask ---------------------------------------------------------
+
+    def run(self) -> VcpuExit | Interrupted:
+        walk = self.walk()
+        try:
+            while True:
+                next(walk)
+        except StopIteration as end:
+            result: VcpuExit | Interrupted = end.value
+            return result
+
+    def walk(self) -> Generator[Step, None, VcpuExit | Interrupted]:
+        """KVM_RUN in its documented order: complete, then look, then execute."""
+        page, cpu = self.kvm_run, self._cpu
+        self._in_guest = True
+        try:
+            if (pending := self._pending) is not None:
+                if self.watched:
+                    yield Step(Lane.KERNEL, What.COMPLETE, pending.pieces[pending.done])
+                if (exit := self._complete(pending)) is not None:
+                    return page.report(exit)
+            if page.immediate_exit:
+                return EINTR
+            while not self._kicked:
+                exit, insn = None, self._fetch()
+                if insn is None:
+                    exit = InternalError(1)
+                else:
+                    if self.watched:
+                        yield Step(Lane.GUEST, What.EXECUTE, (cpu.rip, insn.text(cpu.rip)))
+                        if self._kicked:
+                            break
+                    exit = self._execute(insn)
+                if exit is not None:
+                    return page.report(exit)
+            page.report(OtherExit(Reason.INTR))
+            return EINTR
+        finally:
+            self._in_guest = self._kicked = False
+
+    def get_state(self) -> VcpuState:
+        cpu = self._cpu
+        return VcpuState(tuple(cpu.gpr), cpu.rip, cpu.flags, tuple(cpu.xmm))
+
+    def set_state(self, state: VcpuState) -> None:
+        cpu = self._cpu
+        cpu.gpr, cpu.xmm = list(state.gpr), list(state.xmm)
+        cpu.rip, cpu.flags = state.rip, state.rflags
+        if self._pending is not None:
+            self._pending.reloaded = True
+
+    def kick(self) -> None:
+        self.kvm_run.immediate_exit = 1
+        self._kicked = self._in_guest
+
+    @property
+    def is_fresh(self) -> bool:
+        """Is the exit at hand the first of its operation, with registers nobody has touched?
+
+        Then the state, the exit and the memory determine all that follows.
+        """
+        pending = self._pending
+        return pending is not None and pending.done == 0 and not pending.reloaded
+
+    # -- executing ----------------------------------------------------------------------
+
+    def _fetch(self) -> Insn | None:
+        """The instruction at rip, or None where there is no RAM to fetch it from."""
+        rip = self._cpu.rip
+        code = bytes(self._memory[rip : rip + LONGEST_INSTRUCTION])
+        if not code:
+            return None
+        insn = _DECODED.get(code)
+        if insn is None:
+            if len(_DECODED) > 100_000:
+                _DECODED.clear()
+            insn = _DECODED[code] = decode(code, rip)
+        return insn
+
+    def _execute(self, insn: Insn) -> VcpuExit | None:
+        cpu = self._cpu
+        cpu.reloaded = False
+        if insn.form.plain:
+            target = insn.form.run(cpu, insn)
+            cpu.rip = insn.after(cpu) if target is None else target
+            return None
+        running = insn.form.run(cpu, insn)
+        operation = Pending([], cpu.rip, insn.after(cpu), cpu.flags, running)
+        return self._go_on(operation, None)
+
+    def _go_on(self, operation: Pending, answer: Any) -> VcpuExit | None:
+        """Drive a running instruction until it needs userspace or retires."""
+        running = operation.running
+        assert isinstance(running, GeneratorType)
+        try:
+            access = running.send(answer)
+            while True:
+                result = self._access(access, operation)
+                if result is None:  # a read that only userspace can satisfy
+                    return self._pause(operation)
+                access = running.send(result)
+        except StopIteration as end:
+            self._cpu.rip = operation.after if end.value is None else end.value
+        return self._deliver_posted(operation) if self._posted else None
+
+    def _access(self, access: Access, operation: Pending) -> Any:
+        """Answer an access, or note what it asks of userspace and return None."""
+        match access:
+            case Load(address, size):
+                if address + size <= len(self._memory):
+                    data = bytes(self._memory[address : address + size])
+                    if self.trace is not None:
+                        self.trace.append(MemoryAccess(address, data, False))
+                    return data
+                return self._load(address, size, operation)
+            case Store(address, data):
+                if address + len(data) <= len(self._memory):
+                    self._memory[address : address + len(data)] = data
+                    if self.trace is not None:
+                        self.trace.append(MemoryAccess(address, data, True))
+                    return False
+                return self._store(address, data)
+            case In(port, size, count):
+                operation.pieces, operation.slots = [PioIn(port, size, count)], (0,)
+                operation.data = bytearray(size * count)
+                return None
+            case Out(port, data):
+                self._posted = [PioOut(port, len(data), 1, data)]
+                return True
+            case ReadMsr(index):
+                operation.pieces, operation.slots = [Rdmsr(index)], (0,)
+                operation.data = bytearray(8)
+                return None
+            case WriteMsr(index, value):
+                operation.pieces, operation.slots = [Wrmsr(index, value)], (0,)
+                operation.data = None
+                return None
+            case Halt():
+                self._posted = [Hlt()]
+                return True
+
+    def _load(self, address: int, size: int, operation: Pending) -> bytes | None:
+        data, pieces, slots = bytearray(size), [], []
+        for slot, where, length in fragments(address, size, len(self._memory)):
+            if where + length <= len(self._memory):
+                data[slot : slot + length] = self._memory[where : where + length]
+            else:
+                pieces.append(MmioRead(where, length))
+                slots.append(slot)
+        if not pieces:
+            return bytes(data)
+        operation.data, operation.slots = data, tuple(slots)
+        operation.pieces = list(pieces)
+        return None
+
+    def _store(self, address: int, data: bytes) -> bool:
+        posted: list[VcpuExit] = []
+        for slot, where, length in fragments(address, len(data), len(self._memory)):
+            piece = data[slot : slot + length]
+            if where + length <= len(self._memory):
+                self._memory[where : where + length] = piece
+            else:
+                posted.append(MmioWrite(where, piece))
+        if posted:
+            # There is room for one access only: a second one of the same instruction
+            # replaces the first, as `pusha` onto a device shows.
+            self._posted = posted
+        return bool(posted)
+
+    def _pause(self, operation: Pending) -> VcpuExit:
+        operation.done = 0
+        exit = operation.pieces[0]
+        if isinstance(exit, MmioRead) and self._retirement.mmio_read is Pc.PAST:
+            self._cpu.rip = operation.after
+        self._pending = operation
+        return exit
+
+    def _deliver_posted(self, operation: Pending) -> VcpuExit:
+        exit, posted = self._posted[0], self._posted
+        self._posted = []
+        if isinstance(exit, Hlt):
+            return exit
+        rule = self._retirement
+        late = (rule.pio_out if isinstance(exit, PioOut) else rule.mmio_write) is Pc.AT
+        after = self._cpu.rip
+        if late:
+            self._cpu.rip = operation.address
+        self._pending = Pending(posted, operation.address, after, operation.flags, moves_pc=late)
+        return exit
+
+    # -- completing ---------------------------------------------------------------------
+
+    def _complete(self, pending: Pending) -> VcpuExit | None:
+        """Take the answer to the last piece; the next piece, or the rest of the instruction."""
+        cpu, piece = self._cpu, pending.pieces[pending.done]
+        if pending.data is not None and pending.running is not None:
+            answer = self.kvm_run.answered(piece)
+            slot = pending.slots[pending.done]
+            pending.data[slot : slot + len(answer)] = answer
+        pending.done += 1
+        if pending.done < len(pending.pieces):
+            return pending.pieces[pending.done]
+        self._pending = None
+        if pending.running is None:
+            if pending.moves_pc and cpu.rip == pending.address:
+                cpu.rip = pending.after
+            return None
+        if pending.reloaded:
+            # The kernel goes on with the flags and the address it remembers, in the
+            # registers that userspace has put there.
+            cpu.reloaded, cpu.flags = True, pending.flags
+        return self._go_on(pending, True if pending.data is None else bytes(pending.data))
+
+
+_DECODED: dict[bytes, Insn] = {}
+
+
+def fragments(address: int, size: int, ram: int) -> list[tuple[int, int, int]]:
+    """Cut an access at page boundaries, and pieces outside RAM to at most eight bytes.
+
+    Returns (offset in the access, address, length) for each piece; addresses wrap at 4 GiB.
+    Source: ``emulator_read_write`` and ``complete_emulated_mmio``, arch/x86/kvm/x86.c.
+    """
+    pieces = []
+    done = 0
+    while done < size:
+        where = (address + done) & 0xFFFFFFFF
+        length = min(size - done, PAGE - where % PAGE)
+        if where >= ram:
+            length = min(length, WIDEST)
+        pieces.append((done, where, length))
+        done += length
+    return pieces
+
+
+class SimulatedVm:
+    """Memory and a vCPU. Nothing to give back."""
+
+    def __init__(self, memory_size: int, retirement: Retirement) -> None:
+        self.memory = bytearray(memory_size)
+        self.vcpu = SimulatedVcpu(self.memory, retirement)
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> SimulatedVm:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SimulatedKernel:
+    """KVM as userspace meets it; ``retirement`` says after which machine's rules."""
+
+    name = "simulated"
+
+    def __init__(self, retirement: Retirement = EMULATOR) -> None:
+        self.retirement = retirement
+
+    def create_vm(self, memory_size: int) -> SimulatedVm:
+        """A new VM; ``memory_size`` in bytes, a multiple of the page size."""
+        return SimulatedVm(memory_size, self.retirement)
