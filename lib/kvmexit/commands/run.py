@@ -1,0 +1,103 @@
+"""`kvmexit run`: one experiment."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from kvmexit.commands.scenario import add_kernel, add_scenario, make_kernel, make_scenario, print_json
+from kvmexit.errors import KvmExitError
+from kvmexit.experiment import Landing, Phase, Result, run
+from kvmexit.outcome import Kind
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "run",
+        help="suspend a guest at one landing and see what becomes of it",
+        description="Run the TIS driver once, suspended at a landing or undisturbed."
+        " Status 0 if the guest did not notice, 1 if it did.",
+    )
+    add_kernel(parser)
+    add_scenario(parser, policy="save-at-once")
+    parser.add_argument(
+        "--at-exit", type=int, metavar="N", help="suspend at the N-th read of the response, from 1"
+    )
+    parser.add_argument("--phase", choices=[p.value for p in Phase], default=Phase.SERVED.value)
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    landing = None
+    if args.at_exit is not None:
+        if args.at_exit < 1:
+            raise KvmExitError(f"landings count from 1, not {args.at_exit}")
+        landing = Landing(args.at_exit, Phase(args.phase), data_only=True)
+    scenario = make_scenario(args)
+    result = run(make_kernel(args), scenario, landing)
+    if args.json:
+        print_json(as_json(result))
+    else:
+        print_text(result)
+    return 0 if result.outcome.kind is Kind.OK else 1
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result as JSON values; bytes are hex strings."""
+    scenario, ending, landing = result.scenario, result.ending, result.landing
+    return {
+        "kernel": result.kernel,
+        "policy": scenario.policy,
+        "compensation": scenario.compensation,
+        "restore": scenario.restore,
+        "device": scenario.device,
+        "program": scenario.program,
+        "landing": landing and {"at_exit": landing.exit, "phase": landing.phase.value},
+        "outcome": {"kind": result.outcome.kind.value, "index": result.outcome.index},
+        "guest": ending.guest.hex(),
+        "expected": result.undisturbed.guest.hex(),
+        "device_reads": ending.reads,
+        "left_over": ending.left_over,
+        "driver": {"return": ending.returned, "message": ending.message},
+        "ioctls": result.ioctls,
+        "pattern": result.pattern,
+    }
+
+
+def print_text(result: Result) -> None:
+    """The result for a person."""
+    from rich.console import Console
+    from rich.table import Table
+
+    ending, scenario = result.ending, result.scenario
+    console = Console(highlight=False)
+    grid = Table.grid(padding=(0, 2))
+    where = "undisturbed"
+    if result.landing:
+        where = f"suspended at read {result.landing.exit}, {result.landing.phase.value}"
+    grid.add_row("machine", f"{result.kernel} kernel, {scenario.device}, {where}")
+    if result.landing:
+        grid.add_row(
+            "VMM", f"{scenario.policy}, {scenario.compensation} on load, {scenario.restore}"
+        )
+    grid.add_row("outcome", f"[bold]{result.outcome}[/]: {result.outcome.kind.meaning}")
+    for name, data in (("expected", result.undisturbed.guest), ("guest", ending.guest)):
+        grid.add_row(name, _marked(data, result.undisturbed.guest, name == "guest"))
+    said = f", {ending.message!r}" if ending.message else ""
+    grid.add_row("driver", f"returned {ending.returned}{said}")
+    grid.add_row("device", f"{ending.reads} reads of the response, {ending.left_over} left over")
+    if result.landing:
+        grid.add_row("ioctls", "\n".join(result.ioctls))
+        grid.add_row("pattern", f"{result.pattern}, as the report calls it")
+    console.print(grid)
+
+
+def _marked(data: bytes, expected: bytes, mark: bool) -> str:
+    words = [
+        f"[bold reverse]{byte:02x}[/]"
+        if mark and (i >= len(expected) or byte != expected[i])
+        else f"{byte:02x}"
+        for i, byte in enumerate(data)
+    ]
+    return "\n".join(" ".join(words[i : i + 16]) for i in range(0, len(words), 16))

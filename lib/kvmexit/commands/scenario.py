@@ -1,0 +1,83 @@
+"""Switches that several subcommands share: which machine, which kernel."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from kvmexit.devices import DEVICES
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import Kernel
+from kvmexit.experiment import Scenario, response_of
+from kvmexit.guest.tis_driver import PROGRAMS
+from kvmexit.vmm import COMPENSATIONS, POLICIES, RESTORES
+
+KERNELS = ("simulated", "real", "recorded")
+
+
+def add_kernel(parser: argparse.ArgumentParser) -> None:
+    """``--kernel``, and the recording to read."""
+    parser.add_argument("--kernel", choices=KERNELS, default="simulated")
+    parser.add_argument("--recording", metavar="FILE", help="replay FILE (with --kernel recorded)")
+
+
+def add_scenario(parser: argparse.ArgumentParser, *, policy: str | None) -> None:
+    """The switches that make a scenario. ``policy`` is the default."""
+    parser.add_argument("--device", choices=tuple(DEVICES), default="tis-2011")
+    parser.add_argument("--program", choices=PROGRAMS, default="driver", help="the guest's driver")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--length", type=int, metavar="N", help="a response of N bytes")
+    source.add_argument("--response", metavar="HEX", help="this response, as hex digits")
+    parser.add_argument("--policy", choices=tuple(POLICIES), default=policy)
+    parser.add_argument("--compensation", choices=tuple(COMPENSATIONS), default="none")
+    parser.add_argument("--restore", choices=RESTORES, default="new-vm")
+
+
+def parse_hex(text: str) -> bytes:
+    """Hex digits, spaces allowed, to bytes."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError as problem:
+        raise KvmExitError(
+            f"not hex bytes: {text[:40]!r} ({problem}); give two digits a byte, as in 8001"
+        ) from None
+
+
+def make_scenario(args: argparse.Namespace, **changes: Any) -> Scenario:
+    """The scenario that the switches describe."""
+    if args.response is not None:
+        response = parse_hex(args.response)
+    else:
+        response = response_of(64 if args.length is None else args.length)
+    settings: dict[str, Any] = {
+        "response": response,
+        "device": args.device,
+        "policy": args.policy or "save-at-once",
+        "compensation": args.compensation,
+        "restore": args.restore,
+        "program": args.program,
+    }
+    return Scenario(**{**settings, **changes})
+
+
+def make_kernel(args: argparse.Namespace) -> Kernel:
+    """The kernel that the switches name. The real one is opened only if it is asked for."""
+    if args.recording is not None and args.kernel != "recorded":
+        raise KvmExitError("--recording goes with --kernel recorded")
+    if args.kernel == "real":
+        from kvmexit.kernel.real import RealKernel
+
+        return RealKernel()
+    if args.kernel == "recorded":
+        from kvmexit.kernel.recorded import RecordedKernel, shipped
+
+        return RecordedKernel(args.recording or shipped("driver"))
+    from kvmexit.kernel.simulated import SimulatedKernel
+
+    return SimulatedKernel()
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=1))
