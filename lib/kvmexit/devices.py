@@ -1,4 +1,4 @@
-"""Devices behind the exits: the TPM's TIS interface, its variants, and a bus.
+"""Devices behind the exits: the TPM's TIS interface and its variants.
 
 A device has four methods. ``read`` and ``write`` get an offset from the device's base and
 may have side effects: that is what this book is about. ``save`` and ``load`` move its state,
@@ -12,26 +12,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import (
-    KvmRun,
-    MmioRead,
-    MmioWrite,
-    PioIn,
-    PioOut,
-    Rdmsr,
-    VcpuExit,
-    Wrmsr,
-    answer_size,
+from kvmexit.tis_registers import (
+    BUFFER_SIZE,
+    COMMAND_READY,
+    DATA_AVAIL,
+    DATA_FIFO,
+    FAMILY_TPM2,
+    INDEX,
+    RESPONSE_RETRY,
+    STS,
+    VALID,
+    XDATA_FIFO,
 )
-
-TIS_BASE, TIS_SIZE = 0xFED40000, 0x5000
-STS, DATA_FIFO, XDATA_FIFO, INDEX = 0x18, 0x24, 0x80, 0x28
-"""Offsets of the TIS registers, and of the index register that the 2011 report proposes.
-No TIS has the latter; 0x28 is unused in locality 0 of the interface."""
-VALID, COMMAND_READY, DATA_AVAIL, RESPONSE_RETRY = 0x80, 0x40, 0x10, 0x02
-FAMILY_TPM2 = 0x04000000
-BUFFER_SIZE = 4096
-"""Bytes of the TPM's buffer, and so the longest response (QEMU's model)."""
 
 
 class Device(Protocol):
@@ -201,48 +193,3 @@ DEVICES: dict[str, Callable[[bytes], Tis]] = {
     "tis-2011": tis_2011,
     "tis-indexed": TisIndexed,
 }
-
-
-class Bus:
-    """Carries exits to one device at ``base``. ``log`` keeps what was served, in order.
-
-    Nothing else answers: reads elsewhere see all ones, as on an empty bus.
-    """
-
-    def __init__(self, device: Device, base: int = TIS_BASE, size: int = TIS_SIZE) -> None:
-        self.device = device
-        self.base, self.size = base, size
-        self.log: list[tuple[VcpuExit, bytes]] = []
-
-    def serve(self, kvm_run: KvmRun) -> None:
-        """Do what the exit in the shared page asks, and put the answer there."""
-        exit = kvm_run.exit()
-        if isinstance(exit, MmioRead):
-            data = self.read(exit.gpa, exit.size)
-            kvm_run.answer(data)
-            self.log.append((exit, data))
-        elif isinstance(exit, MmioWrite):
-            if self.base <= exit.gpa < self.base + self.size:
-                self.device.write(exit.gpa - self.base, exit.data)
-            self.log.append((exit, exit.data))
-        elif isinstance(exit, PioIn | Rdmsr):
-            data = b"\xff" * answer_size(exit)
-            kvm_run.answer(data)
-            self.log.append((exit, data))
-        elif isinstance(exit, PioOut | Wrmsr):
-            self.log.append((exit, b""))
-
-    def read(self, gpa: int, size: int) -> bytes:
-        """What the device at ``gpa`` answers."""
-        if self.base <= gpa < self.base + self.size:
-            return self.device.read(gpa - self.base, size)
-        return b"\xff" * size
-
-    def is_data_read(self, exit: VcpuExit) -> bool:
-        """Does ``exit`` ask for a byte of the response?"""
-        return (
-            isinstance(exit, MmioRead)
-            and self.base <= exit.gpa < self.base + self.size
-            and isinstance(self.device, Tis)
-            and self.device.is_data(exit.gpa - self.base)
-        )

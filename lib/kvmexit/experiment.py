@@ -13,7 +13,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from kvmexit.devices import DEVICES, Bus, Tis
+from kvmexit.bus import Bus
+from kvmexit.devices import DEVICES, Tis
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     DATA_EXITS,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kvmexit.devices import Bus
+from kvmexit.bus import Bus
 from kvmexit.exits import DATA_EXITS, EINTR, Kernel, VcpuState, What
 from kvmexit.experiment import (
     Arrival,

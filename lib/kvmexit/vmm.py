@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kvmexit.devices import Bus, TisState
+from kvmexit.bus import Bus
+from kvmexit.devices import TisState
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     DATA_EXITS,

@@ -16,6 +16,7 @@ from typing import NoReturn
 from kvmexit import __version__
 from kvmexit.errors import KvmExitError
 
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line and status 2."""
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kvmexit.commands.scenario import add_kernel, add_scenario, make_kernel, make_scenario, print_json
+from kvmexit.commands.scenario import (
+    add_kernel,
+    add_scenario,
+    make_kernel,
+    make_scenario,
+    print_json,
+)
 from kvmexit.errors import KvmExitError
 from kvmexit.experiment import Landing, Phase, Result, run
 from kvmexit.outcome import Kind

@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kvmexit.commands.scenario import add_kernel, add_scenario, make_kernel, make_scenario, print_json
+from kvmexit.commands.scenario import (
+    add_kernel,
+    add_scenario,
+    make_kernel,
+    make_scenario,
+    print_json,
+)
 from kvmexit.experiment import Phase
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.sweep import Sweep, sweep, sweep_policies

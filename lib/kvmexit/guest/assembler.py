@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 
 from kvmexit.errors import KvmExitError
-from kvmexit.guest.cpu import GPR_NAMES, Immediate, Memory, Operand, Relative
+from kvmexit.exits import GPR_NAMES
+from kvmexit.guest.cpu import Immediate, Memory, Operand, Relative
 from kvmexit.guest.moves import ALIASES
 from kvmexit.guest.strings import STRINGS
 from kvmexit.guest.x86 import REGISTERS, decode, encode

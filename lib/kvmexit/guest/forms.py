@@ -41,7 +41,8 @@ def instruction(name: str, *encodings: str) -> Callable[[Body], Body]:
 
     def register(body: Body) -> Body:
         for encoding in encodings:
-            opcode, modrm, operands = bytearray(), "", []
+            opcode, modrm = bytearray(), ""
+            operands: list[str] = []
             for word in encoding.split():
                 if word[0] in "/+":
                     modrm = word

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from kvmexit.devices import (
+from kvmexit.guest.assembler import Program, assemble
+from kvmexit.tis_registers import (
     COMMAND_READY,
     DATA_AVAIL,
     DATA_FIFO,
@@ -25,7 +26,6 @@ from kvmexit.devices import (
     VALID,
     XDATA_FIFO,
 )
-from kvmexit.guest.assembler import Program, assemble
 
 ORIGIN, STACK = 0x1000, 0x4000
 BUFFER, BUFFER_SIZE = 0x4000, 4096

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from types import GeneratorType
 from typing import Any
 
-from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     EINTR,
     Hlt,
@@ -35,13 +34,22 @@ from kvmexit.exits import (
     What,
     Wrmsr,
 )
-from kvmexit.guest.cpu import Access, Cpu, Execution, Halt, In, Load, Out, ReadMsr, Store, WriteMsr
+from kvmexit.guest.cpu import (
+    Access,
+    Cpu,
+    Halt,
+    In,
+    Load,
+    Out,
+    ReadMsr,
+    Store,
+    WriteMsr,
+)
 from kvmexit.guest.x86 import Insn, decode
+from kvmexit.kernel.simulated_page import WIDEST, SimulatedRun
+from kvmexit.kernel.pending import PAGE, Pending, fragments, mmio_read
 from kvmexit.kernel.retirement import EMULATOR, Pc, Retirement
 
-PAGE = 4096
-WIDEST = 8
-"""Bytes that one MMIO exit can carry: ``kvm_run.mmio.data``."""
 LONGEST_INSTRUCTION = 15
 
 
@@ -52,74 +60,6 @@ class MemoryAccess:
     address: int
     data: bytes
     is_write: bool
-
-
-class SimulatedRun:
-    """The shared page. Answers lie in it until something else is written over them."""
-
-    __slots__ = ("_data", "_exit", "_io", "_msr", "exit_reason", "immediate_exit")
-
-    def __init__(self) -> None:
-        self.immediate_exit = 0
-        self.exit_reason = 0
-        self._exit: VcpuExit = OtherExit(0)
-        self._data = bytearray(WIDEST)
-        self._io = bytearray(PAGE)
-        self._msr = bytearray(8)
-
-    def exit(self) -> VcpuExit:
-        return self._exit
-
-    def answer(self, data: bytes) -> None:
-        match self._exit:
-            case MmioRead(_, size):
-                self._data[:size] = data[:size]
-            case PioIn(_, size, count):
-                self._io[: size * count] = data[: size * count]
-            case Rdmsr():
-                self._msr[:] = data[:8]
-            case other:
-                raise KvmExitError(f"nothing to answer: the last exit was {other!r}")
-
-    def report(self, exit: VcpuExit) -> VcpuExit:
-        """The kernel's side: describe ``exit``. Only the bytes of a write reach the data."""
-        self._exit = exit
-        self.exit_reason = exit.exit_reason if isinstance(exit, OtherExit) else exit.reason
-        if isinstance(exit, MmioWrite):
-            self._data[: len(exit.data)] = exit.data
-        elif isinstance(exit, PioOut):
-            self._io[: len(exit.data)] = exit.data
-        elif isinstance(exit, PioIn):
-            self._io[: exit.size * exit.count] = bytes(exit.size * exit.count)
-        return exit
-
-    def answered(self, exit: VcpuExit) -> bytes:
-        """The kernel's side: what userspace left where the answer to ``exit`` belongs."""
-        if isinstance(exit, MmioRead):
-            return bytes(self._data[: exit.size])
-        if isinstance(exit, PioIn):
-            return bytes(self._io[: exit.size * exit.count])
-        return bytes(self._msr)
-
-
-@dataclass(slots=True)
-class Pending:
-    """Half an operation. ``pieces`` are the exits it takes, ``done`` how many were made.
-
-    ``running`` is the paused instruction, or None if it has retired and only posted pieces
-    are left. ``data`` collects a read; ``slots`` say where in it each piece belongs.
-    """
-
-    pieces: list[VcpuExit]
-    address: int
-    after: int
-    flags: int
-    running: Execution | None = None
-    data: bytearray | None = None
-    slots: tuple[int, ...] = ()
-    done: int = 0
-    reloaded: bool = False
-    moves_pc: bool = False
 
 
 class SimulatedVcpu:
@@ -246,60 +186,59 @@ class SimulatedVcpu:
 
     def _access(self, access: Access, operation: Pending) -> Any:
         """Answer an access, or note what it asks of userspace and return None."""
+        if isinstance(access, Load):
+            return self._load(access.address, access.size, operation)
+        if isinstance(access, Store):
+            return self._store(access.address, access.data)
         match access:
-            case Load(address, size):
-                if address + size <= len(self._memory):
-                    data = bytes(self._memory[address : address + size])
-                    if self.trace is not None:
-                        self.trace.append(MemoryAccess(address, data, False))
-                    return data
-                return self._load(address, size, operation)
-            case Store(address, data):
-                if address + len(data) <= len(self._memory):
-                    self._memory[address : address + len(data)] = data
-                    if self.trace is not None:
-                        self.trace.append(MemoryAccess(address, data, True))
-                    return False
-                return self._store(address, data)
             case In(port, size, count):
-                operation.pieces, operation.slots = [PioIn(port, size, count)], (0,)
-                operation.data = bytearray(size * count)
-                return None
+                operation.ask(PioIn(port, size, count), size * count)
+            case ReadMsr(index):
+                operation.ask(Rdmsr(index), 8)
+            case WriteMsr(index, value):
+                operation.ask(Wrmsr(index, value), None)
             case Out(port, data):
                 self._posted = [PioOut(port, len(data), 1, data)]
                 return True
-            case ReadMsr(index):
-                operation.pieces, operation.slots = [Rdmsr(index)], (0,)
-                operation.data = bytearray(8)
-                return None
-            case WriteMsr(index, value):
-                operation.pieces, operation.slots = [Wrmsr(index, value)], (0,)
-                operation.data = None
-                return None
             case Halt():
                 self._posted = [Hlt()]
                 return True
+        return None
 
     def _load(self, address: int, size: int, operation: Pending) -> bytes | None:
-        data, pieces, slots = bytearray(size), [], []
-        for slot, where, length in fragments(address, size, len(self._memory)):
-            if where + length <= len(self._memory):
-                data[slot : slot + length] = self._memory[where : where + length]
+        memory = self._memory
+        if address + size <= len(memory):
+            data = bytes(memory[address : address + size])
+            if self.trace is not None:
+                self.trace.append(MemoryAccess(address, data, False))
+            return data
+        if size <= WIDEST and address % PAGE + size <= PAGE:
+            operation.ask(mmio_read(address, size), size)
+            return None
+        buffer, pieces, slots = bytearray(size), [], []
+        for slot, where, length in fragments(address, size, len(memory)):
+            if where + length <= len(memory):
+                buffer[slot : slot + length] = memory[where : where + length]
             else:
-                pieces.append(MmioRead(where, length))
+                pieces.append(mmio_read(where, length))
                 slots.append(slot)
         if not pieces:
-            return bytes(data)
-        operation.data, operation.slots = data, tuple(slots)
-        operation.pieces = list(pieces)
+            return bytes(buffer)
+        operation.pieces, operation.data, operation.slots = [*pieces], buffer, tuple(slots)
         return None
 
     def _store(self, address: int, data: bytes) -> bool:
+        memory = self._memory
+        if address + len(data) <= len(memory):
+            memory[address : address + len(data)] = data
+            if self.trace is not None:
+                self.trace.append(MemoryAccess(address, data, True))
+            return False
         posted: list[VcpuExit] = []
-        for slot, where, length in fragments(address, len(data), len(self._memory)):
+        for slot, where, length in fragments(address, len(data), len(memory)):
             piece = data[slot : slot + length]
-            if where + length <= len(self._memory):
-                self._memory[where : where + length] = piece
+            if where + length <= len(memory):
+                memory[where : where + length] = piece
             else:
                 posted.append(MmioWrite(where, piece))
         if posted:
@@ -354,24 +293,6 @@ class SimulatedVcpu:
 
 
 _DECODED: dict[bytes, Insn] = {}
-
-
-def fragments(address: int, size: int, ram: int) -> list[tuple[int, int, int]]:
-    """Cut an access at page boundaries, and pieces outside RAM to at most eight bytes.
-
-    Returns (offset in the access, address, length) for each piece; addresses wrap at 4 GiB.
-    Source: ``emulator_read_write`` and ``complete_emulated_mmio``, arch/x86/kvm/x86.c.
-    """
-    pieces = []
-    done = 0
-    while done < size:
-        where = (address + done) & 0xFFFFFFFF
-        length = min(size - done, PAGE - where % PAGE)
-        if where >= ram:
-            length = min(length, WIDEST)
-        pieces.append((done, where, length))
-        done += length
-    return pieces
 
 
 class SimulatedVm:

@@ -1,0 +1,61 @@
+"""The simulated ``struct kvm_run``: the page that both sides write."""
+
+from __future__ import annotations
+
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import MmioRead, MmioWrite, OtherExit, PioIn, PioOut, Rdmsr, VcpuExit
+
+IO_BYTES = 4096
+WIDEST = 8
+"""Bytes that one MMIO exit can carry: ``kvm_run.mmio.data``."""
+
+
+class SimulatedRun:
+    """The shared page. Answers lie in it until something else is written over them."""
+
+    __slots__ = ("_data", "_exit", "_io", "_msr", "exit_reason", "immediate_exit")
+
+    def __init__(self) -> None:
+        self.immediate_exit = 0
+        self.exit_reason = 0
+        self._exit: VcpuExit = OtherExit(0)
+        self._data = bytearray(WIDEST)
+        self._io = bytearray(IO_BYTES)
+        self._msr = bytearray(8)
+
+    def exit(self) -> VcpuExit:
+        return self._exit
+
+    def answer(self, data: bytes) -> None:
+        exit = self._exit
+        if isinstance(exit, MmioRead):
+            self._data[: exit.size] = data[: exit.size]
+        elif isinstance(exit, PioIn):
+            self._io[: exit.size * exit.count] = data[: exit.size * exit.count]
+        elif isinstance(exit, Rdmsr):
+            self._msr[:] = data[:8]
+        else:
+            raise KvmExitError(f"nothing to answer: the last exit was {exit!r}")
+
+    def report(self, exit: VcpuExit) -> VcpuExit:
+        """The kernel's side: describe ``exit``. Only the bytes of a write reach the data."""
+        self._exit = exit
+        if isinstance(exit, MmioRead):  # the most frequent, and it leaves the data as it is
+            self.exit_reason = exit.reason
+            return exit
+        self.exit_reason = exit.exit_reason if isinstance(exit, OtherExit) else exit.reason
+        if isinstance(exit, MmioWrite):
+            self._data[: len(exit.data)] = exit.data
+        elif isinstance(exit, PioOut):
+            self._io[: len(exit.data)] = exit.data
+        elif isinstance(exit, PioIn):
+            self._io[: exit.size * exit.count] = bytes(exit.size * exit.count)
+        return exit
+
+    def answered(self, exit: VcpuExit) -> bytes:
+        """The kernel's side: what userspace left where the answer to ``exit`` belongs."""
+        if isinstance(exit, MmioRead):
+            return bytes(self._data[: exit.size])
+        if isinstance(exit, PioIn):
+            return bytes(self._io[: exit.size * exit.count])
+        return bytes(self._msr)
