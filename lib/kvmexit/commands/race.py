@@ -1,0 +1,41 @@
+"""`kvmexit race`: real KVM, suspended from another thread at random times."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from kvmexit.commands.scenario import add_scenario, make_scenario, print_json
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "race",
+        help="suspend a guest on real KVM at random times, again and again",
+        description="A guest on /dev/kvm reads one packet after another while another thread"
+        " suspends it. Every suspend saves the machine and restores it. Status 1 if a byte was"
+        " lost.",
+    )
+    add_scenario(parser, policy="save-at-once")
+    parser.add_argument("--suspends", type=int, default=500, metavar="N")
+    parser.add_argument("--seed", type=int, help="of the waits between suspends")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    from kvmexit.kernel.real import RealKernel
+    from kvmexit.race import race
+
+    tally = race(RealKernel(), make_scenario(args), args.suspends, seed=args.seed)
+    if args.json:
+        print_json(tally.as_dict())
+    else:
+        share = tally.pending / tally.suspends
+        print(
+            f"{tally.policy}: {tally.suspends} suspends, {tally.pending} of them with a pending"
+            f" read of the response ({share:.0%})\n"
+            f"bytes lost: {tally.bytes_lost}   packets: {tally.packets}, bad:"
+            f" {tally.bad_packets}"
+        )
+    return 1 if tally.bytes_lost or tally.bad_packets else 0

@@ -1,0 +1,134 @@
+"""The race of the report: a guest reads packets, and another thread suspends it at random times.
+
+Nothing here chooses a landing. The VMM looks for the request once a round, after the device has
+answered, as most VMMs do; whether a read is pending then is the guest's affair.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from kvmexit.bus import Bus
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import EINTR, Kernel, VcpuState, What
+from kvmexit.experiment import Scenario, make_machine
+from kvmexit.guest import tis_driver
+from kvmexit.vmm import Machine
+
+LONGEST_WAIT = 0.002
+"""Seconds between two suspends, at most."""
+SWITCH = 20e-6
+"""Seconds for which a thread may keep Python to itself during a race."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a race counted. ``pending`` suspends found a served read of the response that had
+    not been completed; ``bytes_lost`` were popped and reached no guest."""
+
+    policy: str
+    length: int
+    suspends: int = 0
+    pending: int = 0
+    bytes_lost: int = 0
+    packets: int = 0
+    bad_packets: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def race(kernel: Kernel, scenario: Scenario, suspends: int, *, seed: int | None = None) -> Tally:
+    """Suspend ``scenario``'s guest ``suspends`` times while it reads one packet after another.
+
+    Each suspend saves and restores the whole machine. The last packet is read to its end.
+    """
+    if suspends < 1:
+        raise KvmExitError(f"a race takes at least one suspend, not {suspends}")
+    policy = replace(scenario.make_policy(), looks_before_serving=False)
+    tally = Tally(policy.name, len(scenario.response))
+    machine = make_machine(kernel, replace(scenario, policy=policy))
+    start = machine.vm.vcpu.get_state()
+    host = Host(machine, suspends, random.Random(seed))
+    # Python hands over between threads every 5 ms: too coarse for a request at any time.
+    switch_interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
+    host.start()
+    try:
+        while host.is_alive() or machine.stop_requested:
+            _read_packet(machine, start, scenario, tally, host)
+    finally:
+        sys.setswitchinterval(switch_interval)
+        host.give_up()
+        machine.vm.close()
+    return tally
+
+
+class Host(threading.Thread):
+    """Asks for a suspend after a random while, then waits until the machine runs again."""
+
+    def __init__(self, machine: Machine, suspends: int, chance: random.Random) -> None:
+        super().__init__(daemon=True)
+        self.machine, self.remaining, self.chance = machine, suspends, chance
+        self.asked = threading.Event()  # the request is out, the kick included
+        self.ready = threading.Event()  # the machine runs again
+
+    def run(self) -> None:
+        while self.remaining > 0:
+            time.sleep(self.chance.uniform(0, LONGEST_WAIT))
+            self.remaining -= 1
+            self.machine.request_stop()
+            self.asked.set()
+            self.ready.wait()
+            self.ready.clear()
+
+    def give_up(self) -> None:
+        """Ask for no more, whatever state the machine is in."""
+        self.remaining = 0
+        self.ready.set()
+        self.join()
+
+
+def _read_packet(
+    machine: Machine, start: VcpuState, scenario: Scenario, tally: Tally, host: Host
+) -> None:
+    device = machine.bus.device = scenario.make_device()
+    machine.bus.log.clear()
+    machine.calls.clear()
+    machine.saves.clear()
+    machine.vm.vcpu.set_state(start)
+    for step in machine.steps():
+        if step.what is What.STOP:
+            host.asked.wait()
+            tally.suspends += 1
+            tally.pending += _read_is_pending(machine.bus, machine)
+        elif step.what is What.ENTRY and host.asked.is_set() and not machine.stop_requested:
+            host.asked.clear()
+            host.ready.set()
+    tally.packets += 1
+    state = machine.vm.vcpu.get_state()
+    guest = bytes(machine.vm.memory[tis_driver.BUFFER : tis_driver.BUFFER + state["ecx"]])
+    tally.bad_packets += guest != scenario.response or state["eax"] != len(scenario.response)
+    popped = len(scenario.response) - device.left_over
+    tally.bytes_lost += popped - genuine(guest, scenario.response)
+
+
+def _read_is_pending(bus: Bus, machine: Machine) -> bool:
+    result = machine.calls[-1][1] if machine.calls else EINTR
+    return result is not None and result is not EINTR and bus.is_data_read(result)  # type: ignore[arg-type]
+
+
+def genuine(guest: bytes, response: bytes) -> int:
+    """How many bytes of ``response`` are in ``guest``, in order."""
+    at = found = 0
+    for byte in guest:
+        position = response.find(byte, at)
+        if position >= 0:
+            at, found = position + 1, found + 1
+    return found
