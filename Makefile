@@ -1,0 +1,58 @@
+# Between Exit and Entry: everything happens in .venv, which `make` builds on first use.
+# Needed beforehand: make and Python 3.11 or newer.  `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+SITE := _build/html/index.html
+SOURCES := _config.yml _toc.yml $(shell find book lib/kvmexit -type f -not -path '*/.*' \
+	-not -path '*/__pycache__/*')
+.DEFAULT_GOAL := help
+.PHONY: setup book lab test bench fuzz clean help
+
+setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium" \
+	     && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+	        install --no-install-recommends chromium >/dev/null; } \
+	|| echo "No Chromium: the browser tests will not run. On Debian: sudo apt-get install chromium"
+
+.venv/ready: requirements.txt lib/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is \
+	needed, this is %s. Try: make PYTHON=python3.11" % sys.version.split()[0])'
+	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) has no venv. On Debian: apt-get install \
+	python3-venv"; exit 1; }
+	@echo "installing requirements.txt into .venv (a minute or two the first time)"
+	@# uv does in seconds what pip does in minutes; pip does it where uv has no build.
+	@{ $(BIN)/python -m pip install -q uv==0.13.8 \
+	   && $(BIN)/uv pip install -q --python $(BIN)/python -r requirements.txt; } \
+	|| $(BIN)/python -m pip install -q -r requirements.txt
+	@touch $@
+
+book: .venv/ready $(SITE) ## build the book and say where it is
+	@echo "The book: file://$(CURDIR)/$(SITE)"
+
+# Notebooks are not executed here: their stored outputs are the ones a fresh run gives, and
+# `make test` fails if they are not.  Warnings are errors, and so is a page too few or too many.
+$(SITE): $(SOURCES) | .venv/ready
+	@rm -rf _build
+	@$(BIN)/jupyter-book build . --all -W --keep-going -q >_build.log 2>&1 \
+	|| { cat _build.log; rm -rf _build; exit 1; }
+	@rm _build.log
+	@$(BIN)/python book/tools/pages.py || { rm -rf _build; exit 1; }
+
+lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
+	$(BIN)/jupyter lab --notebook-dir=book 00-start-here.ipynb
+
+test: setup book ## every test, every notebook, style and types (under five minutes on two cores)
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+bench: setup book ## measure: exits a second, the time of a sweep, key to painted frame
+	@$(BIN)/pytest tests/bench -s -q
+
+fuzz: .venv/ready ## the property tests again, fifty times as many cases
+	@$(BIN)/pytest tests/properties -n 2 --hypothesis-profile=fuzz --timeout=1800
+
+clean: ## remove what was built, .venv included
+	rm -rf _build .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8

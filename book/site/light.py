@@ -1,0 +1,96 @@
+"""A Sphinx extension that keeps the pages light: a reader loads what the page uses.
+
+1.  Maths becomes MathML while building: browsers draw it, so no page loads a script for it.
+2.  The film is one ES module, written for anywidget's ``render({model, el})``. A page opened
+    from a file may not import a module, so here it becomes a classic script, with `host.js`
+    in the place of a widget manager. Only pages that hold a film load it.
+3.  The theme draws its icons by a script of 543 kB (compressed). `static/scripts/` shadows
+    it with an empty one, and the icon font that its style sheet falls back to is cut down
+    to the glyphs in use; a glyph not among them makes the browser load the whole font.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import latex2mathml.converter
+from docutils import nodes
+from fontTools import subset
+from fontTools.ttLib import TTFont
+from sphinx.application import Sphinx
+
+HERE = Path(__file__).resolve().parent
+FILM_MODULE = HERE.parents[1] / "lib" / "kvmexit" / "show" / "film.js"
+FILM_MARK = 'class="kvmexit-film"'
+
+
+def mathml(translator: Any, node: nodes.Element) -> None:
+    """One formula, inline or in its own block, as MathML."""
+    display = "block" if isinstance(node, nodes.math_block) else "inline"
+    translator.body.append(latex2mathml.converter.convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
+def classic_script(module: str, host: str) -> str:
+    """An ES module and the host that runs it, as one classic script.
+
+    ValueError if the module imports anything, or exports otherwise than by declarations and
+    one ``export default``.
+    """
+    if re.search(r"^\s*import\b", module, re.MULTILINE):
+        raise ValueError("a page opened from a file cannot import: keep the module in one file")
+    body, defaults = re.subn(r"^export default\b", "const film =", module, flags=re.MULTILINE)
+    body = re.sub(r"^export (?=(async )?(function|const|let|class)\b)", "", body, flags=re.M)
+    if defaults != 1 or re.search(r"^export\b", body, re.MULTILINE):
+        raise ValueError("the module needs one `export default` and no list of exports")
+    return f'(() => {{\n"use strict";\n{body}\n{host}}})();\n'
+
+
+def icons(static: Path, pages: Path) -> set[int]:
+    """The code points of the icons that the pages, the theme's scripts and styles ask for."""
+    style = (static / "styles" / "pydata-sphinx-theme.css").read_text()
+    sources = [*pages.rglob("*.html"), *static.glob("scripts/*theme.js")]
+    names = {name for path in sources for name in re.findall(r"\bfa-[a-z-]+", path.read_text())}
+    drawn = re.findall(r'([^{}]*)\{(?:--fa|content):"\\(f[0-9a-f]{3})', style)
+    by_name = {
+        int(code, 16)
+        for selectors, code in drawn
+        if names & set(re.findall(r"\.(fa-[a-z-]+)", selectors))
+    }
+    by_style = {ord(glyph) for glyph in re.findall(r'--pst-icon-[a-z-]+:"(.)"', style)}
+    return by_name | by_style
+
+
+def write_icon_font(static: Path, pages: Path) -> None:
+    """Cut the theme's icon font down to the icons in use, in a file that book.css names."""
+    with TTFont(static / "vendor/fontawesome/webfonts/fa-solid-900.ttf") as font:
+        cutter = subset.Subsetter(subset.Options(layout_features=[], hinting=False))
+        cutter.populate(unicodes=icons(static, pages))
+        cutter.subset(font)
+        font.flavor = "woff"
+        font.save(static / "icons.woff")
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """Write what the pages load: the film's classic script and the icon font."""
+    if error is None and app.builder.format == "html":
+        pages = Path(app.outdir)
+        write_icon_font(pages / "_static", pages)
+        if any(FILM_MARK in page.read_text() for page in pages.rglob("*.html")):
+            script = classic_script(FILM_MODULE.read_text(), (HERE / "host.js").read_text())
+            (pages / "_static" / "film.js").write_text(script)
+
+
+def load_film(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Load the film's script on pages that hold a film, and on no other."""
+    if FILM_MARK in context.get("body", ""):
+        app.add_js_file("film.js", loading_method="defer")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
+    app.config["html_math_renderer"] = "mathml"
+    app.connect("html-page-context", load_film)
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,55 @@
+"""Does the built site hold exactly the pages of the table of contents? Ends with 1 if not.
+
+A builder that reads another kind of `_toc.yml` can end happily and write nothing; a stale
+page can outlive its chapter. Both are caught here.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = ROOT / "_build" / "html"
+MADE_BESIDES = {"genindex", "index", "py-modindex", "search"}
+
+
+def contents(toc: Path = ROOT / "_toc.yml") -> list[str]:
+    """The pages of the table of contents in reading order, without suffix: `book/02-one-exit`."""
+
+    def walk(entry: Any) -> Iterator[str]:
+        if isinstance(entry, list):
+            for item in entry:
+                yield from walk(item)
+        elif isinstance(entry, dict):
+            yield from (entry[key] for key in ("root", "file") if key in entry)
+            yield from walk([entry.get(key, []) for key in ("parts", "chapters", "sections")])
+
+    return list(walk(yaml.safe_load(toc.read_text())))
+
+
+def notebooks() -> list[Path]:
+    """Every notebook of the book, chapters and labs, whether or not the contents list it."""
+    paths = (ROOT / "book").rglob("*.ipynb")
+    return sorted(path for path in paths if ".ipynb_checkpoints" not in path.parts)
+
+
+def differences() -> list[str]:
+    """One line for each page too few or too many."""
+    wanted = set(contents())
+    built = {
+        page.relative_to(SITE).with_suffix("").as_posix()
+        for page in SITE.rglob("*.html")
+        if not page.relative_to(SITE).as_posix().startswith(("_static/", "lite/"))
+    } - MADE_BESIDES
+    return [f"not built: {page}" for page in sorted(wanted - built)] + [
+        f"built, but not in _toc.yml: {page}" for page in sorted(built - wanted)
+    ]
+
+
+if __name__ == "__main__":
+    if found := differences():
+        sys.exit("\n".join(found))
+    print(f"{len(contents())} pages, as many as _toc.yml lists")

@@ -1,0 +1,66 @@
+"""What a test may need of the machine, and what becomes of it where that is missing.
+
+A test that wants /dev/kvm or Chromium asks for the fixture `kvm` or `chromium` and does not
+run where there is none. The run ends by naming the tests that did not run. With CI set, any
+such test fails the run, except for want of a /dev/kvm that does not exist.
+"""
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+KVM = Path("/dev/kvm")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+settings.register_profile("fuzz", max_examples=5000, deadline=None)
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def kvm() -> str:
+    """The path of a KVM device that may be opened."""
+    if not KVM.exists():
+        pytest.skip("no /dev/kvm on this machine")
+    if not os.access(KVM, os.R_OK | os.W_OK):
+        pytest.skip("no permission for /dev/kvm: add yourself to the group kvm")
+    return str(KVM)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the browser."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("no Chromium: on Debian, apt-get install chromium")
+    return path
+
+
+def did_not_run(config: pytest.Config) -> Counter[tuple[str, str]]:
+    """(file, reason) of every skipped test, counted."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    return Counter(
+        (report.nodeid.split("::")[0], report.longrepr[2].removeprefix("Skipped: "))
+        for report in skipped
+    )
+
+
+def forbidden(reason: str) -> bool:
+    """May a test be missing from a CI run for this reason?"""
+    return KVM.exists() or "/dev/kvm" not in reason
+
+
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    for (file, reason), count in sorted(did_not_run(config).items()):
+        terminalreporter.write_line(f"did not run: {count} of {file} ({reason})", yellow=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    missing = did_not_run(session.config)
+    if os.environ.get("CI") and any(forbidden(reason) for _, reason in missing):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,55 @@
+"""A committed notebook is what its own re-execution writes, to the byte."""
+
+import asyncio
+from pathlib import Path
+
+import nbformat
+import pytest
+from notebook import canonical, rerun, run_all
+from pages import ROOT, contents, notebooks
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_notebook_equals_its_rerun(path: Path) -> None:
+    assert asyncio.run(rerun(path)) == path.read_text()
+
+
+def test_every_notebook_is_in_the_contents() -> None:
+    pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks()}
+    assert pages and pages <= set(contents())
+
+
+def one_cell(source: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+
+
+def test_what_varies_is_taken_out() -> None:
+    """Two runs of one notebook on two machines: other ids, times, versions, widget models."""
+    texts = set()
+    for machine in ("a", "b"):
+        notebook = one_cell("film")
+        notebook.metadata = {"widgets": {machine: {}}, "language_info": {"version": machine}}
+        notebook.cells[0].metadata = {"execution": {"iopub.status.busy": machine}}
+        data = {
+            "text/plain": "a film",
+            "application/vnd.jupyter.widget-view+json": {"model_id": machine},
+        }
+        notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", data=data)]
+        texts.add(canonical(notebook))
+    (text,) = texts
+    assert "a film" in text
+
+
+def test_a_changed_output_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "sum.ipynb"
+    nbformat.write(one_cell("1 + 1"), path)
+    asyncio.run(
+        run_all(
+            [path],
+            write=True,
+        )
+    )
+    assert asyncio.run(run_all([path], write=False)) == []
+    path.write_text(path.read_text().replace('"2"', '"3"'))
+    (difference,) = asyncio.run(run_all([path], write=False))
+    assert "differs" in difference

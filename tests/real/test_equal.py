@@ -1,0 +1,75 @@
+"""The simulated kernel against the real one: the same bytes, the same outcomes."""
+
+import json
+
+import pytest
+from kvmexit.commands import main
+from kvmexit.experiment import Landing, Phase, Scenario, response_of, run
+from kvmexit.guest.tis_driver import PROGRAMS
+from kvmexit.kernel.real import RealKernel
+from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.race import race
+from kvmexit.sweep import sweep
+from kvmexit.vmm import POLICIES, RESTORES
+
+pytestmark = pytest.mark.usefixtures("kvm")
+
+
+def same(scenario: Scenario, landing: Landing | None) -> None:
+    simulated = run(SimulatedKernel(), scenario, landing)
+    real = run(RealKernel(), scenario, landing)
+    assert real.outcome == simulated.outcome
+    assert real.ending == simulated.ending
+    assert real.ioctls == simulated.ioctls
+    assert real.pattern == simulated.pattern
+
+
+@pytest.mark.parametrize("phase", list(Phase), ids=lambda phase: phase.value)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_fifo_exit_of_a_64_byte_response(policy, phase):
+    for exit in range(1, 65):
+        same(Scenario(policy=policy), Landing(exit, phase, data_only=True))
+
+
+@pytest.mark.parametrize("restore", RESTORES)
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_landing_of_every_program(policy, program, restore):
+    scenario = Scenario(response_of(30), "tis", policy, "none", restore, program)
+    assert sweep(RealKernel(), scenario).outcomes == sweep(SimulatedKernel(), scenario).outcomes
+
+
+@pytest.mark.parametrize("compensation", ["none", "rewind"])
+@pytest.mark.parametrize("device", ["tis", "tis-indexed"])
+def test_other_devices(device, compensation):
+    scenario = Scenario(response_of(20), device, compensation=compensation)
+    assert sweep(RealKernel(), scenario).outcomes == sweep(SimulatedKernel(), scenario).outcomes
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--policy save-at-once",
+        "--policy save-at-once --compensation rewind",
+        "--policy drain",
+        "--policy drain --compensation rewind",
+        "--policy save-at-once --restore same-vcpu",
+    ],
+)
+def test_the_command_says_the_same_of_both(capsys, words):
+    answers = []
+    for kernel in ("simulated", "real"):
+        main(["run", "--length", "64", "--at-exit", "13", "--json", "--kernel", kernel] + words.split())
+        answers.append(json.loads(capsys.readouterr().out))
+        assert answers[-1].pop("kernel") == kernel
+    assert answers[0] == answers[1]
+
+
+def test_a_race_loses_nearly_every_pending_byte_without_a_drain_and_none_with_it():
+    wrong = race(RealKernel(), Scenario(policy="save-at-once"), 300, seed=1)
+    right = race(RealKernel(), Scenario(policy="drain"), 300, seed=1)
+    assert wrong.suspends == right.suspends == 300
+    assert wrong.pending and right.pending
+    assert 0.9 <= wrong.bytes_lost / wrong.pending <= 1
+    assert wrong.bad_packets > 0
+    assert right.bytes_lost == right.bad_packets == 0

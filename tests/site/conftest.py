@@ -1,0 +1,132 @@
+"""A browser on the built site, over http and from files."""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pages import ROOT, SITE, contents
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from visits import DESK, PHONE, Visit
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def over_http() -> Iterator[str]:
+    """The address of the built site, served on the loopback."""
+    handler = functools.partial(Quiet, directory=str(SITE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(params=["http", "file"])
+def address(request: pytest.FixtureRequest, over_http: str) -> str:
+    """The built site, once over http and once from the disk."""
+    return over_http if request.param == "http" else SITE.as_uri()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium, without a window."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+
+def visiting(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    contexts: list[BrowserContext] = []
+
+    def visit(address: str, name: str, **options: object) -> Visit:
+        contexts.append(browser.new_context(**({"viewport": DESK} | options)))
+        contexts[-1].set_default_timeout(10_000)
+        visit = Visit(contexts[-1].new_page())
+        visit.go(f"{address}/{name}.html")
+        return visit
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    """``visit(address, name, **options of the browser's context)`` opens a page of the book."""
+    yield from visiting(browser)
+
+
+@pytest.fixture(scope="module")
+def desk(browser: Browser, over_http: str, name: str) -> Iterator[Visit]:
+    """The page ``name`` on a wide screen, light."""
+    for visit in visiting(browser):
+        yield visit(over_http, name, color_scheme="light")
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser, over_http: str, name: str) -> Iterator[Visit]:
+    """The page ``name`` on a narrow screen, dark."""
+    for visit in visiting(browser):
+        yield visit(over_http, name, color_scheme="dark", viewport=PHONE)
+
+
+@pytest.fixture(scope="session")
+def jupyterlab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a JupyterLab on a copy of the book: what a reader saves changes nothing."""
+    home = tmp_path_factory.mktemp("lab")
+    for path in ROOT.glob("book/*.ipynb"):
+        shutil.copy(path, home)
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
+    options = {"port": 0, "token": "", "root_dir": str(home), "disable_check_xsrf": True}
+    command += [f"--ServerApp.{name}={value}" for name, value in options.items()]
+    with (home / ".log").open("w") as log:
+        server = subprocess.Popen(command, env=_private(home), stdout=log, stderr=log)
+        try:
+            yield _address_of(server, home)
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+def _private(home: Path) -> dict[str, str]:
+    """An environment in which JupyterLab reads no settings of the person who runs the tests."""
+    folders = (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+        "JUPYTERLAB_WORKSPACES_DIR",
+        "IPYTHONDIR",
+    )
+    return dict(os.environ) | {name: str(home / ".private" / name) for name in folders}
+
+
+def _address_of(server: "subprocess.Popen[bytes]", home: Path) -> str:
+    """Wait until the server answers. RuntimeError with its log if it ends or takes a minute."""
+    written = home / ".private" / "JUPYTER_RUNTIME_DIR" / f"jpserver-{server.pid}.json"
+    for _ in range(600):
+        if server.poll() is not None:
+            break
+        if written.exists():
+            return str(json.loads(written.read_text())["url"]).rstrip("/")
+        time.sleep(0.1)
+    raise RuntimeError("JupyterLab did not start:\n" + (home / ".log").read_text())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever asks for `name` is run for every page of the table of contents."""
+    if "name" in metafunc.fixturenames:
+        names = contents()
+        metafunc.parametrize("name", names, ids=[n.split("/")[-1] for n in names], scope="module")
