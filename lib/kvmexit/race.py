@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import Any
 
 from kvmexit.bus import Bus
@@ -22,6 +23,8 @@ from kvmexit.vmm import Machine
 
 LONGEST_WAIT = 0.002
 """Seconds between two suspends, at most."""
+CALIBRATION = 25
+"""Packets that are read undisturbed, to know how long one takes."""
 SWITCH = 20e-6
 """Seconds for which a thread may keep Python to itself during a race."""
 
@@ -29,10 +32,13 @@ SWITCH = 20e-6
 @dataclass(slots=True)
 class Tally:
     """What a race counted. ``pending`` suspends found a served read of the response that had
-    not been completed; ``bytes_lost`` were popped and reached no guest."""
+    not been completed; ``bytes_lost`` were popped and reached no guest. ``think`` are the seconds
+    that the guest was idle after each packet, ``packet_seconds`` what an undisturbed one takes."""
 
     policy: str
     length: int
+    think: float
+    packet_seconds: float
     suspends: int = 0
     pending: int = 0
     bytes_lost: int = 0
@@ -44,18 +50,30 @@ class Tally:
         return asdict(self)
 
 
-def race(kernel: Kernel, scenario: Scenario, suspends: int, *, seed: int | None = None) -> Tally:
+def race(
+    kernel: Kernel,
+    scenario: Scenario,
+    suspends: int,
+    *,
+    think: float = 0.0,
+    seed: int | None = None,
+) -> Tally:
     """Suspend ``scenario``'s guest ``suspends`` times while it reads one packet after another.
 
-    Each suspend saves and restores the whole machine. The last packet is read to its end.
+    Each suspend saves and restores the whole machine. ``think`` seconds (0 to 1) pass after
+    each packet, in which the guest is halted. The last packet is read to its end.
     """
     if suspends < 1:
         raise KvmExitError(f"a race takes at least one suspend, not {suspends}")
+    if not 0 <= think <= 1:
+        raise KvmExitError(f"a guest thinks for 0 to 1 seconds, not {think:g}")
     policy = replace(scenario.make_policy(), looks_before_serving=False)
-    tally = Tally(policy.name, len(scenario.response))
     machine = make_machine(kernel, replace(scenario, policy=policy))
     start = machine.vm.vcpu.get_state()
-    host = Host(machine, suspends, random.Random(seed))
+    tally = Tally(
+        policy.name, len(scenario.response), think, _packet_seconds(machine, start, scenario)
+    )
+    host = Host(machine, suspends, LONGEST_WAIT + think, random.Random(seed))
     # Python hands over between threads every 5 ms: too coarse for a request at any time.
     switch_interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH)
@@ -63,6 +81,7 @@ def race(kernel: Kernel, scenario: Scenario, suspends: int, *, seed: int | None 
     try:
         while host.is_alive() or machine.stop_requested:
             _read_packet(machine, start, scenario, tally, host)
+            time.sleep(think)
     finally:
         sys.setswitchinterval(switch_interval)
         host.give_up()
@@ -73,15 +92,18 @@ def race(kernel: Kernel, scenario: Scenario, suspends: int, *, seed: int | None 
 class Host(threading.Thread):
     """Asks for a suspend after a random while, then waits until the machine runs again."""
 
-    def __init__(self, machine: Machine, suspends: int, chance: random.Random) -> None:
+    def __init__(
+        self, machine: Machine, suspends: int, longest_wait: float, chance: random.Random
+    ) -> None:
         super().__init__(daemon=True)
         self.machine, self.remaining, self.chance = machine, suspends, chance
+        self.longest_wait = longest_wait
         self.asked = threading.Event()  # the request is out, the kick included
         self.ready = threading.Event()  # the machine runs again
 
     def run(self) -> None:
         while self.remaining > 0:
-            time.sleep(self.chance.uniform(0, LONGEST_WAIT))
+            time.sleep(self.chance.uniform(0, self.longest_wait))
             self.remaining -= 1
             self.machine.request_stop()
             self.asked.set()
@@ -95,14 +117,32 @@ class Host(threading.Thread):
         self.join()
 
 
-def _read_packet(
-    machine: Machine, start: VcpuState, scenario: Scenario, tally: Tally, host: Host
-) -> None:
+def _insert_packet(machine: Machine, start: VcpuState, scenario: Scenario) -> Any:
+    """A new response in the device, and the guest at its driver's first instruction."""
     device = machine.bus.device = scenario.make_device()
     machine.bus.log.clear()
     machine.calls.clear()
     machine.saves.clear()
     machine.vm.vcpu.set_state(start)
+    return device
+
+
+def _packet_seconds(machine: Machine, start: VcpuState, scenario: Scenario) -> float:
+    """What one packet takes undisturbed: the median of some."""
+    durations = []
+    for _ in range(CALIBRATION):
+        _insert_packet(machine, start, scenario)
+        begin = time.perf_counter()
+        for _ in machine.steps():
+            pass
+        durations.append(time.perf_counter() - begin)
+    return median(durations)
+
+
+def _read_packet(
+    machine: Machine, start: VcpuState, scenario: Scenario, tally: Tally, host: Host
+) -> None:
+    device = _insert_packet(machine, start, scenario)
     for step in machine.steps():
         if step.what is What.STOP:
             host.asked.wait()

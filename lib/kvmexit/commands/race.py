@@ -18,6 +18,9 @@ def add(subparsers: Any) -> None:
     )
     add_scenario(parser, policy="save-at-once")
     parser.add_argument("--suspends", type=int, default=500, metavar="N")
+    parser.add_argument(
+        "--think", type=float, default=0.0, metavar="SECONDS", help="idle after each packet"
+    )
     parser.add_argument("--seed", type=int, help="of the waits between suspends")
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(func=main)
@@ -27,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
     from kvmexit.kernel.real import RealKernel
     from kvmexit.race import race
 
-    tally = race(RealKernel(), make_scenario(args), args.suspends, seed=args.seed)
+    tally = race(RealKernel(), make_scenario(args), args.suspends, think=args.think, seed=args.seed)
     if args.json:
         print_json(tally.as_dict())
     else:

@@ -1,0 +1,159 @@
+"""SimPy gives the machine a clock: how often does a suspend find a read pending?
+
+The machine is the same as everywhere; only who drives it is another. A *guest* process reads a
+packet, lets its TPM work and thinks, again and again; a *host* process asks for a suspend
+every so often. A packet that no request hits passes as one delay. A packet that is hit is run step
+by step, each step taking its time, and the request arrives where the clock says.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Any
+
+import simpy
+
+from kvmexit.exits import DATA_EXITS, Step, What
+from kvmexit.experiment import Scenario, ending_of, make_machine, reference
+from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.outcome import Kind, classify
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds that a step takes, by what happens in it; what is not named takes none.
+
+    One exit and its entry take ``round_trip`` in all. For the share ``outside`` of that the VMM
+    has the CPU: a request that arrives then is seen when the device has answered, and finds the
+    operation pending. In the rest it reaches KVM_RUN, which completes first.
+    """
+
+    round_trip: float = 12e-6
+    outside: float = 0.5
+
+    def of(self, step: Step) -> float:
+        """What ``step`` takes."""
+        if step.what is What.SERVE:
+            return self.round_trip * self.outside
+        if step.what is What.EXIT:  # the guest has run, and the kernel has come out
+            return self.round_trip * (1 - self.outside)
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What the guest and its TPM do besides reading, in seconds; both are means of
+    exponentially distributed times. ``period`` is the host's, between two suspends."""
+
+    command: float = 0.0
+    think: float = 0.0
+    period: float = 6.0
+
+
+@dataclass(slots=True)
+class Odds:
+    """What was counted. ``pending`` suspends landed on a served, unfinished read of the
+    response; ``bad`` packets ended otherwise than undisturbed ones."""
+
+    suspends: int = 0
+    pending: int = 0
+    bad: int = 0
+    packets: int = 0
+    outcomes: dict[Kind, int] = field(default_factory=dict)
+
+
+def simulate(
+    scenario: Scenario, cycle: Cycle, suspends: int, *, costs: Costs | None = None, seed: int = 2011
+) -> Odds:
+    """Suspend the guest of ``scenario`` ``suspends`` times on SimPy's clock, and count."""
+    world = _World(scenario, cycle, costs or Costs(), random.Random(seed))
+    world.run(suspends)
+    return world.odds
+
+
+def expected_share(scenario: Scenario, cycle: Cycle, costs: Costs | None = None) -> float:
+    """The formula: reads of the response times the window of each, over the whole cycle."""
+    costs = costs or Costs()
+    bus = make_machine(SimulatedKernel(), scenario).bus
+    steps = list(_undisturbed(scenario))
+    reads = [step for step in steps if step.what is What.SERVE and bus.is_data_read(step.about)]
+    window = sum(costs.of(step) for step in reads)
+    packet = sum(costs.of(step) for step in steps)
+    return window / (packet + cycle.command + cycle.think)
+
+
+def _undisturbed(scenario: Scenario) -> Generator[Step, None, None]:
+    scenario = replace(scenario, policy="skip-entry")  # a VMM that looks once a round
+    yield from make_machine(SimulatedKernel(), scenario).steps()
+
+
+class _World:
+    """Guest and host on one clock."""
+
+    def __init__(
+        self, scenario: Scenario, cycle: Cycle, costs: Costs, chance: random.Random
+    ) -> None:
+        self.scenario, self.cycle, self.costs, self.chance = scenario, cycle, costs, chance
+        self.odds = Odds()
+        self.clock = simpy.Environment()
+        self.steps = list(_undisturbed(scenario))
+        self.ends = list(accumulate(costs.of(step) for step in self.steps))
+        self.began: float | None = None  # when the packet being read began
+        self.hits: list[float] = []  # requests inside it, in seconds from its beginning
+        self.undisturbed = reference(scenario)
+
+    def run(self, suspends: int) -> None:
+        self.clock.process(self.guest())
+        done = self.clock.process(self.host(suspends))
+        self.clock.run(done)
+
+    def host(self, suspends: int) -> Generator[Any, None, None]:
+        """Ask for a suspend every period, give or take a tenth."""
+        for _ in range(suspends):
+            yield self.clock.timeout(self.cycle.period * self.chance.uniform(0.9, 1.1))
+            self.odds.suspends += 1
+            if self.began is not None:
+                self.hits.append(self.clock.now - self.began)
+        if self.began is not None:
+            yield self.clock.timeout(self.ends[-1])
+
+    def guest(self) -> Generator[Any, None, None]:
+        """Read a packet, let the TPM work, think."""
+        while True:
+            self.began, self.hits = self.clock.now, []
+            yield self.clock.timeout(self.ends[-1])
+            self.odds.packets += 1
+            if self.hits:
+                self.account(self.hits)
+            self.began = None
+            idle = self.draw(self.cycle.command) + self.draw(self.cycle.think)
+            if idle:
+                yield self.clock.timeout(idle)
+
+    def draw(self, mean: float) -> float:
+        return self.chance.expovariate(1 / mean) if mean else 0.0
+
+    def step_at(self, seconds: float) -> int:
+        """The step before which a request arrives that comes so long after the beginning."""
+        at = bisect_right(self.ends, seconds)
+        # While the guest runs, the machine stands at its entry, and the kick is seen in there.
+        return at - 1 if self.steps[at].what is What.EXIT else at
+
+    def account(self, hits: list[float]) -> None:
+        """Run the packet again, step by step, with the requests where they fell."""
+        due = [self.step_at(hit) for hit in hits]
+        machine = make_machine(SimulatedKernel(), self.scenario)
+        for count, step in enumerate(machine.steps()):
+            if step.what is What.STOP:
+                last = machine.calls[-1][1] if machine.calls else None
+                self.odds.pending += isinstance(last, DATA_EXITS) and machine.bus.is_data_read(last)
+            if due and count >= due[0] and not machine.stop_requested:
+                due.pop(0)
+                machine.request_stop()
+        outcome = classify(self.undisturbed, ending_of(machine.vm, machine.bus.device))
+        self.odds.bad += outcome.kind is not Kind.OK
+        self.odds.outcomes[outcome.kind] = self.odds.outcomes.get(outcome.kind, 0) + 1
