@@ -40,7 +40,7 @@ $(SITE): $(SOURCES) | .venv/ready
 	@$(BIN)/python book/tools/pages.py || { rm -rf _build; exit 1; }
 
 lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
-	$(BIN)/jupyter lab --notebook-dir=book 00-start-here.ipynb
+	$(BIN)/jupyter lab book/00-start-here.ipynb
 
 test: setup book ## every test, every notebook, style and types (under five minutes on two cores)
 	@$(BIN)/pytest -n 2 --dist loadfile

@@ -55,7 +55,18 @@ def forbidden(reason: str) -> bool:
     return KVM.exists() or "/dev/kvm" not in reason
 
 
+def largest_measured(terminalreporter) -> dict[str, tuple[float, str]]:
+    """The largest value, and its test, of each property that tests recorded."""
+    largest: dict[str, tuple[float, str]] = {}
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties if report.when == "call" else ():
+            largest[name] = max(largest.get(name, (0.0, "")), (value, report.nodeid))
+    return largest
+
+
 def pytest_terminal_summary(terminalreporter, config) -> None:
+    for name, (value, nodeid) in sorted(largest_measured(terminalreporter).items()):
+        terminalreporter.write_line(f"{name}: at most {value:.3g} ({nodeid.split('::')[-1]})")
     for (file, reason), count in sorted(did_not_run(config).items()):
         terminalreporter.write_line(f"did not run: {count} of {file} ({reason})", yellow=True)
 

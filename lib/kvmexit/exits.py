@@ -54,6 +54,9 @@ class MmioRead:
     gpa: int
     size: int
 
+    def __repr__(self) -> str:
+        return f"MmioRead(gpa={self.gpa:#x}, size={self.size})"
+
 
 @dataclass(frozen=True, slots=True)
 class MmioWrite:
@@ -62,6 +65,9 @@ class MmioWrite:
     reason: ClassVar[Reason] = Reason.MMIO
     gpa: int
     data: bytes
+
+    def __repr__(self) -> str:
+        return f"MmioWrite(gpa={self.gpa:#x}, data={self.data!r})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,14 @@ class Arrival:
         self.arrived = now
         return now
 
+    def past_end(self) -> KvmExitError:
+        """What to raise if the run has ended and the request has not arrived."""
+        assert self.landing is not None
+        what = "reads of the response" if self.landing.data_only else "exits"
+        return KvmExitError(
+            f"landing {self.landing.exit} lies past the end: the run has {self.counted} {what}"
+        )
+
     def _note_exit(self, exit: Any) -> None:
         if not isinstance(exit, DATA_EXITS):
             return
@@ -239,11 +247,7 @@ def run(
             if count > limit + 60 * len(scenario.response):
                 raise KvmExitError(f"the machine did not halt within {count} steps")
         if not arrival.arrived:
-            assert landing is not None
-            what = "reads of the response" if landing.data_only else "exits"
-            raise KvmExitError(
-                f"landing {landing.exit} lies past the end: the run has {arrival.counted} {what}"
-            )
+            raise arrival.past_end()
         ending = ending_of(machine.vm, machine.bus.device)
     finally:
         machine.vm.close()
@@ -252,6 +256,21 @@ def run(
     return Result(
         scenario, kernel.name, landing, outcome, ending, undisturbed, calls, arrival.exits
     )
+
+
+def machine_at(kernel: Kernel, scenario: Scenario, landing: Landing) -> Machine:
+    """``scenario``'s machine, halted at ``landing``: there the request would arrive.
+
+    Nobody has asked it to stop. The caller closes ``machine.vm``. Raises KvmExitError if the
+    landing lies past the end.
+    """
+    machine = make_machine(kernel, scenario)
+    arrival = Arrival(landing, machine.bus)
+    for step in machine.steps():
+        if arrival.due(step):
+            return machine
+    machine.vm.close()
+    raise arrival.past_end()
 
 
 def window(calls: list[Call], mark: int) -> tuple[Call, ...]:
@@ -302,6 +321,7 @@ __all__ = [
     "Phase",
     "Result",
     "Scenario",
+    "machine_at",
     "response_of",
     "run",
 ]

@@ -6,11 +6,13 @@ answered, as most VMMs do; whether a read is pending then is the guest's affair.
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,6 +25,9 @@ from kvmexit.vmm import Machine
 
 LONGEST_WAIT = 0.002
 """Seconds between two suspends, at most."""
+THINKS = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
+"""Seconds of idleness of the guests of a recorded race."""
+SHIPPED = Path(__file__).parent / "kernel" / "recordings" / "race.json"
 CALIBRATION = 25
 """Packets that are read undisturbed, to know how long one takes."""
 SWITCH = 20e-6
@@ -115,6 +120,32 @@ class Host(threading.Thread):
         self.remaining = 0
         self.ready.set()
         self.join()
+
+
+def recorded() -> Record:
+    """The race that ships with the library, for machines that have no KVM."""
+    document = json.loads(SHIPPED.read_text())
+    return Record(document["host"], [Tally(**tally) for tally in document["tallies"]])
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Races against guests of different idleness, and the ``host`` on which they were run."""
+
+    host: dict[str, str]
+    tallies: list[Tally]
+
+    @property
+    def provenance(self) -> str:
+        """One sentence: where and when."""
+        host = self.host
+        module = f" with {host['module']}" if host["module"] else ""
+        return f"Run on {host['date']} on Linux {host['release']}{module}, {host['cpu']}."
+
+    def as_json(self) -> str:
+        """The file's text."""
+        tallies = [tally.as_dict() for tally in self.tallies]
+        return json.dumps({"host": self.host, "tallies": tallies}, indent=1) + "\n"
 
 
 def _insert_packet(machine: Machine, start: VcpuState, scenario: Scenario) -> Any:

@@ -1,17 +1,24 @@
 """A committed notebook is what its own re-execution writes, to the byte."""
 
-import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from notebook import canonical, rerun, run_all
+from notebook import canonical
 from pages import ROOT, contents, notebooks
+
+
+def tool(act: str, path: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "book/tools/notebook.py"), act, str(path)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
 def test_notebook_equals_its_rerun(path: Path) -> None:
-    assert asyncio.run(rerun(path)) == path.read_text()
+    done = tool("check", path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_notebook_is_in_the_contents() -> None:
@@ -43,13 +50,17 @@ def test_what_varies_is_taken_out() -> None:
 def test_a_changed_output_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "sum.ipynb"
     nbformat.write(one_cell("1 + 1"), path)
-    asyncio.run(
-        run_all(
-            [path],
-            write=True,
-        )
-    )
-    assert asyncio.run(run_all([path], write=False)) == []
+    assert tool("run", path).returncode == 0
+    assert tool("check", path).returncode == 0
     path.write_text(path.read_text().replace('"2"', '"3"'))
-    (difference,) = asyncio.run(run_all([path], write=False))
-    assert "differs" in difference
+    done = tool("check", path)
+    assert (done.returncode, done.stderr) == (1, f"{path}: differs from its own re-run\n")
+
+
+def test_a_failing_cell_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.ipynb"
+    nbformat.write(one_cell("1 / 0"), path)
+    before = path.read_text()
+    done = tool("run", path)
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
+    assert path.read_text() == before

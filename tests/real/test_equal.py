@@ -59,7 +59,10 @@ def test_other_devices(device, compensation):
 def test_the_command_says_the_same_of_both(capsys, words):
     answers = []
     for kernel in ("simulated", "real"):
-        main(["run", "--length", "64", "--at-exit", "13", "--json", "--kernel", kernel] + words.split())
+        main(
+            ["run", "--length", "64", "--at-exit", "13", "--json", "--kernel", kernel]
+            + words.split()
+        )
         answers.append(json.loads(capsys.readouterr().out))
         assert answers[-1].pop("kernel") == kernel
     assert answers[0] == answers[1]

@@ -54,7 +54,8 @@ def visiting(browser: Browser) -> Iterator[Callable[..., Visit]]:
     def visit(address: str, name: str, **options: object) -> Visit:
         contexts.append(browser.new_context(**({"viewport": DESK} | options)))
         contexts[-1].set_default_timeout(10_000)
-        visit = Visit(contexts[-1].new_page())
+        scripts = bool(options.get("java_script_enabled", True))
+        visit = Visit(contexts[-1].new_page(), scripts)
         visit.go(f"{address}/{name}.html")
         return visit
 

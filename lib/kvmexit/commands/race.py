@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.scenario import add_scenario, make_scenario, print_json
+from kvmexit.errors import KvmExitError
 
 
 def add(subparsers: Any) -> None:
@@ -22,6 +25,9 @@ def add(subparsers: Any) -> None:
         "--think", type=float, default=0.0, metavar="SECONDS", help="idle after each packet"
     )
     parser.add_argument("--seed", type=int, help="of the waits between suspends")
+    parser.add_argument(
+        "--record", metavar="FILE", help="race guests of different idleness and write FILE"
+    )
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(func=main)
 
@@ -30,6 +36,8 @@ def main(args: argparse.Namespace) -> int:
     from kvmexit.kernel.real import RealKernel
     from kvmexit.race import race
 
+    if args.record:
+        return record(args)
     tally = race(RealKernel(), make_scenario(args), args.suspends, think=args.think, seed=args.seed)
     if args.json:
         print_json(tally.as_dict())
@@ -42,3 +50,21 @@ def main(args: argparse.Namespace) -> int:
             f" {tally.bad_packets}"
         )
     return 1 if tally.bytes_lost or tally.bad_packets else 0
+
+
+def record(args: argparse.Namespace) -> int:
+    """Race one guest after another, each idle for longer, and write what was counted."""
+    from kvmexit.kernel.host import host
+    from kvmexit.kernel.real import RealKernel
+    from kvmexit.race import THINKS, Record, race
+
+    path = Path(args.record)
+    if not path.absolute().parent.is_dir():
+        raise KvmExitError(f"no folder {path.parent} to write to: make it first")
+    scenario, kernel = make_scenario(args), RealKernel()
+    tallies = [race(kernel, scenario, args.suspends, think=t, seed=args.seed) for t in THINKS]
+    path.write_text(
+        Record({**host()._asdict(), "date": date.today().isoformat()}, tallies).as_json()
+    )
+    print(f"{args.record}: {len(tallies)} races of {args.suspends} suspends each")
+    return 0

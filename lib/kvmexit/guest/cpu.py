@@ -27,6 +27,9 @@ REGISTER_NAMES = {
     16: tuple(f"xmm{n}" for n in range(8)),
 }
 
+READ_AHEAD = 1024
+"""Bytes that KVM's emulator asks a port for at most in one exit of ``rep ins``."""
+
 
 @dataclass(slots=True)
 class Load:
@@ -92,10 +95,11 @@ class Cpu:
 
     ``reloaded`` is set while an instruction is finished whose registers userspace has
     replaced in the middle: the kernel then no longer knows which register was to get the
-    result, and the result is dropped.
+    result, and the result is dropped. ``read_ahead`` is the buffer of the port input
+    instructions; it keeps what was last in it.
     """
 
-    __slots__ = ("flags", "gpr", "reloaded", "rip", "xmm")
+    __slots__ = ("flags", "gpr", "read_ahead", "reloaded", "rip", "xmm")
 
     def __init__(self) -> None:
         self.gpr = [0] * 8
@@ -103,6 +107,7 @@ class Cpu:
         self.flags = 2
         self.xmm = [0] * 8
         self.reloaded = False
+        self.read_ahead = bytearray(READ_AHEAD)
 
     def advance(self, register: int, by: int) -> None:
         """Add to a register that an instruction counts with (esi, edi, ecx, esp)."""

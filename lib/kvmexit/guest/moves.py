@@ -207,6 +207,9 @@ def pop(cpu: Cpu, insn: Insn) -> Execution:
         )
     dst = operand.place(cpu) if isinstance(operand, Memory) else operand
     value = yield from _pop(cpu, size)
+    if isinstance(dst, Register) and dst.number == ESP:
+        dst.force(cpu, value)  # the pop itself has just written esp: KVM keeps it
+        return None
     assert isinstance(dst, Place | Register)
     yield from write(cpu, dst, value)
     return None
@@ -223,8 +226,10 @@ def pusha(cpu: Cpu, insn: Insn) -> Execution:
 @instruction("leave", "c9")
 def leave(cpu: Cpu, insn: Insn) -> Execution:
     cpu.gpr[ESP] = cpu.gpr[EBP]
-    value = yield from _pop(cpu, 4)
-    Register(EBP, 4).force(cpu, value)
+    value = int.from_bytes((yield Load(cpu.gpr[ESP], 4)), "little")
+    cpu.gpr[ESP] = cpu.gpr[EBP]  # once more: userspace may have changed it
+    cpu.advance(ESP, 4)
+    cpu.gpr[EBP] = value
     return None
 
 

@@ -19,6 +19,7 @@ from kvmexit.guest.cpu import (
     EDX,
     ESI,
     MASK,
+    READ_AHEAD,
     Access,
     Cpu,
     Execution,
@@ -92,24 +93,29 @@ def _outs(cpu: Cpu, insn: Insn) -> Element:
     return device, 1
 
 
-READ_AHEAD = 1024
-"""Bytes that KVM's emulator asks for at most in one exit of ``rep ins``."""
+def _ahead(cpu: Cpu, insn: Insn) -> int:
+    """How many elements ``ins`` asks for at once: up to the end of edi's page, 1 KiB, or ecx."""
+    if not insn.rep:
+        return 1
+    offset = cpu.gpr[EDI] & 0xFFF
+    in_page = offset if cpu.flags & DF else 4096 - offset
+    return max(1, min(in_page, READ_AHEAD // insn.size, cpu.gpr[ECX]))
 
 
 def ins(cpu: Cpu, insn: Insn) -> Execution:
-    """``rep ins`` asks for many elements at once: up to the end of edi's page, 1 KiB, or ecx."""
-    start, size, port = cpu.rip, insn.size, cpu.gpr[EDX] & 0xFFFF
-    wanted = cpu.gpr[ECX] if insn.rep else 1
-    if wanted == 0:
+    """``rep ins`` reads ahead. It counts again when the answer is there: userspace may have
+    changed ecx or edi meanwhile. Where it stores first was settled before."""
+    start, size, port, place = cpu.rip, insn.size, cpu.gpr[EDX] & 0xFFFF, cpu.gpr[EDI]
+    if insn.rep and cpu.gpr[ECX] == 0:
         return None
-    backwards = bool(cpu.flags & DF)
-    offset = cpu.gpr[EDI] & 0xFFF
-    count = max(1, min(offset if backwards else 4096 - offset, READ_AHEAD // size, wanted))
-    ahead = yield In(port, size, count)
-    at_once = count if insn.rep and not backwards else 1
+    answer = yield In(port, size, _ahead(cpu, insn))
+    cpu.read_ahead[: len(answer)] = answer
+    count = _ahead(cpu, insn)
+    at_once = count if insn.rep and not cpu.flags & DF else 1
     for position in range(0, count * size, at_once * size):
-        device = yield Store(cpu.gpr[EDI], ahead[position : position + at_once * size])
+        device = yield Store(place, bytes(cpu.read_ahead[position : position + at_once * size]))
         cpu.advance(EDI, _step(cpu, size) * at_once)
+        place = cpu.gpr[EDI]
         if insn.rep:
             cpu.advance(ECX, -at_once)
         if device:
@@ -130,6 +136,7 @@ def in_(cpu: Cpu, insn: Insn) -> Execution:
     dst, port = insn.locate(cpu)
     assert isinstance(dst, Register) and not isinstance(port, Place)
     data = yield In(port.get(cpu), dst.size, 1)
+    cpu.read_ahead[: dst.size] = data
     dst.put(cpu, int.from_bytes(data, "little"))
     return None
 

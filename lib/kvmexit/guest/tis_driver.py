@@ -4,8 +4,9 @@ It follows ``tpm_tis_recv``, ``recv_data``, ``wait_for_stat`` and ``get_burstcou
 drivers/char/tpm/tpm_tis.c as the report of 2011 met them (v2.6.37): wait for STS, read the
 burst count, read that many bytes from the one FIFO address, first the ten bytes of the header,
 then what the header's size field says is left. The check that the size is at least a header's
-is younger (3be23274755e, v4.16). Left out: locality handling, and interrupts; a time-out is
-counted in polls, because this guest has no clock.
+is younger (2018, "tpm_tis: fix potential buffer overruns caused by bit glitches on the bus").
+Left out: locality handling, and interrupts; a time-out is counted in polls, because this guest
+has no clock.
 
 The program ends with ``hlt``: eax is the driver's return value (a byte count or a negative
 errno), ecx the number of bytes in the buffer, esi the address of its message or 0.
@@ -21,6 +22,7 @@ from kvmexit.tis_registers import (
     DATA_AVAIL,
     DATA_FIFO,
     INDEX,
+    RESPONSE_RETRY,
     STS,
     TIS_BASE,
     VALID,
@@ -33,6 +35,8 @@ MESSAGES = 0x3000
 RAM = 0x8000
 """Guest memory in bytes; the driver's buffer lies in its last part, its stack below it."""
 HEADER, POLLS = 10, 2
+TRIES, TRIES_LEFT = 50, 0x2FF0
+"""How often the ``retry`` variant reads one response, and where in memory it counts them."""
 EIO, ETIME = -5, -62
 
 TEXTS = {
@@ -201,20 +205,30 @@ one:
         dec ebx
         jne next_byte
 """,
-    "rmw": """
-next_byte:
-        cmp ecx, edx
-        jae received
-        mov al, [FIFO]
-        mov [BUFFER+ecx], al
-        inc ecx
-        dec ebx
-        jne next_byte
-""",
 }
+BURSTS["rmw"] = BURSTS["retry"] = BURSTS["driver"]
 """How each variant of the driver takes a burst out of the FIFO. ``driver`` is Linux's loop;
 ``string`` uses ``rep movsb`` and ``wide`` 16-byte loads through the extended FIFO; ``rmw`` sets
-commandReady by ``or``, so that its last access is a read and a write."""
+commandReady by ``or``, so that its last access is a read and a write; ``retry`` has what the
+receive path does around all this since v6.6, see :data:`RETRY`."""
+
+RETRY = """
+recv_ended:
+        cmp eax, EIO
+        jne tpm_tis_ready
+        mov edx, [TRIES_LEFT]
+        dec edx
+        je tpm_tis_ready
+        mov [TRIES_LEFT], edx
+        mov byte [STS], RESPONSE_RETRY
+        jmp try_recv
+tpm_tis_ready:
+"""
+"""After -EIO, and after no other error, the response is read again from its first byte.
+
+Source: A. Steffen, tpm_tis: Use responseRetry to recover from data transfer errors, Message-ID
+20230613180259.3525-4-Alexander.Steffen@infineon.com. The number of tries is ``TPM_RETRY``.
+"""
 
 PROGRAMS = tuple(name for name in BURSTS if name != "indexed")
 
@@ -239,11 +253,21 @@ def tis_driver(variant: str = "driver") -> Program:
         "PIECE": 0x40,
         "EIO": EIO & 0xFFFFFFFF,
         "ETIME": ETIME & 0xFFFFFFFF,
+        "RESPONSE_RETRY": RESPONSE_RETRY,
+        "TRIES": TRIES,
+        "TRIES_LEFT": TRIES_LEFT,
         **message_addresses(),
     }
     source = RECV.replace("BURST\n", BURSTS[variant].strip("\n") + "\n")
     if variant == "rmw":
         source = source.replace("mov byte [STS], COMMAND", "or byte [STS], COMMAND")
+    if variant == "retry":
+        # From bad_size on: of a short header the driver returns the length, and so never retries.
+        first, mark, rest = source.partition("bad_size:\n")
+        source = first + mark + rest.replace("jmp tpm_tis_ready", "jmp recv_ended")
+        source = source.replace("tpm_tis_ready:\n", RETRY.lstrip("\n"))
+        begin = "        mov edx, TRIES\n        mov [TRIES_LEFT], edx\ntry_recv:\n"
+        source = source.replace("tpm_tis_recv:\n", "tpm_tis_recv:\n" + begin)
     return assemble(source, ORIGIN, **names)
 
 

@@ -174,7 +174,13 @@ class RunMsr(Structure):
     __u8 error; __u8 pad[7]; __u32 reason; __u32 index; __u64 data;
     """
 
-    _fields_ = (("error", u8), ("pad", u8 * 7), ("reason", u32), ("index", u32), ("data", u64))
+    _fields_ = (
+        ("error", u8),
+        ("pad", u8 * 7),
+        ("reason", u32),
+        ("index", u32),
+        ("data", u64),
+    )
 
 
 class RunInternal(Structure):
@@ -239,8 +245,16 @@ KVM_SET_SREGS = _IOW(0x84, Sregs)
 KVM_GET_XSAVE = _IOR(0xA4, Xsave)
 KVM_SET_XSAVE = _IOW(0xA5, Xsave)
 
-assert (KVM_GET_API_VERSION, KVM_CREATE_VM, KVM_CHECK_EXTENSION) == (0xAE00, 0xAE01, 0xAE03)
-assert (KVM_GET_VCPU_MMAP_SIZE, KVM_CREATE_VCPU, KVM_SET_TSS_ADDR) == (0xAE04, 0xAE41, 0xAE47)
+assert (KVM_GET_API_VERSION, KVM_CREATE_VM, KVM_CHECK_EXTENSION) == (
+    0xAE00,
+    0xAE01,
+    0xAE03,
+)
+assert (KVM_GET_VCPU_MMAP_SIZE, KVM_CREATE_VCPU, KVM_SET_TSS_ADDR) == (
+    0xAE04,
+    0xAE41,
+    0xAE47,
+)
 assert (KVM_SET_USER_MEMORY_REGION, KVM_ENABLE_CAP) == (0x4020AE46, 0x4068AEA3)
 assert (KVM_RUN, KVM_GET_REGS, KVM_SET_REGS) == (0xAE80, 0x8090AE81, 0x4090AE82)
 assert (KVM_GET_SREGS, KVM_SET_SREGS) == (0x8138AE83, 0x4138AE84)

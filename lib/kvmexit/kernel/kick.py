@@ -10,11 +10,16 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from functools import cache
-from typing import Protocol
+from types import CodeType, FrameType
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+Run = TypeVar("Run", bound=Callable[..., Any])
 
 _SYS_TGKILL = 234
 _TICK = 0.05
@@ -42,12 +47,17 @@ def kick_signal() -> int:
     raise RuntimeError("every real-time signal of this process is in use")
 
 
-def interrupt(thread: int) -> None:
-    """Signal the thread of this process with the kernel's id ``thread``; if it is gone, nothing.
+def interrupt(ident: int) -> None:
+    """Signal the thread that Python calls ``ident``; if it has ended meanwhile, do nothing.
 
-    ``pthread_kill`` would be undefined for a thread that has ended; tgkill answers ESRCH.
+    ``pthread_kill`` is undefined for a thread that has ended, tgkill answers ESRCH. Only a
+    thread that Python did not start has no kernel id here; such threads are the host's own.
     """
-    _libc.syscall(_SYS_TGKILL, os.getpid(), thread, kick_signal())
+    for thread in threading.enumerate():
+        if thread.ident == ident:
+            _libc.syscall(_SYS_TGKILL, os.getpid(), thread.native_id, kick_signal())
+            return
+    signal.pthread_kill(ident, kick_signal())
 
 
 class Watched(Protocol):
@@ -55,26 +65,50 @@ class Watched(Protocol):
 
     limit: float
     """Seconds that one KVM_RUN may take."""
-    entries: int
-    """How often KVM_RUN was called."""
-    thread: int
-    """The kernel's id of the thread inside KVM_RUN, or 0."""
     expired: bool
     """Set by the watchdog when it kicks."""
 
     def kick(self) -> None: ...
 
 
+class Entry(NamedTuple):
+    """One thread inside the method that makes KVM_RUN."""
+
+    thread: int
+    """``threading.get_ident()`` of it."""
+    frame: FrameType
+    """A new one for each call, so the same frame means the same entry."""
+    vcpu: Watched
+
+
+_run_codes: set[CodeType] = set()
+
+
+def enters(run: Run) -> Run:
+    """Mark the method that makes KVM_RUN. What it does is not changed, nor slowed."""
+    _run_codes.add(run.__code__)
+    return run
+
+
+def entries() -> list[Entry]:
+    """Who is inside KVM_RUN now. No vCPU notes it, since Python knows what each thread does."""
+    return [
+        Entry(thread, frame, frame.f_locals["self"])
+        for thread, frame in sys._current_frames().items()
+        if frame.f_code in _run_codes
+    ]
+
+
 class Watchdog:
     """One thread for all vCPUs of the process: kicks those that one KVM_RUN keeps too long.
 
-    It compares two looks at the vCPU's own counters, so an entry costs the vCPU two
-    assignments and no system call for a timer. The thread sleeps while nothing is watched.
+    It looks at what the other threads execute, so an entry pays nothing for being watched: no
+    timer and no counter. The thread sleeps while there is no vCPU.
     """
 
     def __init__(self) -> None:
-        self._seen: weakref.WeakKeyDictionary[Watched, tuple[int, float]]
-        self._seen = weakref.WeakKeyDictionary()
+        self._vcpus: weakref.WeakSet[Watched] = weakref.WeakSet()
+        self._since: dict[FrameType, float] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._running: threading.Thread | None = None
@@ -82,33 +116,35 @@ class Watchdog:
     def watch(self, vcpu: Watched) -> None:
         """Look after ``vcpu`` until ``release``."""
         with self._lock:
-            self._seen[vcpu] = (-1, 0.0)
+            self._vcpus.add(vcpu)
             self._wake.set()
             if self._running is None:
-                self._running = threading.Thread(target=self._loop, name="kvm-watchdog", daemon=True)
+                self._running = threading.Thread(
+                    target=self._loop, name="kvm-watchdog", daemon=True
+                )
                 self._running.start()
 
     def release(self, vcpu: Watched) -> None:
         """Look after ``vcpu`` no longer."""
         with self._lock:
-            self._seen.pop(vcpu, None)
+            self._vcpus.discard(vcpu)
 
     def _loop(self) -> None:
         while True:
             self._wake.wait()
             time.sleep(_TICK)
+            self._look(time.monotonic())
             with self._lock:
-                self._look(time.monotonic())
-                if not self._seen:
+                if not self._vcpus:
                     self._wake.clear()
 
     def _look(self, now: float) -> None:
-        for vcpu, (entries, since) in list(self._seen.items()):
-            if not vcpu.thread or vcpu.entries != entries:
-                self._seen[vcpu] = (vcpu.entries, now)
-            elif now - since >= vcpu.limit:
-                vcpu.expired = True
-                vcpu.kick()
+        inside = entries()
+        self._since = {entry.frame: self._since.get(entry.frame, now) for entry in inside}
+        for entry in inside:
+            if now - self._since[entry.frame] >= entry.vcpu.limit:
+                entry.vcpu.expired = True
+                entry.vcpu.kick()
 
 
 watchdog = Watchdog()

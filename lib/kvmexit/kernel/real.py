@@ -1,65 +1,37 @@
 """The real kernel: /dev/kvm through ``fcntl``, ``mmap`` and ``ctypes`` alone.
 
 A VM is a file descriptor, RAM is an anonymous mapping lent to it, and a vCPU is a file
-descriptor with a page that both sides read and write. Everything else here is putting the
-guest into 32-bit protected mode, and turning what lies in the page into typed exits.
+descriptor with a page that both sides read and write (:mod:`kvmexit.kernel.kvm_run`).
 
 Source: Documentation/virt/kvm/api.rst.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import mmap
 import os
 from collections.abc import Generator
 from fcntl import ioctl
-from functools import lru_cache
-from struct import Struct
-from threading import get_native_id
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple, Self
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import (
-    EINTR,
-    Hlt,
-    InternalError,
-    Interrupted,
-    MmioRead,
-    MmioWrite,
-    OtherExit,
-    PioIn,
-    PioOut,
-    Rdmsr,
-    Reason,
-    Shutdown,
-    VcpuExit,
-    VcpuState,
-    Wrmsr,
-)
+from kvmexit.exits import EINTR, Interrupted, VcpuExit, VcpuState
 from kvmexit.kernel import abi, kick
+from kvmexit.kernel.abi import KVM_RUN
+from kvmexit.kernel.kvm_run import KEY, TABLE, RealRun
 
 PAGE = 4096
-RAM_LIMIT = 0xFEC00000
-"""RAM ends below the APICs, the TPM and the task state that some processors need."""
-_TSS_ADDR = 0xFFFBD000
+RAM_LIMIT = 0x7FFFD000
+"""Where RAM must end, in bytes."""
+_TSS_ADDR = RAM_LIMIT
+"""Three pages for KVM itself, as high as ``fcntl.ioctl`` can say: its argument is a C int."""
 _LOW = 0xFFFFFFFF
-
-# An exit is made once and then found again: a FIFO's loop makes the same exit thousands of times.
-_mmio_read = lru_cache(maxsize=4096)(MmioRead)
-_mmio_write = lru_cache(maxsize=4096)(MmioWrite)
-_pio_in = lru_cache(maxsize=4096)(PioIn)
-_pio_out = lru_cache(maxsize=4096)(PioOut)
-_HLT, _SHUTDOWN = Hlt(), Shutdown()
-
-_MMIO, _IO, _HALT = int(Reason.MMIO), int(Reason.IO), int(Reason.HLT)
-_RDMSR, _WRMSR = int(Reason.X86_RDMSR), int(Reason.X86_WRMSR)
-_read_mmio = Struct("<I20xQ8sIB").unpack_from
-"""``exit_reason`` and ``kvm_run.mmio`` in one look, from abi.EXIT_REASON on."""
-_read_io = Struct("<BBHIQ").unpack_from
-_read_msr = Struct("<8xIIQ").unpack_from
-_read_u32 = Struct("<I").unpack_from
+_GPRS = attrgetter("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi")
+"""In the order of their numbers, as in GPR_NAMES; ``struct kvm_regs`` has another."""
 
 
 def failed(act: str, error: OSError) -> KvmExitError:
@@ -68,72 +40,7 @@ def failed(act: str, error: OSError) -> KvmExitError:
     return KvmExitError(f"{act} failed: {name} ({os.strerror(error.errno or 0)})")
 
 
-class RealRun:
-    """``struct kvm_run``, mapped. Nothing is copied until it is asked for."""
-
-    __slots__ = ("_page",)
-
-    def __init__(self, page: mmap.mmap) -> None:
-        self._page = page
-
-    @property
-    def immediate_exit(self) -> int:
-        """1: the next KVM_RUN completes what is pending and returns EINTR. Not self-clearing."""
-        return self._page[abi.IMMEDIATE_EXIT]
-
-    @immediate_exit.setter
-    def immediate_exit(self, value: int) -> None:
-        self._page[abi.IMMEDIATE_EXIT] = value
-
-    @property
-    def exit_reason(self) -> int:
-        """The number of the last exit. Stale after EINTR."""
-        reason: int = _read_u32(self._page, abi.EXIT_REASON)[0]
-        return reason
-
-    def exit(self) -> VcpuExit:
-        """The exit that the page describes now. Stale after EINTR."""
-        reason, gpa, data, size, is_write = _read_mmio(self._page, abi.EXIT_REASON)
-        if reason == _MMIO:
-            return _mmio_write(gpa, data[:size]) if is_write else _mmio_read(gpa, size)
-        return self._other_exit(reason)
-
-    def _other_exit(self, reason: int) -> VcpuExit:
-        page = self._page
-        if reason == _IO:
-            direction, size, port, count, start = _read_io(page, abi.EXIT)
-            if direction == abi.KVM_EXIT_IO_IN:
-                return _pio_in(port, size, count)
-            return _pio_out(port, size, count, page[start : start + size * count])
-        if reason == _HALT:
-            return _HLT
-        if reason in (_RDMSR, _WRMSR):
-            _, index, value = _read_msr(page, abi.EXIT)
-            return Rdmsr(index) if reason == _RDMSR else Wrmsr(index, value)
-        if reason == Reason.SHUTDOWN:
-            return _SHUTDOWN
-        if reason == Reason.INTERNAL_ERROR:
-            return InternalError(_read_u32(page, abi.EXIT)[0])
-        return OtherExit(reason)
-
-    def answer(self, data: bytes) -> None:
-        """Put ``data`` where the kernel looks on the next entry; too many bytes are cut off.
-
-        Raises KvmExitError if the page describes no read: there is no place for an answer.
-        """
-        page = self._page
-        reason, _, _, size, is_write = _read_mmio(page, abi.EXIT_REASON)
-        if reason == _MMIO and not is_write:
-            start = abi.MMIO_DATA
-        elif reason == _IO and (io := _read_io(page, abi.EXIT))[0] == abi.KVM_EXIT_IO_IN:
-            size, start = io[1] * io[3], io[4]
-        elif reason == _RDMSR:
-            size, start = 8, abi.MSR_DATA
-        else:
-            raise KvmExitError(f"nothing to answer: the last exit was {self.exit()!r}")
-        if len(data) > size:
-            data = data[:size]
-        page[start : start + len(data)] = data
+_CLOSED = KvmExitError("this VM is closed: make a new one")
 
 
 class Rest(NamedTuple):
@@ -146,30 +53,38 @@ class Rest(NamedTuple):
 class RealVcpu:
     """A vCPU: its file descriptor and its page. See :class:`kvmexit.exits.Vcpu`."""
 
-    def __init__(self, fd: int, page: mmap.mmap, limit: float) -> None:
-        self.kvm_run = RealRun(page)
-        self.limit, self.entries, self.thread, self.expired = limit, 0, 0, False
-        self._fd, self._page = fd, page
-        self._exit = self.kvm_run.exit
-        self._at_reset = Rest(bytes(_protected_mode(fd)), bytes(_clean_xsave()))
-        self.set_state(VcpuState())
+    def __init__(self, vm: int, page_size: int, limit: float) -> None:
+        self.limit, self.expired = limit, False
+        self._fd = ioctl(vm, abi.KVM_CREATE_VCPU, 0)
+        try:
+            self._page = mmap.mmap(self._fd, page_size)
+            self._at_reset = Rest(bytes(_protected_mode(self._fd)), bytes(_clean_xsave()))
+            self.set_state(VcpuState())
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self.kvm_run = RealRun(self._page)
         kick.watchdog.watch(self)
 
+    @kick.enters
     def run(self) -> VcpuExit | Interrupted:
         """KVM_RUN. Raises KvmExitError if it fails, or if the guest stays in for ``limit`` s."""
-        self.entries += 1
-        self.thread = get_native_id()
         try:
-            ioctl(self._fd, abi.KVM_RUN, 0)
+            ioctl(self._fd, KVM_RUN)
         except InterruptedError:
             if self.expired:
                 raise self._overdue() from None
+            self.kvm_run.exit()  # a signal changes exit_reason: then there is nothing to answer
             return EINTR
         except OSError as error:
             raise failed("KVM_RUN", error) from error
-        finally:
-            self.thread = 0
-        return self._exit()
+        except ValueError:
+            raise _CLOSED from None
+        try:  # kvm_run.exit(), without the cost of the call
+            exit, self.kvm_run.place = TABLE[self._page[KEY]]
+        except KeyError:
+            return self.kvm_run.exit()
+        return exit
 
     def walk(self) -> Generator[Any, None, VcpuExit | Interrupted]:
         """``run``: the inside of the real kernel cannot be watched, so nothing is yielded."""
@@ -182,11 +97,12 @@ class RealVcpu:
         self._ask("KVM_GET_REGS", abi.KVM_GET_REGS, regs)
         self._ask("KVM_GET_SREGS", abi.KVM_GET_SREGS, sregs)
         self._ask("KVM_GET_XSAVE", abi.KVM_GET_XSAVE, xsave)
-        gpr = (regs.rax, regs.rcx, regs.rdx, regs.rbx, regs.rsp, regs.rbp, regs.rsi, regs.rdi)
-        # After XRSTOR of an area whose bit in XSTATE_BV is clear, the registers are zero.
-        vectors = bytes(xsave.xmm) if xsave.xstate_bv & 2 else bytes(256)
+        # A clear bit says that x87 or SSE is in its initial state, which the area shows all the
+        # same. The processor clears it or not as a context switch fell: one name for one state.
+        xsave.xstate_bv |= 3
+        vectors = bytes(xsave.xmm)
         return VcpuState(
-            gpr=tuple(value & _LOW for value in gpr),
+            gpr=tuple(value & _LOW for value in _GPRS(regs)),
             rip=regs.rip & _LOW,
             rflags=regs.rflags,
             xmm=tuple(int.from_bytes(vectors[i : i + 16], "little") for i in range(0, 128, 16)),
@@ -203,7 +119,7 @@ class RealVcpu:
         xsave = abi.Xsave.from_buffer_copy(rest.xsave)
         vectors = b"".join(value.to_bytes(16, "little") for value in state.xmm)
         ctypes.memmove(xsave.xmm, vectors, len(vectors))
-        xsave.xstate_bv |= 3  # x87 and SSE are in this area: take them from it
+        xsave.xstate_bv |= 3  # take x87 and SSE from this area
         eax, ecx, edx, ebx, esp, ebp, esi, edi = state.gpr
         regs = abi.Regs(eax, ebx, ecx, edx, esi, edi, esp, ebp)
         regs.rip, regs.rflags = state.rip, state.rflags
@@ -215,8 +131,9 @@ class RealVcpu:
     def kick(self) -> None:
         """Make the current or the next KVM_RUN return EINTR; from any thread, never lost."""
         self.kvm_run.immediate_exit = 1
-        if thread := self.thread:
-            kick.interrupt(thread)
+        for entry in kick.entries():
+            if entry.vcpu is self:
+                kick.interrupt(entry.thread)
 
     def close(self) -> None:
         """Unmap the page and close the descriptor."""
@@ -231,6 +148,8 @@ class RealVcpu:
             ioctl(self._fd, request, argument, True)
         except OSError as error:
             raise failed(act, error) from error
+        except ValueError:
+            raise _CLOSED from None
 
     def _overdue(self) -> KvmExitError:
         self.expired, self.kvm_run.immediate_exit = False, 0
@@ -271,8 +190,7 @@ class RealVm:
             self.memory = mmap.mmap(-1, memory_size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             self._lend_memory()
             self._leave_msrs_to_userspace(kvm)
-            fd = ioctl(self._fd, abi.KVM_CREATE_VCPU, 0)
-            self.vcpu = RealVcpu(fd, mmap.mmap(fd, page_size), limit)
+            self.vcpu = RealVcpu(self._fd, page_size, limit)
         except BaseException:
             self._closed = True
             os.close(self._fd)
@@ -282,7 +200,7 @@ class RealVm:
         address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         region = abi.UserspaceMemoryRegion(0, 0, 0, len(self.memory), address)
         ioctl(self._fd, abi.KVM_SET_USER_MEMORY_REGION, region)
-        # Intel processors that cannot run real mode natively need three pages of their own.
+        # Documented as required on Intel: real mode, where not native, is made of a task there.
         ioctl(self._fd, abi.KVM_SET_TSS_ADDR, _TSS_ADDR)
 
     def _leave_msrs_to_userspace(self, kvm: int) -> None:
@@ -298,12 +216,10 @@ class RealVm:
         self._closed = True
         self.vcpu.close()
         os.close(self._fd)
-        try:
+        with contextlib.suppress(BufferError):  # a view of it that is still held keeps it
             self.memory.close()
-        except BufferError:
-            pass  # someone still holds a view of it: it goes when the view goes
 
-    def __enter__(self) -> RealVm:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -330,10 +246,10 @@ class RealKernel:
             self._page_size = ioctl(self._fd, abi.KVM_GET_VCPU_MMAP_SIZE, 0)
             stoppable = ioctl(self._fd, abi.KVM_CHECK_EXTENSION, abi.KVM_CAP_IMMEDIATE_EXIT)
         except OSError as error:
-            os.close(self._fd)
+            self.close()
             raise failed(f"asking {device} for its version", error) from error
         if version != abi.API_VERSION or not stoppable:
-            os.close(self._fd)
+            self.close()
             raise KvmExitError(f"{device} is too old: Linux 4.11 or newer has immediate_exit")
 
     def create_vm(self, memory_size: int) -> RealVm:
@@ -353,7 +269,7 @@ class RealKernel:
         if fd >= 0:
             os.close(fd)
 
-    def __enter__(self) -> RealKernel:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -374,5 +290,7 @@ def _open(device: str) -> int:
         return os.open(device, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         hint = hints.get(error.errno or 0, "see the kernel's log")
-        raise KvmExitError(f"{failed(f'opening {device}', error)}; {hint} (or try "
-                           "--kernel simulated; `kvmexit doctor` says more)") from None
+        raise KvmExitError(
+            f"{failed(f'opening {device}', error)}; {hint} (or try "
+            "--kernel simulated; `kvmexit doctor` says more)"
+        ) from None

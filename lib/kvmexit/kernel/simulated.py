@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import GeneratorType
 from typing import Any
 
+from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     EINTR,
     Hlt,
@@ -35,6 +36,7 @@ from kvmexit.exits import (
     Wrmsr,
 )
 from kvmexit.guest.cpu import (
+    ECX,
     Access,
     Cpu,
     Halt,
@@ -46,9 +48,9 @@ from kvmexit.guest.cpu import (
     WriteMsr,
 )
 from kvmexit.guest.x86 import Insn, decode
-from kvmexit.kernel.simulated_page import WIDEST, SimulatedRun
 from kvmexit.kernel.pending import PAGE, Pending, fragments, mmio_read
 from kvmexit.kernel.retirement import EMULATOR, Pc, Retirement
+from kvmexit.kernel.simulated_page import WIDEST, SimulatedRun
 
 LONGEST_INSTRUCTION = 15
 
@@ -67,15 +69,18 @@ class SimulatedVcpu:
     ``trace``, if there is one, collects the guest's accesses to RAM.
     """
 
-    def __init__(self, memory: bytearray, retirement: Retirement) -> None:
+    def __init__(self, memory: bytearray, retirement: Retirement, limit: int) -> None:
         self.kvm_run = SimulatedRun()
         self.watched = False
         self.trace: list[MemoryAccess] | None = None
         self._memory = memory
         self._retirement = retirement
+        self._limit = limit
         self._cpu = Cpu()
         self._pending: Pending | None = None
         self._posted: list[VcpuExit] = []
+        self._read = bytearray(2 * WIDEST)  # the emulator's read buffer: keeps what was in it
+        self._unread = False
         self._kicked = False
         self._in_guest = False
 
@@ -102,7 +107,10 @@ class SimulatedVcpu:
                     return page.report(exit)
             if page.immediate_exit:
                 return EINTR
-            while not self._kicked:
+            for _ in range(self._limit):
+                if self._kicked:
+                    page.report(OtherExit(Reason.INTR))
+                    return EINTR
                 exit, insn = None, self._fetch()
                 if insn is None:
                     exit = InternalError(1)
@@ -110,12 +118,11 @@ class SimulatedVcpu:
                     if self.watched:
                         yield Step(Lane.GUEST, What.EXECUTE, (cpu.rip, insn.text(cpu.rip)))
                         if self._kicked:
-                            break
+                            continue
                     exit = self._execute(insn)
                 if exit is not None:
                     return page.report(exit)
-            page.report(OtherExit(Reason.INTR))
-            return EINTR
+            raise self._overdue()
         finally:
             self._in_guest = self._kicked = False
 
@@ -166,7 +173,7 @@ class SimulatedVcpu:
             cpu.rip = insn.after(cpu) if target is None else target
             return None
         running = insn.form.run(cpu, insn)
-        operation = Pending([], cpu.rip, insn.after(cpu), cpu.flags, running)
+        operation = Pending([], cpu.rip, insn.after(cpu), cpu.flags, running, insn.rep)
         return self._go_on(operation, None)
 
     def _go_on(self, operation: Pending, answer: Any) -> VcpuExit | None:
@@ -207,8 +214,11 @@ class SimulatedVcpu:
 
     def _load(self, address: int, size: int, operation: Pending) -> bytes | None:
         memory = self._memory
+        if self._unread:
+            self._unread = False
+            return bytes(self._read[:size])
         if address + size <= len(memory):
-            data = bytes(memory[address : address + size])
+            data = self._read[:size] = bytes(memory[address : address + size])
             if self.trace is not None:
                 self.trace.append(MemoryAccess(address, data, False))
             return data
@@ -223,6 +233,7 @@ class SimulatedVcpu:
                 pieces.append(mmio_read(where, length))
                 slots.append(slot)
         if not pieces:
+            self._read[:size] = buffer
             return bytes(buffer)
         operation.pieces, operation.data, operation.slots = [*pieces], buffer, tuple(slots)
         return None
@@ -268,6 +279,13 @@ class SimulatedVcpu:
         self._pending = Pending(posted, operation.address, after, operation.flags, moves_pc=late)
         return exit
 
+    def _overdue(self) -> KvmExitError:
+        return KvmExitError(
+            f"the guest did not leave for {self._limit} instructions and is at"
+            f" {self._cpu.rip:#x}: it loops without an exit; give SimulatedKernel(limit=...) more"
+            " instructions if that is meant"
+        )
+
     # -- completing ---------------------------------------------------------------------
 
     def _complete(self, pending: Pending) -> VcpuExit | None:
@@ -285,11 +303,30 @@ class SimulatedVcpu:
             if pending.moves_pc and cpu.rip == pending.address:
                 cpu.rip = pending.after
             return None
-        if pending.reloaded:
-            # The kernel goes on with the flags and the address it remembers, in the
-            # registers that userspace has put there.
-            cpu.reloaded, cpu.flags = True, pending.flags
-        return self._go_on(pending, True if pending.data is None else bytes(pending.data))
+        answer = True if pending.data is None else bytes(pending.data)
+        if isinstance(piece, MmioRead):
+            self._read[: len(answer)] = answer
+        if not pending.reloaded:
+            return self._go_on(pending, answer)
+        if pending.rep and cpu.gpr[ECX] == 0:
+            return self._nothing_left(pending)
+        # The kernel goes on with the flags and the address it remembers, in the registers
+        # that userspace has put there. Flags are written only when the instruction retires.
+        loaded, cpu.flags, cpu.reloaded = cpu.flags, pending.flags, True
+        exit = self._go_on(pending, answer)
+        if self._pending is pending:
+            pending.flags, cpu.flags = cpu.flags, loaded
+        return exit
+
+    def _nothing_left(self, pending: Pending) -> VcpuExit | None:
+        """Userspace has set ecx to 0 under a repeated instruction: it ends before it looks at
+        its answer. An MMIO answer stays behind for the next load; a port stays pending."""
+        if isinstance(pending.pieces[0], PioIn):
+            pending.done, self._pending = 0, pending
+            return pending.pieces[0]
+        self._cpu.rip, self._cpu.flags = pending.after, pending.flags
+        self._unread = True
+        return None
 
 
 _DECODED: dict[bytes, Insn] = {}
@@ -298,9 +335,9 @@ _DECODED: dict[bytes, Insn] = {}
 class SimulatedVm:
     """Memory and a vCPU. Nothing to give back."""
 
-    def __init__(self, memory_size: int, retirement: Retirement) -> None:
+    def __init__(self, memory_size: int, retirement: Retirement, limit: int) -> None:
         self.memory = bytearray(memory_size)
-        self.vcpu = SimulatedVcpu(self.memory, retirement)
+        self.vcpu = SimulatedVcpu(self.memory, retirement, limit)
 
     def close(self) -> None:
         pass
@@ -313,13 +350,15 @@ class SimulatedVm:
 
 
 class SimulatedKernel:
-    """KVM as userspace meets it; ``retirement`` says after which machine's rules."""
+    """KVM as userspace meets it; ``retirement`` says after which machine's rules, ``limit`` how
+    many instructions one KVM_RUN may execute."""
 
     name = "simulated"
 
-    def __init__(self, retirement: Retirement = EMULATOR) -> None:
+    def __init__(self, retirement: Retirement = EMULATOR, limit: int = 5_000_000) -> None:
         self.retirement = retirement
+        self.limit = limit
 
     def create_vm(self, memory_size: int) -> SimulatedVm:
         """A new VM; ``memory_size`` in bytes, a multiple of the page size."""
-        return SimulatedVm(memory_size, self.retirement)
+        return SimulatedVm(memory_size, self.retirement, self.limit)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import MmioRead, MmioWrite, OtherExit, PioIn, PioOut, Rdmsr, VcpuExit
+from kvmexit.exits import MmioRead, MmioWrite, OtherExit, PioIn, PioOut, Rdmsr, VcpuExit, Wrmsr
 
 IO_BYTES = 4096
 WIDEST = 8
 """Bytes that one MMIO exit can carry: ``kvm_run.mmio.data``."""
+
+# The exits share one union in the page: where ``mmio.data`` lies, ``io.data_offset`` lies too,
+# and ``msr.reason`` with ``msr.index``. An MMIO read that nobody answers gets those.
+_IO_OVERLAY = IO_BYTES.to_bytes(8, "little")
+_MSR_REASON = (2).to_bytes(4, "little")  # KVM_MSR_EXIT_REASON_UNKNOWN
 
 
 class SimulatedRun:
@@ -48,8 +53,13 @@ class SimulatedRun:
             self._data[: len(exit.data)] = exit.data
         elif isinstance(exit, PioOut):
             self._io[: len(exit.data)] = exit.data
+            self._data[:] = _IO_OVERLAY
         elif isinstance(exit, PioIn):
             self._io[: exit.size * exit.count] = bytes(exit.size * exit.count)
+            self._data[:] = _IO_OVERLAY
+        elif isinstance(exit, Rdmsr | Wrmsr):
+            self._msr[:] = bytes(8)
+            self._data[:] = _MSR_REASON + exit.index.to_bytes(4, "little")
         return exit
 
     def answered(self, exit: VcpuExit) -> bytes:

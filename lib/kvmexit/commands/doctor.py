@@ -1,0 +1,61 @@
+"""`kvmexit doctor`: what this machine can do, and the next step for what it cannot."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from kvmexit.commands.scenario import print_json
+from kvmexit.kernel.doctor import Check, kvm_status, machine, tool_checks
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "doctor",
+        help="what this machine can do, and the next step for what it cannot",
+        description="Look for KVM and the tools of the book. Status 0 if real KVM works, else 1;"
+        " the simulated kernel and the recordings work everywhere.",
+    )
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    status, tools = kvm_status(), tool_checks()
+    if args.json:
+        print_json(
+            {
+                "machine": machine(),
+                "kvm": {
+                    "works": status.works,
+                    "reason": status.reason,
+                    "checks": [asdict(check) for check in status.checks],
+                },
+                "tools": [asdict(check) for check in tools],
+            }
+        )
+    else:
+        print_text(status.works, status.checks, tools)
+    return 0 if status.works else 1
+
+
+def print_text(works: bool, kvm: Sequence[Check], tools: Sequence[Check]) -> None:
+    """Two tables and a verdict, for a person."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    facts = machine()
+    console.print(f"Linux {facts['release']}, {facts['cpu']}, KVM module: {facts['module']}")
+    grid = Table.grid(padding=(0, 2))
+    for check in (*kvm, *tools):
+        found = check.found if check.ok else f"{check.found}\n-> {check.next_step}"
+        grid.add_row("ok" if check.ok else "--", check.name, Text(found))
+    console.print(grid)
+    if works:
+        console.print("Real KVM works here: --kernel real.")
+    else:
+        console.print("Real KVM does not work here; --kernel simulated and recorded do.")

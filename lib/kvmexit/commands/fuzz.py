@@ -1,0 +1,75 @@
+"""`kvmexit fuzz`: random programs on two kernels, which must not differ."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from kvmexit.commands.scenario import print_json
+from kvmexit.errors import KvmExitError
+from kvmexit.fuzz.run import Tally, describe, fuzz
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "fuzz",
+        help="compare the simulated kernel with the real one on random programs",
+        description="Run random programs, suspended at random exits in random ways, on the"
+        " simulated and on the real kernel. Every exit, every state and the end must be equal."
+        " The first program on which they differ is made small and printed; the status is then 1.",
+    )
+    parser.add_argument("programs", type=int, nargs="?", default=2000, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="number of the first")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="end after this time")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    if args.programs < 1:
+        raise KvmExitError(f"give at least one program, not {args.programs}")
+    from kvmexit.kernel.real import RealKernel
+
+    tally = fuzz(
+        RealKernel(limit=3.0),
+        range(args.seed, args.seed + args.programs),
+        seconds=args.seconds,
+        watch=progress if sys.stderr.isatty() else lambda tally: None,
+    )
+    if args.json:
+        print_json(as_json(tally))
+    else:
+        print_text(tally)
+    return 0 if tally.divergence is None else 1
+
+
+def progress(tally: Tally) -> None:
+    """A line that is written over."""
+    if tally.programs % 100 == 0:
+        print(f"\r{tally.programs} programs, {tally.exits} exits", end="", file=sys.stderr)
+
+
+def as_json(tally: Tally) -> dict[str, Any]:
+    """The counts, and the divergence as text."""
+    return {
+        "programs": tally.programs,
+        "exits": tally.exits,
+        "saves": tally.saves,
+        "left_subset": tally.left,
+        "seconds": round(tally.seconds, 1),
+        "divergence": tally.divergence and describe(tally.divergence, ("simulated", "real")),
+    }
+
+
+def print_text(tally: Tally) -> None:
+    """The counts for a person, and the smallest program that diverges."""
+    if tally.divergence:
+        print(describe(tally.divergence, ("simulated", "real")))
+        print(f"\ndiverged after {tally.programs} programs")
+        return
+    print(
+        f"{tally.programs} programs, {tally.exits} exits, {tally.saves} saves in"
+        f" {tally.seconds:.0f} s: no divergence ({tally.left} programs left the subset and were"
+        " compared so far)"
+    )

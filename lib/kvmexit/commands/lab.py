@@ -1,0 +1,37 @@
+"""`kvmexit lab`: a problem of the course lab, or its answer."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from kvmexit.commands.scenario import print_json
+from kvmexit.lab import catalogue
+from kvmexit.lab.questions import rng
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "lab",
+        help="a problem of the course lab; with -c, its answer",
+        description="Print problem SEED of lab N. Every seed is a problem, and the same seed is"
+        " the same problem in the notebook, here and for the grader. With -c its answer, computed"
+        " by running it.",
+        epilog="Labs: " + ", ".join(f"{n} {title}" for n, title in catalogue.TITLES.items()),
+    )
+    parser.add_argument("number", type=int, metavar="N", help="1 to 6")
+    parser.add_argument("--seed", type=int, default=1, metavar="SEED")
+    parser.add_argument("-c", "--compute", action="store_true", help="show the answer too")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    rng("any", args.seed)
+    problem = catalogue.problem(args.number, args.seed, args.compute)
+    if args.json:
+        value = {"lab": problem.lab, "seed": problem.seed, "problem": problem.text}
+        print_json(value | ({"answer": problem.answer} if args.compute else {}))
+    else:
+        print(problem)
+    return 0

@@ -1,0 +1,176 @@
+"""`kvmexit lint`: is this VMM's save path right?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kvmexit.commands.scenario import print_json
+from kvmexit.errors import KvmExitError
+from kvmexit.tracelint.detect import READERS
+from kvmexit.tracelint.judge import Verdict
+from kvmexit.tracelint.record import record
+from kvmexit.tracelint.report import Report, lint
+from kvmexit.tracelint.text import DRAIN, summary
+
+_LARGE = 16 << 20
+STATUS = {Verdict.CLEAN: 0, Verdict.FINDINGS: 1, Verdict.CANNOT_TELL: 3}
+
+DESCRIPTION = """\
+Read logs of a VMM that uses KVM and answer: was a vCPU's state read or written, or its VM
+saved, between an exit and the KVM_RUN that completes it?
+
+After KVM_EXIT_MMIO, KVM_EXIT_IO and some others the guest has executed half an instruction.
+The kernel does the other half at the start of the next KVM_RUN, and none of it is in
+KVM_GET_REGS or in anything else that can be saved. A VMM that saves (snapshot, migration,
+debugger) at such a moment makes its guest read a device twice, lose an answer, or lose half
+a write. Rare, silent, and visible in a log.
+"""
+
+HOW_TO = f"""\
+how to record (save or migrate the guest while the log runs; best while it uses a device)
+  strace      strace -f -y -e trace=ioctl -e kvm=vcpu -o vmm.strace VMM ARGUMENTS
+              strace -f -y -e trace=ioctl -e kvm=vcpu -o vmm.strace -p PID
+              Without -e kvm=vcpu (it needs Linux 4.16 or later) the log does not say why
+              KVM_RUN returned, and a bad save is only a "cannot tell".
+              Or at once:  kvmexit lint --strace -- VMM ARGUMENTS
+  tracefs     as root; shows addresses and directions too, and is cheaper than strace:
+              mount -t tracefs tracefs /sys/kernel/tracing          (if it is not there)
+              mkdir /sys/kernel/tracing/instances/vmm
+              cd /sys/kernel/tracing/instances/vmm && echo 65536 > buffer_size_kb
+              for t in /proc/PID/task/*; do echo ${{t##*/}} >> set_event_pid; done
+              echo 1 > events/kvm/enable
+              echo 1 > events/syscalls/sys_enter_ioctl/enable
+              echo 1 > events/syscalls/sys_exit_ioctl/enable
+              ... save the guest ...;  cat trace > ~/vmm.ftrace
+              cd /; rmdir /sys/kernel/tracing/instances/vmm
+  trace-cmd   trace-cmd record -e kvm -e syscalls:sys_enter_ioctl -e syscalls:sys_exit_ioctl
+              -P PID;  trace-cmd report > vmm.ftrace
+  perf        perf record -e 'kvm:*' -e syscalls:sys_enter_ioctl -e syscalls:sys_exit_ioctl
+              -p PID;  perf script > vmm.perf        (kvm:* alone shows only reads left undone)
+  QEMU        -trace 'kvm_*' -D qemu.log   can show a bad save, but never prove a good one:
+              QEMU logs that it calls KVM_RUN, not what came of it.
+
+verdicts and status
+  0  clean        at least one state ioctl came after the guest had run, and every one of
+                  them after a KVM_RUN that had completed (EINTR, or an exit like HLT)
+  1  findings     state was touched while an exit was pending; each finding names the line,
+                  the vCPU, the exit, and what the guest will see
+  2               a file cannot be read, is empty, binary, or no log (one line says why)
+  3  cannot tell  the log does not show enough; the reasons say what to record instead
+  Of several files the worst counts: 2, then 1, then 3, then 0.
+
+what a finding means
+  read repeated       the state, restored into a new VM, runs the instruction again: a FIFO
+                      pops twice, the guest misses a byte
+  answer dropped      KVM_SET_REGS on the same vCPU made the completion lose the answer: one
+                      stale byte
+  second half lost    the rest of a write that takes several exits is only in the kernel
+
+how to fix it: drain each vCPU, in its own thread, before the first state ioctl
+{"".join(f"  {line}" for line in DRAIN.splitlines(keepends=True))}
+  Once is not enough: an access that crosses a page, a read-modify-write or a string
+  instruction comes back with its next piece. Drain before the last copy of guest memory:
+  completion may write to it. Keep the devices alive until then.
+"""
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "lint",
+        help="read strace, tracefs, perf or QEMU logs of a VMM: was a vCPU saved while pending?",
+        description=DESCRIPTION,
+        epilog=HOW_TO,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="a log, plain or gzip; - is standard input (with --strace: the command)",
+    )
+    parser.add_argument("--format", choices=list(READERS), help="default: told from the content")
+    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    parser.add_argument(
+        "--explain", action="store_true", help="show each finding as lanes: VMM, kernel, guest"
+    )
+    parser.add_argument(
+        "--strace", action="store_true", help="run a command under strace and read as it goes"
+    )
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    failed: list[KvmExitError] = []
+    if args.strace:
+        report, status = record(args.files, sys.__stderr__ if args.json else None)
+        reports = [report]
+        print(f"kvmexit: the command ended with status {status}", file=sys.stderr)
+    elif not args.files:
+        raise KvmExitError("lint needs a log file, or - for standard input (see `lint --help`)")
+    else:
+        reports, failed = _read(args.files, args.format)
+    if args.json:
+        print_json({"verdict": _worst(reports), "reports": [r.as_json() for r in reports]})
+    else:
+        _print(reports, args.explain)
+    for problem in failed:
+        print(f"kvmexit: {problem}", file=sys.stderr)
+    statuses = [STATUS[report.verdict] for report in reports]
+    return 2 if failed else next((s for s in (1, 3) if s in statuses), 0)
+
+
+def _read(files: list[str], format: str | None) -> tuple[list[Report], list[KvmExitError]]:
+    """Every file that can be read, and what was wrong with the others."""
+    reports: list[Report] = []
+    failed: list[KvmExitError] = []
+    for name in files:
+        try:
+            with _progress(name) as tell:
+                reports.append(lint(name, format, tell))
+        except KvmExitError as problem:
+            failed.append(problem)
+    return reports, failed
+
+
+def _worst(reports: list[Report]) -> str | None:
+    verdicts = [report.verdict for report in reports]
+    order = (Verdict.FINDINGS, Verdict.CANNOT_TELL, Verdict.CLEAN)
+    return next((verdict.value for verdict in order if verdict in verdicts), None)
+
+
+def _print(reports: list[Report], explain: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    colours = {Verdict.CLEAN: "green", Verdict.FINDINGS: "red", Verdict.CANNOT_TELL: "yellow"}
+    console = Console(highlight=False, soft_wrap=True)
+    for report in reports:
+        for line in summary(report, explain):
+            text = Text(line)
+            if line.startswith(f"{report.name}: "):
+                text.highlight_words([report.verdict.value], colours[report.verdict])
+            console.print(text)
+    if any(report.count for report in reports):
+        console.print(Text(f"\nfix: drain the vCPU before its state is touched\n{DRAIN}"))
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int], None] | None]:
+    """A bar on standard error for a large file, if somebody watches."""
+    path = Path(name)
+    size = path.stat().st_size if name != "-" and path.is_file() else 0
+    if size < _LARGE or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        zipped = name.endswith(".gz")
+        task = bar.add_task(name, total=None if zipped else size)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,0 +1,1 @@
+"""Differential fuzzing: random programs, run on two kernels, which must not differ."""

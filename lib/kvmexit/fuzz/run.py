@@ -1,0 +1,139 @@
+"""Many programs on two kernels; the first that they do not agree on, made small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from kvmexit.exits import Kernel
+from kvmexit.fuzz.compare import Record, Runner, compare
+from kvmexit.fuzz.programs import Program, program
+from kvmexit.fuzz.shrink import shrink
+from kvmexit.kernel.simulated import SimulatedKernel
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where two kernels part: the ``index``-th thing that userspace sees, on either."""
+
+    program: Program
+    index: int
+    one: Any
+    other: Any
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was compared. ``left`` counts programs that left the subset on the way and were
+    compared so far."""
+
+    programs: int = 0
+    exits: int = 0
+    saves: int = 0
+    left: int = 0
+    seconds: float = 0.0
+    divergence: Divergence | None = None
+
+
+class Pair:
+    """Two kernels side by side."""
+
+    def __init__(self, one: Kernel, other: Kernel) -> None:
+        self.one, self.other = Runner(one), Runner(other)
+
+    def run(self, program: Program) -> tuple[Record, Record]:
+        """Run ``program`` on both. If either needs a new VM afterwards, both get one: what a
+        vCPU has left in the kernel's buffers must be the same on both."""
+        records = self.one.run(program), self.other.run(program)
+        if not (self.one.reusable and self.other.reusable):
+            self.close()
+        return records
+
+    def divergence(self, program: Program) -> Divergence | None:
+        """Where the two part on new VMs, if they do."""
+        self.close()
+        found = compare(*self.run(program))
+        return Divergence(program, *found) if found else None
+
+    def close(self) -> None:
+        """Close the VMs at hand."""
+        self.one.close()
+        self.other.close()
+
+
+def fuzz(
+    other: Kernel,
+    seeds: Iterable[int],
+    *,
+    one: Kernel | None = None,
+    seconds: float = float("inf"),
+    watch: Callable[[Tally], None] = lambda tally: None,
+) -> Tally:
+    """Compare the simulated kernel with ``other`` on the programs with these ``seeds``.
+
+    Ends at the first divergence, shrunk, or after ``seconds``. ``watch`` is called after each
+    program. ``one`` replaces the simulated kernel, for tests of this function.
+    """
+    pair, tally, start = Pair(one or SimulatedKernel(limit=LIMIT), other), Tally(), monotonic()
+    try:
+        for seed in seeds:
+            one_record, other_record = pair.run(program(seed))
+            tally.programs += 1
+            tally.exits += one_record.exits
+            tally.saves += one_record.saves
+            tally.left += bool(one_record.left)
+            found = compare(one_record, other_record)
+            if found:
+                tally.divergence = _smallest(pair, Divergence(program(seed), *found))
+                break
+            tally.seconds = monotonic() - start
+            watch(tally)
+            if tally.seconds > seconds:
+                break
+    finally:
+        pair.close()
+    return tally
+
+
+def _smallest(pair: Pair, found: Divergence) -> Divergence:
+    if pair.divergence(found.program) is None:
+        return found  # it needs what an earlier program has left behind
+    small = shrink(found.program, lambda program: pair.divergence(program) is not None)
+    return pair.divergence(small) or found
+
+
+LIMIT = 100_000
+"""Instructions in one KVM_RUN after which a program is left: it loops without an exit."""
+EVENT = ("result", "exit_reason", "registers", "rip", "flags", "xmm")
+
+
+def describe(divergence: Divergence, names: tuple[str, str]) -> str:
+    """The program as a listing with bytes, what it begins with, and the difference."""
+    program = divergence.program
+    case = program.case()
+    lines = [case.listing(), ""]
+    registers = " ".join(f"--reg {n}={v:#x}" for n, v in program.registers.items())
+    ram = " ".join(f"--ram {a:#x}={data.hex()}" for a, data in program.ram)
+    lines.append(f"kvmexit probe --code {case.code.hex()} {registers} {ram}".rstrip())
+    lines += [f"save: {save}" for save in program.saves]
+    lines.append(f"seed {program.seed}, event {divergence.index}:")
+    for name, event in zip(names, (divergence.one, divergence.other)):
+        lines.append(f"  {name}: {_event(event)}")
+    return "\n".join(lines)
+
+
+def _event(event: Any) -> str:
+    if event is None:
+        return "ended before"
+    if event[0] != "state":
+        return f"{event[0]} differs at the end ({event[1]!r})"
+    words = []
+    for name, value in zip(EVENT, event[1:]):
+        if isinstance(value, tuple):
+            text = " ".join(f"{v:x}" for v in value)
+        else:
+            text = f"{value:#x}" if isinstance(value, int) else repr(value)
+        words.append(f"{name} {text}")
+    return ", ".join(words)

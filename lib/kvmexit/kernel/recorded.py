@@ -1,0 +1,154 @@
+"""Replaying a recording of the real kernel, where there is none.
+
+:class:`RecordedKernel` answers as the recorded kernel did. It knows nothing of guests or of
+KVM: a question that nobody asked while recording has no answer here, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Self
+
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import READS, Interrupted, OtherExit, VcpuExit, VcpuState
+from kvmexit.kernel.recorder import Recorder
+from kvmexit.kernel.recording import Answer, Input, Node, digest, load, name_state
+
+__all__ = ["RecordedKernel", "Recorder", "shipped"]
+
+_SHIPPED = Path(__file__).parent / "recordings"
+
+
+def shipped(name: str) -> Path:
+    """The path of a recording that comes with this library."""
+    path = _SHIPPED / f"{name}.json.gz"
+    if not path.exists():
+        names = ", ".join(sorted(p.name.removesuffix(".json.gz") for p in _SHIPPED.glob("*.gz")))
+        raise KvmExitError(f"no recording {name!r} comes with kvmexit; known: {names or 'none'}")
+    return path
+
+
+class RecordedKernel:
+    """A kernel made of a recording. ``provenance`` says which kernel spoke, where and when."""
+
+    name = "recorded"
+
+    def __init__(self, path: str | Path) -> None:
+        self._recording = load(Path(path))
+
+    @property
+    def provenance(self) -> str:
+        """One sentence: the kernel, the module, the processor, the day, and what was run."""
+        facts = self._recording.host
+        module = f" with {facts['module']}" if facts["module"] else ""
+        return (
+            f"Recorded on {facts['date']} from the {facts['kernel']} kernel, Linux"
+            f" {facts['release']}{module} on {facts['cpu']}, by kvmexit {facts['kvmexit']}:"
+            f" {facts['what']}."
+        )
+
+    def create_vm(self, memory_size: int) -> RecordedVm:
+        """A VM at the beginning of its recorded life."""
+        roots = self._recording.roots
+        if memory_size not in roots:
+            sizes = ", ".join(str(size) for size in sorted(roots)) or "none"
+            raise _unrecorded(f"a VM with {memory_size} bytes of memory", f"sizes: {sizes}")
+        return RecordedVm(memory_size, *roots[memory_size])
+
+
+class RecordedVm:
+    """Memory, and a vCPU that changes it as the recorded one did."""
+
+    def __init__(self, memory_size: int, root: Node, start: VcpuState) -> None:
+        self.memory = bytearray(memory_size)
+        self.vcpu = RecordedVcpu(self.memory, root, start)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RecordedRun:
+    """The shared page: the last exit, and the answer to it."""
+
+    def __init__(self) -> None:
+        self.immediate_exit = 0
+        self.given = ""
+        self.last: VcpuExit = OtherExit(0)
+
+    @property
+    def exit_reason(self) -> int:
+        last = self.last
+        return int(last.exit_reason if isinstance(last, OtherExit) else last.reason)
+
+    def exit(self) -> VcpuExit:
+        return self.last
+
+    def answer(self, data: bytes) -> None:
+        if not isinstance(self.last, READS):
+            raise KvmExitError(f"nothing to answer: the last exit was {self.last!r}")
+        self.given = bytes(data).hex()
+
+
+class RecordedVcpu:
+    """Walks down the tree, one question a step."""
+
+    def __init__(self, memory: bytearray, root: Node, start: VcpuState) -> None:
+        self.kvm_run = RecordedRun()
+        self._memory, self._node, self._state = memory, root, start
+        self._left: bytearray | None = None  # memory as the guest left it
+
+    def run(self) -> VcpuExit | Interrupted:
+        """KVM_RUN as recorded. Raises KvmExitError if this was never asked here."""
+        page, memory = self.kvm_run, self._memory
+        written = "" if self._left == memory else digest(bytes(memory))
+        question = ("run", page.immediate_exit, page.given, written)
+        answer = self._follow(question, f"KVM_RUN with immediate_exit={page.immediate_exit}")
+        page.given = ""
+        if self._left is None or written:
+            self._left = bytearray(memory)
+        for address, data in answer.changes:
+            for ram in (memory, self._left):
+                ram[address : address + len(data)] = data
+        if not isinstance(answer.result, Interrupted):
+            page.last = answer.result
+        return answer.result
+
+    def walk(self) -> Generator[Any, None, VcpuExit | Interrupted]:
+        """``run``: a recording holds nothing of the guest's inside."""
+        return self.run()
+        yield
+
+    def get_state(self) -> VcpuState:
+        """The registers as they were read while recording."""
+        return self._state
+
+    def set_state(self, state: VcpuState) -> None:
+        """As recorded. Raises KvmExitError if this state was never loaded here."""
+        self._follow(("set", name_state(state)), f"loading the state with rip={state.rip:#x}")
+
+    def kick(self) -> None:
+        """Set ``immediate_exit``: a recorded guest is never found running."""
+        self.kvm_run.immediate_exit = 1
+
+    def _follow(self, question: Input, said: str) -> Answer:
+        if question not in self._node.edges:
+            given = self.kvm_run.given
+            answered = f", answer {given}" if given else ""
+            raise _unrecorded(f"{said}{answered}, after {self.kvm_run.last!r}")
+        answer, self._node = self._node.edges[question]
+        self._state = answer.state
+        return answer
+
+
+def _unrecorded(asked: str, known: str = "") -> KvmExitError:
+    return KvmExitError(
+        f"this recording has no such run: {asked}{f' ({known})' if known else ''};"
+        " take --kernel simulated or --kernel real"
+    )

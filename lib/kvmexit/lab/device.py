@@ -1,0 +1,228 @@
+"""Lab 3: the device, and what it can do about a wrong VMM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+from kvmexit.bus import Bus
+from kvmexit.devices import Tis
+from kvmexit.experiment import Arrival, Landing, Phase, Scenario
+from kvmexit.lab import wire
+from kvmexit.lab.landings import KERNEL, Course, Desk, Failure, course, first_failure, walk
+from kvmexit.lab.players import Player
+from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
+from kvmexit.lab.stop import scenario_of
+from kvmexit.lab.words import Pop, StudentError
+from kvmexit.vmm import POLICIES, Policy
+
+# ------------------------------------------------------------------------ 3.1: two histories
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """What two VMMs save of the device at each read of the response, counted from 1.
+
+    ``wrong`` saves at once, ``right`` drains. ``pops`` are the reads.
+    """
+
+    pops: tuple[Pop, ...]
+    wrong: tuple[int, ...]
+    right: tuple[int, ...]
+
+
+@lru_cache(maxsize=32)
+def histories(program: str, seed: int) -> Histories:
+    """Suspend the program at every read of the response, with both VMMs."""
+    track = course(scenario_of(seed, program))
+    bus = Bus(track.scenario.make_device())
+    data = [i for i, (_, exit) in enumerate(track.points) if bus.is_data_read(exit)]
+    pops = tuple(_pop(track, i) for i in data)
+    wrong = tuple(_saved(track, i, POLICIES["skip-entry"]) for i in data)
+    right = tuple(_saved(track, i, POLICIES["drain"]) for i in data)
+    return Histories(pops, wrong, right)
+
+
+def _pop(track: Course, index: int) -> Pop:
+    exit: Any = track.points[index][1]
+    following = track.points[index + 1][0] if index + 1 < len(track.points) else None
+    more = following is track.points[index][0]
+    return Pop(exit.size, more)
+
+
+def _saved(track: Course, index: int, policy: Policy) -> int:
+    """The device's offset in what ``policy`` saves at this exit."""
+    point = track.points[index][0]
+    machine = point.machine(KERNEL, track.scenario)
+    machine.policy = policy
+    arrival = Arrival(Landing(index + 1 - point.exits, Phase.SERVED), machine.bus)
+    for step in machine.steps():
+        if arrival.due(step):
+            machine.request_stop()
+        if machine.saves:
+            break
+    state: Any = machine.saves[0].device
+    offset: int = state.offset
+    return offset
+
+
+def _twins_test(program: str, player: Player, seed: int) -> Finding:
+    known = histories(program, seed)
+    for offset in sorted(set(known.wrong)):
+        said = player.call("twins", offset, known.pops)
+        text = _wrong_twins(known, offset, said)
+        if text:
+            return f"for a saved device at byte {offset}: {text}"
+    return None
+
+
+def _wrong_twins(known: Histories, offset: int, said: Any) -> str | None:
+    """What is wrong with an answer, or None."""
+    if said is None:
+        return "a right VMM can have saved it too" if offset in known.right else None
+    if not (
+        isinstance(said, tuple | list)
+        and len(said) == 2
+        and all(isinstance(n, int) and 1 <= n <= len(known.pops) for n in said)
+    ):
+        return f"twins() must return None or two reads from 1 to {len(known.pops)}"
+    wrong, right = said
+    if known.wrong[wrong - 1] != offset:
+        return f"the wrong VMM, stopped at read {wrong}, saves the device elsewhere"
+    if known.right[right - 1] != offset:
+        return f"the right VMM, stopped at read {right}, saves the device elsewhere"
+    return None
+
+
+TWINS = Question(
+    "3.1",
+    "twins",
+    "two histories, one state",
+    (
+        Part("driver", 1, partial(_twins_test, "driver")),
+        Part("wide", 2, partial(_twins_test, "wide")),
+    ),
+)
+
+# ------------------------------------------------------------------------ 3.2: the device
+
+
+class RemoteTis(Tis):
+    """A device whose registers are a student's object. Loading a state makes a new object."""
+
+    def __init__(self, player: Player, response: bytes) -> None:
+        super().__init__(response)
+        self.player, self.response = player, response
+        self.object = self._new()
+
+    def _new(self) -> int:
+        number = self.player.call("Device", self.response)
+        if not isinstance(number, int):
+            raise StudentError("Device must be a class")
+        return number
+
+    def read(self, offset: int, size: int) -> bytes:
+        if self.is_data(offset):
+            self.reads += 1
+            self.taken += size
+        data = self.player.call("read", offset, size, target=self.object)
+        if not isinstance(data, bytes) or len(data) != size:
+            raise StudentError(f"read({offset:#x}, {size}) must return {size} bytes: {data!r:.40}")
+        return data
+
+    def write(self, offset: int, data: bytes) -> None:
+        self.player.call("write", offset, data, target=self.object)
+
+    @property
+    def left_over(self) -> int:
+        return max(0, len(self.response) - self.taken)
+
+    def save(self) -> Any:
+        """The student's state as one line of text: it can be compared, and not shared."""
+        return wire.dumps(self.player.call("save", target=self.object))
+
+    def load(self, state: Any) -> None:
+        self.object = self._new()
+        self.player.call("load", wire.loads(state), target=self.object)
+
+
+class NewDriver(Scenario):
+    """A scenario whose guest runs the driver that writes the index register."""
+
+    __slots__ = ()
+
+    @property
+    def variant(self) -> str:
+        return "indexed"
+
+
+def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: int) -> Finding:
+    dice = rng("device", seed)
+    response = random_response(dice, dice.randrange(18, 26))
+    kind = NewDriver if program == "indexed" else Scenario
+    scenario = kind(response, partial(RemoteTis, player), "drain")
+    track = walk(scenario)
+    if track.ending.guest != response:
+        return "not even suspended: the guest does not receive the response"
+    for name in policies:
+
+        def stop(desk: Desk, name: str = name) -> None:
+            POLICIES[name].stop(desk.vcpu, desk.bus)
+
+        failure = first_failure(scenario, stop, seed, track=track)
+        if failure is not None:
+            return Failure(
+                scenario,
+                failure.landing,
+                f"VMM {name}, {failure.where}",
+                failure.what,
+                failure.calls,
+                failure.outcome,
+            )
+    return None
+
+
+DEVICE = Question(
+    "3.2",
+    "Device",
+    "a device that a wrong VMM cannot hurt",
+    (
+        Part("old driver, right VMM", 1, partial(_device_test, "driver", ("drain",))),
+        Part("new driver, right VMM", 1, partial(_device_test, "indexed", ("drain",))),
+        Part(
+            "new driver, wrong VMMs",
+            3,
+            partial(_device_test, "indexed", ("skip-entry", "kick-once", "serve-once")),
+        ),
+    ),
+)
+QUESTIONS = (TWINS, DEVICE)
+
+
+def _drawn(seed: int) -> tuple[str, Histories, int]:
+    dice = rng("twins problem", seed)
+    program = dice.choice(("driver", "wide"))
+    known = histories(program, seed)
+    return program, known, dice.choice(sorted(set(known.wrong)))
+
+
+def problem(seed: int) -> str:
+    """A saved device; who can have saved it?"""
+    program, known, offset = _drawn(seed)
+    sizes = " ".join(f"{pop.size}{'+' if pop.more else ''}" for pop in known.pops)
+    return (
+        f"The guest runs the program {program}. Its reads of the response take these many bytes"
+        f" (+: the access goes on with the next read):\n\n  {sizes}\n\nA snapshot holds a device"
+        f" that stands at byte {offset}. At which read, counted from 1, can a VMM have been"
+        " stopped that saves at once? At which one that drains?"
+    )
+
+
+def answer(seed: int) -> dict[str, Any]:
+    """The reads at which each VMM saves that state; an empty list if none."""
+    _, known, offset = _drawn(seed)
+    return {
+        "saves at once": [n for n, at in enumerate(known.wrong, 1) if at == offset],
+        "drains": [n for n, at in enumerate(known.right, 1) if at == offset],
+    }

@@ -1,0 +1,179 @@
+"""Lab 5: the real thing. The same stop path on /dev/kvm, or on a recording of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import Kernel
+from kvmexit.experiment import Landing, Phase, Scenario, call_text, run
+from kvmexit.lab.landings import PHASES, Desk, Failure, course, effect, words
+from kvmexit.lab.players import Player
+from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
+from kvmexit.lab.words import Hopeless, Role, StudentError
+from kvmexit.outcome import Kind
+from kvmexit.vmm import Policy
+
+KVM = "/dev/kvm"
+RECORDED_SEED = 2011
+"""The problem that the recording holds; where there is no KVM it is the only one."""
+KINDS = {
+    "driver, new VM": ("driver", "new-vm", 1),
+    "driver, same vCPU": ("driver", "same-vcpu", 1),
+    "wide": ("wide", "new-vm", 1),
+    "string": ("string", "new-vm", 1),
+}
+
+
+def has_kvm() -> bool:
+    """May this process use the real kernel?"""
+    return os.access(KVM, os.R_OK | os.W_OK)
+
+
+def recording() -> Path:
+    """The recording that stands in for a machine without KVM."""
+    from kvmexit.kernel.recorded import shipped
+
+    return shipped("lab")
+
+
+@lru_cache(maxsize=1)
+def _real() -> Kernel:
+    from kvmexit.kernel.real import RealKernel
+
+    return RealKernel()
+
+
+@lru_cache(maxsize=1)
+def _recorded() -> Kernel:
+    from kvmexit.kernel.recorded import RecordedKernel
+
+    return RecordedKernel(recording())
+
+
+def kernel_for(seed: int) -> tuple[Kernel, int]:
+    """The kernel of this machine, and the seed of the problem that it can run."""
+    return (_real(), seed) if has_kvm() else (_recorded(), RECORDED_SEED)
+
+
+def scenario_of(seed: int, part: str) -> Scenario:
+    """Short, since each landing runs from the guest's first instruction."""
+    program, restore, _ = KINDS[part]
+    dice = rng(f"real {program}", seed)
+    length = 28 if program == "wide" else dice.randrange(12, 15)
+    return Scenario(random_response(dice, length), "tis", "drain", "none", restore, program)
+
+
+def landings(scenario: Scenario) -> list[Landing]:
+    """The landings that are tried: the reads of the response's body and what lies between."""
+    points = course(replace(scenario)).points
+    last = len(points)
+    first = max(1, last - 14)
+    return [Landing(exit, phase) for exit in range(first, last + 1) for phase in PHASES]
+
+
+def first_failure(
+    kernel: Kernel, scenario: Scenario, stop: Callable[[Desk], Any]
+) -> Failure | None:
+    """As on the simulated kernel, each landing from the start, in the order of the run."""
+    points = course(scenario).points
+    for landing in landings(scenario):
+        desks: list[Desk] = []
+
+        def play(vcpu: Any, bus: Any, desks: list[Desk] = desks) -> None:
+            desks.append(Desk(vcpu, bus))
+            stop(desks[-1])
+
+        what, outcome = "", None
+        calls: tuple[str, ...] = ()
+        try:
+            result = run(kernel, replace(scenario, policy=Policy("yours", play)), landing)
+            outcome = result.outcome
+            calls = tuple(call_text(call) for call in result.calls)
+            if outcome.kind is not Kind.OK:
+                what = effect(outcome)
+        except Hopeless:
+            raise
+        except (StudentError, KvmExitError) as problem:
+            what = str(problem)
+        if what:
+            where = words(landing, points[landing.exit - 1][1])
+            return Failure(
+                scenario, landing, f"{kernel.name} kernel, {where}", what, calls, outcome
+            )
+    return None
+
+
+def _test(part: str, player: Player, seed: int) -> Finding:
+    kernel, seed = kernel_for(seed)
+
+    def stop(desk: Desk) -> None:
+        player.call("stop", Role("vcpu"), Role("bus"), answer=desk)
+
+    return first_failure(kernel, scenario_of(seed, part), stop)
+
+
+QUESTIONS = (
+    Question(
+        "5.1",
+        "stop",
+        "the stop path on the real kernel",
+        tuple(Part(name, kind[2], partial(_test, name)) for name, kind in KINDS.items()),
+    ),
+)
+
+
+def record(path: Path) -> None:
+    """Record every landing of the lab under every policy of the book, where there is a KVM."""
+    from kvmexit.kernel.recorded import Recorder
+    from kvmexit.vmm import POLICIES
+
+    recorder = Recorder(_real())
+    for part in KINDS:
+        scenario = scenario_of(RECORDED_SEED, part)
+        for policy in POLICIES.values():
+            for landing in landings(scenario):
+                run(
+                    recorder,
+                    replace(scenario, policy=replace(policy, looks_before_serving=False)),
+                    landing,
+                )
+    recorder.save(path, "the lab's four programs at each landing under each stop policy")
+
+
+def _drawn(seed: int) -> tuple[Scenario, Landing]:
+    dice = rng("real problem", seed)
+    scenario = scenario_of(seed, dice.choice(list(KINDS)))
+    choice = [landing for landing in landings(scenario) if landing.phase is Phase.SERVED]
+    return scenario, dice.choice(choice)
+
+
+def problem(seed: int) -> str:
+    """A landing on the real kernel."""
+    kernel, seed = kernel_for(seed)
+    scenario, landing = _drawn(seed)
+    where = words(landing, course(scenario).points[landing.exit - 1][1])
+    return (
+        f"On the {kernel.name} kernel the guest runs the program {scenario.program}, response"
+        f" of {len(scenario.response)} bytes, restore {scenario.restore}.\nThe VMM sets"
+        f" immediate_exit and saves without calling KVM_RUN; the request arrives at {where}.\n\n"
+        "What does the guest end with?"
+    )
+
+
+def answer(seed: int) -> dict[str, Any]:
+    """The outcome, run on this machine's KVM or taken from the recording."""
+    kernel, seed = kernel_for(seed)
+    scenario, landing = _drawn(seed)
+    result = run(kernel, replace(scenario, policy="skip-entry"), landing)
+    return {
+        "kernel": kernel.name,
+        "outcome": str(result.outcome),
+        "guest": result.ending.guest.hex(" "),
+        "expected": result.undisturbed.guest.hex(" "),
+    }

@@ -1,0 +1,172 @@
+"""Submissions: notebooks and Python files, read as they are, whatever became of them."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kvmexit.errors import KvmExitError
+from kvmexit.lab import catalogue
+from kvmexit.lab.questions import Question
+
+LARGEST = 4 << 20
+SUFFIXES = (".ipynb", ".py")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One file of one student. ``notes`` name what is missing or was changed."""
+
+    student: str
+    path: Path
+    lab: int | None
+    cells: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def submissions(folder: Path, lab: int | None = None) -> list[Submission]:
+    """Every notebook and Python file at or below ``folder``, in the order of their names.
+
+    A file in a folder of its own belongs to the student whose name the folder has; otherwise
+    its own name is the student's. Raises KvmExitError if there is nothing to grade.
+    """
+    if folder.is_file():
+        return [read(folder, folder.stem, lab)]
+    if not folder.is_dir():
+        raise KvmExitError(f"{folder}: no such file or folder")
+    found = [read(path, _student(path.relative_to(folder)), lab) for path in _files(folder)]
+    if not found:
+        raise KvmExitError(f"{folder}: holds no notebook (.ipynb) and no Python file (.py)")
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix in SUFFIXES and not hidden and not path.is_dir():
+            yield path
+
+
+def _student(relative: Path) -> str:
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def read(path: Path, student: str, lab: int | None = None) -> Submission:
+    """The answer's cells in ``path``. Never raises for what a student put there."""
+    try:
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError("is no regular file")
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"is larger than {LARGEST >> 20} MiB")
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".py":
+            return _made(path, student, lab, [text], None)
+        notebook = json.loads(text)
+        if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+            raise ValueError("is no notebook of format 4: it has no list of cells")
+        return from_notebook(path, student, lab, notebook["cells"])
+    except UnicodeDecodeError:
+        why = "is not UTF-8 text"
+    except json.JSONDecodeError as problem:
+        why = f"is no notebook: line {problem.lineno} is no JSON"
+    except RecursionError:
+        why = "is no notebook: it is nested too deeply"
+    except OSError as problem:
+        why = f"cannot be read: {problem.strerror}"
+    except ValueError as problem:
+        why = str(problem)
+    return Submission(student, path, lab, (), problem=f"{path.name} {why}")
+
+
+def from_notebook(path: Path, student: str, lab: int | None, cells: list[Any]) -> Submission:
+    """The code cells that are the student's: all but the locked ones that only give points."""
+    sources, ids = [], set()
+    for cell in cells:
+        if not isinstance(cell, dict):
+            continue
+        settings = _settings(cell)
+        ids.add(str(settings.get("grade_id")))
+        if cell.get("cell_type") != "code":
+            continue
+        if settings.get("grade") is True and settings.get("solution") is not True:
+            continue
+        source = cell.get("source", "")
+        if isinstance(source, list):
+            source = "".join(line for line in source if isinstance(line, str))
+        if isinstance(source, str):
+            sources.append(_plain(source))
+    return _made(path, student, lab, sources, ids)
+
+
+def cell_ids(question: Question) -> tuple[str, str]:
+    """The ids of a question's answer cell and of its points cell."""
+    stem = question.number.replace(".", "-")
+    return f"{stem}-answer", f"{stem}-points"
+
+
+def _settings(cell: dict[str, Any]) -> dict[str, Any]:
+    metadata = cell.get("metadata")
+    settings = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _plain(source: str) -> str:
+    """Python without IPython's magics."""
+    if source.lstrip().startswith("%%"):
+        return ""
+    return "\n".join(
+        "" if re.match(r"\s*[%!?]|.*\?\s*$", line) and not _is_python(line) else line
+        for line in source.split("\n")
+    )
+
+
+def _is_python(line: str) -> bool:
+    try:
+        ast.parse(line.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return line.lstrip()[:1] not in ("%", "!", "?")
+    return True
+
+
+def _made(
+    path: Path, student: str, lab: int | None, cells: list[str], ids: set[str] | None
+) -> Submission:
+    lab = lab or _lab_of(path, cells, ids or set())
+    if lab is None:
+        names = ", ".join(sorted({q.name for q in catalogue.QUESTIONS.values()}))
+        why = f"{path.name} answers no question of any lab: it defines none of {names}"
+        return Submission(student, path, None, tuple(cells), problem=why)
+    notes = []
+    if ids is not None:
+        for question in catalogue.questions(lab):
+            wanted = set(cell_ids(question))
+            notes += [
+                f"the cell {name} or its metadata is missing" for name in sorted(wanted - ids)
+            ]
+    return Submission(student, path, lab, tuple(cells), tuple(notes))
+
+
+def _lab_of(path: Path, cells: list[str], ids: set[str]) -> int | None:
+    """By the file's name, by the cells' ids, by the checks called, by the names defined."""
+    for lab, stem in catalogue.NOTEBOOKS.items():
+        if stem in path.stem or path.parent.name == stem:
+            return lab
+    text = "\n".join(cells)
+    called = set(re.findall(r"\b(?:check|mark)\(\s*[\"'](\d\.\d)[\"']", text))
+    for number, question in catalogue.QUESTIONS.items():
+        if ids.intersection(cell_ids(question)) or number in called:
+            return question.lab
+    for question in catalogue.QUESTIONS.values():
+        defined = rf"^(?:(?:async )?(?:def|class) +{question.name}\b|{question.name} *=)"
+        imported = rf"^from .*\b{question.name}\b"
+        if re.search(f"{defined}|{imported}", text, re.MULTILINE):
+            return question.lab
+    return None

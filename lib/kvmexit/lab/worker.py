@@ -1,0 +1,218 @@
+"""The student's side of the pipe: loads the answer, goes to jail, does what it is asked.
+
+Started by :mod:`kvmexit.lab.players` in an interpreter of its own, or in a fork of a notebook's
+kernel. The referee sends ``("call", name, arguments)``; until the answer ``("return", value)``
+or ``("raise", text)`` it serves what the student's code asks in between: ``("ask", act, ...)``.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import io
+import os
+import sys
+import traceback
+from types import CodeType, ModuleType
+from typing import Any
+
+from kvmexit.lab import jail, wire
+from kvmexit.lab.client import ROLES
+from kvmexit.lab.words import Role, StudentError
+
+OPEN_MODULES = (
+    "kvmexit", "kvmexit.errors", "kvmexit.exits", "kvmexit.lab", "kvmexit.lab.words",
+    "kvmexit.tis_registers",
+)  # fmt: skip
+"""What of this library an answer may use. The rest holds the answers."""
+STANDARD = (
+    "abc", "array", "bisect", "collections", "collections.abc", "contextlib", "copy",
+    "dataclasses", "enum", "fractions", "functools", "heapq", "itertools", "json", "math",
+    "operator", "pprint", "random", "re", "statistics", "string", "struct", "textwrap", "time",
+    "types", "typing",
+)  # fmt: skip
+"""Modules loaded before the jail closes; afterwards nothing can be read from disk."""
+NOISE, KEPT = 2_000, 64
+
+
+class Refused(ModuleNotFoundError):
+    """An import that a graded answer may not make."""
+
+
+class Gate(importlib.abc.MetaPathFinder):
+    """The only finder: whatever is not loaded yet is refused, in words."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        why = "the answer must be your own" if name.startswith("kvmexit.") else "not needed here"
+        raise Refused(f"{name} cannot be imported in a graded answer: {why}", name=name)
+
+
+class Printed(io.TextIOBase):
+    """What the student's code prints: the first characters are kept."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += str(text)[: max(0, NOISE - len(self.text))]
+        return len(text)
+
+    def take(self) -> str:
+        text, self.text = self.text, ""
+        return text
+
+
+class Pipe:
+    """Both ends as unbuffered descriptors; a line is a value."""
+
+    def __init__(self, reading: int, writing: int) -> None:
+        self._in = open(reading, "rb", buffering=wire.LONGEST_LINE)  # noqa: SIM115
+        self._out = writing
+
+    def send(self, *parts: Any) -> None:
+        data = wire.dumps(list(parts))
+        while data:
+            data = data[os.write(self._out, data) :]
+
+    def receive(self) -> Any:
+        line = self._in.readline()
+        if not line:
+            os._exit(0)
+        return wire.loads(line)
+
+    def ask(self, act: str, *arguments: Any) -> Any:
+        """Hand an act to the referee and wait for its result."""
+        self.send("ask", act, list(arguments))
+        kind, value = self.receive()
+        if kind == "stop":
+            raise StudentError(value)
+        return value
+
+
+def closed_library() -> None:
+    """Leave only the open modules in ``sys.modules``, and a ``kvmexit.lab`` without checks."""
+    lab = ModuleType("kvmexit.lab")
+    from kvmexit.lab.words import Snapshot
+
+    def nothing(*_: Any, **__: Any) -> None:
+        """Checks and problems are silent while an answer is graded."""
+
+    for name in ("check", "mark", "problem", "answer"):
+        setattr(lab, name, nothing)
+    lab.Snapshot = Snapshot  # type: ignore[attr-defined]
+    kept = {name: sys.modules.get(name) for name in OPEN_MODULES}
+    package: Any = kept["kvmexit"]
+    for name in [n for n in sys.modules if n == "kvmexit" or n.startswith("kvmexit.")]:
+        module = sys.modules.pop(name)
+        if name.count(".") == 1 and name not in OPEN_MODULES:
+            package.__dict__.pop(module.__name__.rpartition(".")[2], None)
+    for name, kept_module in kept.items():
+        if kept_module is not None:
+            sys.modules[name] = kept_module
+    sys.modules["kvmexit.lab"] = package.lab = lab
+    sys.meta_path[:] = [Gate()]
+
+
+def load(cells: list[str], namespace: dict[str, Any]) -> list[str]:
+    """Execute the answer's cells one by one; a cell that fails does not stop the next."""
+    problems = []
+    for number, source in enumerate(cells, start=1):
+        try:
+            exec(compile(source, f"cell {number}", "exec"), namespace)
+        except BaseException as problem:  # SystemExit in a cell is the student's, not ours
+            problems.append(in_words(problem))
+    return problems
+
+
+def in_words(problem: BaseException) -> str:
+    """An exception in one line, with the student's line number where there is one."""
+    if isinstance(problem, StudentError | Refused):
+        return str(problem)
+    where = ""
+    for frame in traceback.extract_tb(problem.__traceback__):
+        if frame.filename.startswith(("cell ", "<ipython", "/tmp/ipykernel")):
+            where = f" in line {frame.lineno} of {frame.name}"
+    if isinstance(problem, SyntaxError):
+        where = f" in line {problem.lineno}"
+    text = " ".join(str(problem).split())[:160]
+    return f"raised {type(problem).__name__}{f' ({text})' if text else ''}{where}"
+
+
+def borrowed(function: Any) -> str | None:
+    """The name of something of this library's inside that ``function`` uses, or None."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return None
+    for name in code.co_names:
+        value = function.__globals__.get(name)
+        home = (
+            value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        )
+        if isinstance(home, str) and home.startswith("kvmexit.") and home not in OPEN_MODULES:
+            return f"{home}.{name}" if not isinstance(value, ModuleType) else home
+    return None
+
+
+class Worker:
+    """Answers the referee's calls with the student's names."""
+
+    def __init__(self, pipe: Pipe, namespace: dict[str, Any]) -> None:
+        self.pipe, self.namespace = pipe, namespace
+        self.objects: dict[int, Any] = {}
+        self.made = 0
+        self.printed = Printed()
+
+    def serve(self, problems: list[str], is_locked: bool) -> None:
+        """Until the referee hangs up."""
+        sys.stdout = sys.stderr = self.printed
+        names = [str(name) for name, value in self.namespace.items() if callable(value)]
+        self.pipe.send("ready", problems[:5], is_locked, names[:1000])
+        while True:
+            _, target, name, arguments = self.pipe.receive()
+            try:
+                value = self.call(target, name, arguments)
+                self.reply("return", value)
+            except BaseException as problem:
+                self.reply("raise", in_words(problem))
+
+    def reply(self, kind: str, value: Any) -> None:
+        try:
+            self.pipe.send(kind, value, self.printed.take())
+        except StudentError as problem:
+            self.pipe.send("raise", str(problem), "")
+
+    def call(self, target: int | None, name: str, arguments: list[Any]) -> Any:
+        """A function, a class (its object is kept and its number returned), or a method."""
+        given = [ROLES[a.name](self.pipe.ask) if isinstance(a, Role) else a for a in arguments]
+        if target is not None:
+            return getattr(self.objects[target], name)(*given)
+        function = self.namespace[name]
+        inside = borrowed(function)
+        if inside is not None:
+            raise StudentError(f"uses {inside}: the answer must be your own")
+        value = function(*given)
+        if isinstance(function, type):
+            self.made += 1
+            self.objects[self.made] = value
+            self.objects.pop(self.made - KEPT, None)
+            return self.made
+        return value
+
+
+def main() -> None:
+    """In a clean interpreter: read the cells, load them in jail, serve."""
+    for name in (*STANDARD, *OPEN_MODULES):
+        __import__(name)
+    pipe = Pipe(int(sys.argv[1]), int(sys.argv[2]))
+    cells = pipe.receive()
+    os.setsid()
+    jail.limit()
+    is_locked = jail.lock()
+    closed_library()
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    worker = Worker(pipe, namespace)
+    sys.stdout = sys.stderr = worker.printed
+    worker.serve(load(cells, namespace), is_locked)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Small displays: a program with one instruction marked, and the shared page at a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from kvmexit.errors import KvmExitError
+from kvmexit.guest import tis_driver
+from kvmexit.guest.assembler import assemble
+from kvmexit.guest.x86 import decode
+from kvmexit.show.films import Film
+from kvmexit.show.scene import scene
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of text; marked ones carry an arrow and are bold."""
+
+    lines: tuple[str, ...]
+    marked: frozenset[int]
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            ("→ " if n in self.marked else "  ") + line for n, line in enumerate(self.lines)
+        )
+
+    def html(self) -> str:
+        """A preformatted block."""
+        rows = []
+        for number, line in enumerate(self.lines):
+            text = escape(line, quote=False)
+            rows.append(f"<strong>→ {text}</strong>" if number in self.marked else f"  {text}")
+        return (
+            '<pre class="kvmexit-listing" tabindex="0" style="overflow-x:auto">'
+            + "\n".join(rows)
+            + "</pre>"
+        )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self.html()}
+
+
+def listing(
+    program: str = "driver",
+    *,
+    source: str | None = None,
+    mark: str | int | None = None,
+    start: str | int | None = None,
+    lines: int | None = None,
+) -> Lines:
+    """The machine code of a driver, or of ``source``: address, bytes, instruction.
+
+    ``mark`` is an address or a part of an instruction's text; ``start`` where to begin (an
+    address, or a part of the first instruction's text), ``lines`` how many to show.
+    """
+    made = (
+        assemble(source, tis_driver.ORIGIN)
+        if source is not None
+        else tis_driver.tis_driver(program)
+    )
+    rows: list[tuple[int, str, str]] = []
+    at = 0
+    while at < len(made.code):
+        insn = decode(made.code[at : at + 15], made.origin + at)
+        address, raw = made.origin + at, made.code[at : at + insn.length]
+        rows.append((address, raw.hex(" "), insn.text(address)))
+        at += insn.length
+    first = _find(rows, start, "start") if start is not None else 0
+    rows = rows[first : None if lines is None else first + lines]
+    marked = frozenset[int]()
+    if mark is not None:
+        hits = [n for n, row in enumerate(rows) if mark in (row[0],) or str(mark) in row[2]]
+        if not hits:
+            raise KvmExitError(f"nothing to mark: no instruction shown matches {mark!r}")
+        marked = frozenset(hits)
+    wide = max(len(raw) for _, raw, _ in rows)
+    names = {address: name for name, address in made.labels.items()}
+    text: list[str] = []
+    shown: set[int] = set()
+    for number, (address, digits, words) in enumerate(rows):
+        if address in names:
+            text.append(f"{names[address]}:")
+        if number in marked:
+            shown.add(len(text))
+        text.append(f"{address:#06x}  {digits:<{wide}}  {words}")
+    return Lines(tuple(text), frozenset(shown))
+
+
+def _find(rows: list[tuple[int, str, str]], wanted: str | int, what: str) -> int:
+    for number, (address, _, text) in enumerate(rows):
+        if wanted == address or (isinstance(wanted, str) and wanted in text):
+            return number
+    raise KvmExitError(f"{what} {wanted!r} is not in this program")
+
+
+def card(film: Film, step: int | None = None) -> Lines:
+    """``struct kvm_run`` after one step of a film's run (its first shown step if None)."""
+    frames = film.frames()
+    at = film.step if step is None else step
+    if not 0 <= at < len(frames):
+        raise KvmExitError(f"step {at} is outside the run: it has steps 0 to {len(frames) - 1}")
+    page, seen = scene(frames[: at + 1]).page, frames[at].seen
+    lines = [
+        "struct kvm_run",
+        f"immediate_exit  {seen.immediate_exit}",
+        f"exit_reason     {page.reason_words}",
+    ]
+    if page.reason == 6:
+        lines += [
+            f"mmio.phys_addr  {page.gpa:#x}",
+            f"mmio.len        {page.size}",
+            f"mmio.is_write   {page.is_write}",
+            f"mmio.data       {page.data.hex(' ')}",
+        ]
+    return Lines(tuple(lines), frozenset())

@@ -1,0 +1,45 @@
+"""A film as one file: the still frame, the data and the player, for a disk without a network."""
+
+from __future__ import annotations
+
+from html import escape
+
+from kvmexit.show.films import MODULE, Film
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 76rem; padding: 0 8px }}
+</style>
+<main>
+<h1>{title}</h1>
+{still}
+</main>
+<script type="module">
+{module}
+/* The page's own model: traits from the JSON beside the still frame. */
+for (const still of document.querySelectorAll(".kvmexit-film")) {{
+  const traits = JSON.parse(still.querySelector("script").textContent);
+  const el = document.createElement("div");
+  const model = {{
+    get: (name) => traits[name], set: (name, value) => {{ traits[name] = value; }},
+    on() {{}}, off() {{}}, save_changes() {{}},
+  }};
+  render({{ model, el }});
+  still.replaceChildren(el);
+}}
+</script>
+</html>
+"""
+
+
+def page(film: Film) -> str:
+    """The whole page. The module stands in it: a page from a disk may not import one."""
+    title = escape(film.title or f"A film of {len(film.base.response)} bytes")
+    module = MODULE.read_text(encoding="utf-8")
+    assert "</script" not in module, "the module would end its own element"
+    return PAGE.format(title=title, still=film.html(), module=module)

@@ -1,0 +1,23 @@
+"""The player as a widget, for front ends with a kernel behind them."""
+
+from __future__ import annotations
+
+import anywidget
+import traitlets
+
+from kvmexit.show.films import MODULE
+
+
+class FilmWidget(anywidget.AnyWidget):
+    """Plays ``data``. The other traits are where the reader is."""
+
+    _esm = MODULE
+    data = traitlets.Dict().tag(sync=True)
+    landing = traitlets.Int(0).tag(sync=True)
+    step = traitlets.Int(0).tag(sync=True)
+    choice = traitlets.List([0, 0, 0, 0]).tag(sync=True)
+    live = traitlets.Bool(False).tag(sync=True)
+    strip: traitlets.List[str] = traitlets.List([]).tag(sync=True)
+
+    def __repr__(self) -> str:
+        return f"FilmWidget(landing={self.landing}, step={self.step})"

@@ -1,0 +1,155 @@
+"""The sentence of a step: plain words, the same in the film, in text and to a screen reader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kvmexit.exits import (
+    READS,
+    Hlt,
+    MmioRead,
+    MmioWrite,
+    PioIn,
+    PioOut,
+    Rdmsr,
+    Reason,
+    Shutdown,
+    Step,
+    What,
+    Wrmsr,
+)
+from kvmexit.tis_registers import COMMAND_READY, INDEX, STS, TIS_BASE
+
+if TYPE_CHECKING:
+    from kvmexit.show.record import Camera, Seen
+
+
+def count(number: int, noun: str) -> str:
+    """``1 byte``, ``2 bytes``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def wants(exit: Any) -> str:
+    """What the guest wants of userspace."""
+    match exit:
+        case MmioRead(gpa, size):
+            return f"the guest wants {count(size, 'byte')} from {gpa:#x}"
+        case MmioWrite(gpa, data):
+            return f"the guest writes {data.hex(' ')} to {gpa:#x}"
+        case PioIn(port, size, items):
+            return f"the guest wants {count(size * items, 'byte')} from port {port:#x}"
+        case PioOut(port, _, _, data):
+            return f"the guest writes {data.hex(' ')} to port {port:#x}"
+        case Rdmsr(index):
+            return f"the guest wants MSR {index:#x}"
+        case Wrmsr(index, value):
+            return f"the guest writes {value:#x} to MSR {index:#x}"
+        case Hlt():
+            return "the guest has executed hlt"
+        case Shutdown():
+            return "the guest found no handler for an exception"
+    return f"{exit!r}"
+
+
+def say(step: Step, camera: Camera, before: Seen, after: Seen) -> str:
+    """What happens in ``step``, in one or two sentences."""
+    about = step.about
+    match step.what:
+        case What.EXECUTE:
+            return f"The guest executes {about[1]} at {about[0]:#x}."
+        case What.EXIT:
+            name = Reason(int(about.reason)).c_name if hasattr(about, "reason") else "KVM_EXIT"
+            return f"KVM_RUN returns 0, {name}: {wants(about)}."
+        case What.EINTR:
+            return "KVM_RUN returns -1, EINTR. Nothing is pending."
+        case What.SERVE:
+            return _serve(about, camera, before, after)
+        case What.ENTRY:
+            if after.immediate_exit:
+                return "The VMM calls KVM_RUN with immediate_exit = 1."
+            return "The VMM calls KVM_RUN."
+        case What.COMPLETE:
+            return _complete(about, before, after)
+        case What.REQUEST:
+            return (
+                "The host wants this machine suspended. It sets the VMM's flag and"
+                " immediate_exit = 1, and signals the vCPU."
+            )
+        case What.LOOK:
+            if before.stop:
+                return "The VMM looks at its flag: it has been asked to stop."
+            return "The VMM looks at its flag: nobody has asked it to stop."
+        case What.STOP:
+            return f"The VMM stops, by its policy: {camera.machine.policy.name}."
+        case What.SAVE:
+            return "The VMM saves registers, memory and device." + _at_save(before)
+        case What.RESTORE:
+            return _restore(camera, before, after)
+        case What.HALT:
+            return _halt(camera, after)
+    return str(step)
+
+
+def _serve(exit: Any, camera: Camera, before: Seen, after: Seen) -> str:
+    machine = camera.machine
+    if not isinstance(exit, READS):
+        register = _register(exit)
+        if register == "STS" and exit.data[0] & COMMAND_READY:
+            return f"The device takes {exit.data.hex(' ')} into STS: the driver is done."
+        return f"The device takes {exit.data.hex(' ')} into {register}."
+    data = machine.bus.log[-1][1].hex(" ")
+    if not machine.bus.is_data_read(exit):
+        return f"The device answers with {data} from {_register(exit)}. The VMM puts it in kvm_run."
+    moved = after.device[0] - before.device[0]
+    if moved > 0:
+        which = f"byte {before.device[0]}"
+        if moved > 1:
+            which = f"bytes {before.device[0]} to {after.device[0] - 1}"
+        return f"The device pops {which}: {data}. The VMM puts it in kvm_run."
+    if after.device[2] < len(machine.bus.device.save().response) and after.device[1] & 0x10:  # type: ignore[attr-defined]
+        return f"The device shows byte {after.device[2]}: {data}. Nothing is popped."
+    return f"The device has no byte left and answers with a filler, {data}."
+
+
+def _register(exit: Any) -> str:
+    offset = getattr(exit, "gpa", 0) - TIS_BASE
+    if STS <= offset < STS + 4:
+        return "STS" if offset == STS else f"STS+{offset - STS}"
+    if offset == INDEX:
+        return "INDEX"
+    return wants(exit).rpartition(" ")[2]
+
+
+def _complete(exit: Any, before: Seen, after: Seen) -> str:
+    if not isinstance(exit, READS):
+        return "The kernel completes the write: nothing of it is pending any more."
+    return "The kernel completes the read: the answer goes to the guest, RIP moves on."
+
+
+def _at_save(seen: Seen) -> str:
+    if not seen.pending:
+        return " Nothing is pending: this is all there is."
+    what = "read" if "read" in seen.pending else "write"
+    return f" A {what} is pending, and none of it is in what was saved."
+
+
+def _restore(camera: Camera, before: Seen, after: Seen) -> str:
+    if camera.machine.restore_into == "new-vm":
+        text = "A new VM gets what was saved."
+        if before.pending:
+            text += " It knows nothing of the pending access."
+    else:
+        text = "The same vCPU gets its registers written back."
+        if before.pending.startswith("a read"):
+            text += " The pending read loses its answer."
+    if before.device[0] != after.device[0]:
+        text += f" On load the device steps back: its next byte is {after.device[0]}."
+    return text
+
+
+def _halt(camera: Camera, after: Seen) -> str:
+    if camera.stage.source is not None:
+        return "The guest has halted."
+    ending = camera.stage.ending(camera.machine)
+    said = f' and prints "{ending.message}"' if ending.message else ""
+    return f"The guest has halted: the driver returns {ending.returned}{said}."

@@ -1,0 +1,84 @@
+"""KVM ioctls by name and by number: which read or write state that a save is made of.
+
+A number is read by its direction, its number and, where two ioctls share both, its size
+(include/uapi/linux/kvm.h). QEMU passes the request as a signed int, so that tracefs shows it
+sign-extended: only 32 bits count.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Role(Enum):
+    """What an ioctl means to the rule."""
+
+    RUN = "run"
+    GET = "get"
+    SET = "set"
+    VM_GET = "vm get"
+    CREATE_VM = "create vm"
+    CREATE_VCPU = "create vcpu"
+
+
+_R, _W, _WR, _NONE = 2, 1, 3, 0
+
+# role, name, direction, number
+_TABLE = (
+    (Role.RUN, "KVM_RUN", _NONE, 0x80),
+    (Role.CREATE_VM, "KVM_CREATE_VM", _NONE, 0x01),
+    (Role.CREATE_VCPU, "KVM_CREATE_VCPU", _NONE, 0x41),
+    (Role.GET, "KVM_GET_REGS", _R, 0x81),
+    (Role.SET, "KVM_SET_REGS", _W, 0x82),
+    (Role.GET, "KVM_GET_SREGS", _R, 0x83),
+    (Role.SET, "KVM_SET_SREGS", _W, 0x84),
+    (Role.GET, "KVM_GET_MSRS", _WR, 0x88),
+    (Role.SET, "KVM_SET_MSRS", _W, 0x89),
+    (Role.GET, "KVM_GET_FPU", _R, 0x8C),
+    (Role.SET, "KVM_SET_FPU", _W, 0x8D),
+    (Role.GET, "KVM_GET_LAPIC", _R, 0x8E),
+    (Role.SET, "KVM_SET_LAPIC", _W, 0x8F),
+    (Role.GET, "KVM_GET_MP_STATE", _R, 0x98),
+    (Role.SET, "KVM_SET_MP_STATE", _W, 0x99),
+    (Role.GET, "KVM_GET_VCPU_EVENTS", _R, 0x9F),
+    (Role.SET, "KVM_SET_VCPU_EVENTS", _W, 0xA0),
+    (Role.GET, "KVM_GET_DEBUGREGS", _R, 0xA1),
+    (Role.SET, "KVM_SET_DEBUGREGS", _W, 0xA2),
+    (Role.GET, "KVM_GET_XSAVE", _R, 0xA4),
+    (Role.SET, "KVM_SET_XSAVE", _W, 0xA5),
+    (Role.GET, "KVM_GET_XCRS", _R, 0xA6),
+    (Role.SET, "KVM_SET_XCRS", _W, 0xA7),
+    (Role.GET, "KVM_GET_ONE_REG", _W, 0xAB),
+    (Role.SET, "KVM_SET_ONE_REG", _W, 0xAC),
+    (Role.GET, "KVM_GET_NESTED_STATE", _WR, 0xBE),
+    (Role.SET, "KVM_SET_NESTED_STATE", _W, 0xBF),
+    (Role.GET, "KVM_GET_SREGS2", _R, 0xCC),
+    (Role.SET, "KVM_SET_SREGS2", _W, 0xCD),
+    (Role.GET, "KVM_GET_XSAVE2", _R, 0xCF),
+    (Role.VM_GET, "KVM_GET_IRQCHIP", _WR, 0x62),
+    (Role.VM_GET, "KVM_GET_PIT", _WR, 0x65),
+)
+
+KVMIO = 0xAE
+KVM_RUN = "KVM_RUN"
+ROLES: dict[str, Role] = {name: role for role, name, _, _ in _TABLE} | {"KVM_GET_PIT2": Role.VM_GET}
+_BY_NUMBER = {(direction, number): name for _, name, direction, number in _TABLE}
+_BY_REQUEST = {0x8070AE9F: "KVM_GET_PIT2", 0x4070AEA0: "KVM_SET_PIT2"}
+
+
+def name_of(request: int) -> str:
+    """The name of ioctl ``request`` if the rule knows it; ``""`` for a foreign one.
+
+    KVM ioctls that the rule does not care about are named by their number.
+    """
+    request &= 0xFFFFFFFF
+    if (request >> 8) & 0xFF != KVMIO:
+        return ""
+    if request in _BY_REQUEST:
+        return _BY_REQUEST[request]
+    return _BY_NUMBER.get((request >> 30, request & 0xFF), f"KVM ioctl {request:#x}")
+
+
+def integer(text: bytes) -> int:
+    """A number as logs print it: hexadecimal after ``0x``, else decimal, zeros in front or not."""
+    return int(text, 16) if text[:2] == b"0x" else int(text)

@@ -1,0 +1,137 @@
+"""What chapters 2 and 3 show on the simulated kernel, on the real one."""
+
+from fcntl import ioctl
+
+import pytest
+from kvmexit.exits import EINTR, Hlt, MmioRead, MmioWrite, PioOut
+from kvmexit.guest.case import RAM, Case, case
+from kvmexit.kernel import abi
+from kvmexit.kernel.real import RealKernel
+from kvmexit.kernel.simulated import SimulatedKernel
+
+pytestmark = pytest.mark.usefixtures("kvm")
+FIFO = 0xFED40024
+READ = case("one read", "mov al, [0xfed40024]")
+STATES = {
+    "KVM_GET_REGS": (abi.KVM_GET_REGS, 144),
+    "KVM_GET_SREGS": (abi.KVM_GET_SREGS, 312),
+    "KVM_GET_FPU": (0x81A0AE8C, 416),
+    "KVM_GET_XSAVE": (abi.KVM_GET_XSAVE, 4096),
+    "KVM_GET_XCRS": (0x8188AEA6, 392),
+    "KVM_GET_VCPU_EVENTS": (0x8040AE9F, 64),
+    "KVM_GET_MP_STATE": (0x8004AE98, 4),
+    "KVM_GET_DEBUGREGS": (0x8080AEA1, 128),
+}
+
+
+@pytest.fixture(params=[SimulatedKernel, RealKernel], ids=["simulated", "real"])
+def start(request):
+    kernel = request.param()
+    vms = []
+
+    def make(what: Case = READ, state=None):
+        vms.append(kernel.create_vm(RAM))
+        what.load(vms[-1].memory)
+        vms[-1].vcpu.set_state(state or what.state())
+        return vms[-1].vcpu
+
+    yield make
+    for vm in vms:
+        vm.close()
+
+
+def al_rip(vcpu):
+    state = vcpu.get_state()
+    return state["eax"] & 0xFF, state["rip"]
+
+
+def test_a_read_takes_two_runs(start):
+    vcpu = start()
+    assert vcpu.run() == MmioRead(FIFO, 1)
+    vcpu.kvm_run.answer(b"\x5a")
+    assert al_rip(vcpu) == (0, 0x1000)
+    vcpu.kvm_run.immediate_exit = 1
+    assert vcpu.run() is EINTR
+    assert al_rip(vcpu) == (0x5A, 0x1005)
+    assert vcpu.kvm_run.exit_reason == 6
+    assert vcpu.kvm_run.exit() == MmioRead(FIFO, 1)
+    assert vcpu.run() is EINTR, "immediate_exit is not cleared by the kernel"
+    vcpu.kvm_run.immediate_exit = 0
+    assert vcpu.run() == Hlt()
+
+
+def test_a_restored_read_is_asked_again(start):
+    vcpu = start()
+    vcpu.run()
+    vcpu.kvm_run.answer(b"\x5a")
+    assert start(state=vcpu.get_state()).run() == MmioRead(FIFO, 1)
+
+
+def test_a_write_has_retired_at_its_exit(start):
+    vcpu = start(case("one write", "mov [0xfed40024], al", eax=0x77))
+    assert vcpu.run() == MmioWrite(FIFO, b"\x77")
+    assert vcpu.get_state()["rip"] == 0x1005
+
+
+def test_an_access_across_a_page_takes_two_exits(start):
+    vcpu = start(case("across a page", "mov eax, [0xfed40ffe]"))
+    assert vcpu.run() == MmioRead(0xFED40FFE, 2)
+    vcpu.kvm_run.answer(b"\x11\x22")
+    vcpu.kvm_run.immediate_exit = 1
+    assert vcpu.run() == MmioRead(0xFED41000, 2), "an exit, although immediate_exit is set"
+    assert vcpu.get_state()["rip"] == 0x1000
+    vcpu.kvm_run.answer(b"\x33\x44")
+    assert vcpu.run() is EINTR
+    assert vcpu.get_state()["eax"] == 0x44332211
+
+
+def test_sixteen_bytes_across_a_page_take_three_exits(start):
+    vcpu = start(case("sixteen bytes", "movups xmm0, [0xfed40ffc]"))
+    sizes = [vcpu.run().size]
+    vcpu.kvm_run.immediate_exit = 1
+    while (exit := vcpu.run()) is not EINTR:
+        sizes.append(exit.size)
+    assert sizes == [4, 8, 4]
+
+
+def test_four_instructions_return_three_times(start):
+    source = "mov [0x2000], al; out 0x10, al; mov al, [0xfed40024]"
+    vcpu = start(case("chapter 2", source, eax=0x41))
+    exits = [vcpu.run()]
+    while exits[-1] != Hlt():
+        if isinstance(exits[-1], MmioRead):
+            vcpu.kvm_run.answer(b"\x5a")
+        exits.append(vcpu.run())
+    assert exits == [PioOut(0x10, 1, 1, b"\x41"), MmioRead(FIFO, 1), Hlt()]
+
+
+def test_an_unanswered_read_gets_the_bytes_of_the_write_before(start):
+    vcpu = start(case("no answer", "mov [0xfed40024], al; mov bl, [0xfed40024]", eax=0x77))
+    while vcpu.run() != Hlt():
+        pass
+    assert vcpu.get_state()["ebx"] == 0x77
+
+
+def test_no_ioctl_shows_what_is_pending():
+    with RealKernel() as kernel:
+        seen = []
+        for moment in ("new", "waiting", "answered"):
+            with kernel.create_vm(RAM) as vm:
+                READ.load(vm.memory)
+                vm.vcpu.set_state(READ.state())
+                if moment == "new":  # entered, so that MXCSR_MASK is there; nothing executed
+                    vm.vcpu.kvm_run.immediate_exit = 1
+                    assert vm.vcpu.run() is EINTR
+                else:
+                    assert vm.vcpu.run() == MmioRead(FIFO, 1)
+                if moment == "answered":
+                    vm.vcpu.kvm_run.answer(b"\x5a")
+                seen.append({name: _read(vm.vcpu, *how) for name, how in STATES.items()})
+        for name in STATES:
+            assert seen[0][name] == seen[1][name] == seen[2][name], name
+
+
+def _read(vcpu, request, size) -> bytes:
+    buffer = bytearray(size)
+    ioctl(vcpu._fd, request, buffer, True)
+    return bytes(buffer)

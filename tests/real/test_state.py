@@ -1,0 +1,138 @@
+"""Saving and restoring on real KVM: what survives, and what a pending read does to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import EINTR, Hlt, MmioRead, VcpuState
+from kvmexit.kernel.real import RealKernel
+from small_guests import START, Boot, finish
+
+FIFO = 0xFED40024
+READ = "a0 2400d4fe"  # mov al, [FIFO]
+
+
+def test_a_state_survives_a_new_vm(boot: Boot) -> None:
+    state = VcpuState(
+        gpr=tuple(0x11111111 * i for i in range(8)),
+        rip=START,
+        rflags=0x8D7,  # OF SF ZF PF CF AF
+        xmm=tuple(0x0123456789ABCDEF_0011223344556677 * (i + 1) % 2**128 for i in range(8)),
+    )
+    vm = boot("f4", state)
+    assert vm.vcpu.get_state() == state
+    again = boot("f4", vm.vcpu.get_state())
+    assert again.vcpu.get_state() == state
+    assert again.vcpu.run() == Hlt()
+    assert again.vcpu.get_state() == replace(state, rip=START + 1)
+
+
+def test_xmm_survives_in_the_guest(boot: Boot) -> None:
+    # movups [0x3000], xmm7; hlt: what was loaded is what the guest sees, every time
+    for i in range(20):
+        xmm = (0,) * 7 + (0x1122334455667788_99AABBCCDDEEFF00 + i,)
+        vm = boot("0f113d 00300000 f4", VcpuState(rip=START, xmm=xmm))
+        assert vm.vcpu.run() == Hlt()
+        assert int.from_bytes(vm.memory[0x3000:0x3010], "little") == xmm[7]
+
+
+def test_equal_states_are_equal_to_the_byte(kernel: RealKernel) -> None:
+    """``rest`` too, although XSTATE_BV differs from one run to the next."""
+    rests = set()
+    for _ in range(150):
+        with kernel.create_vm(0x2000) as vm:
+            vm.memory[START : START + 5] = bytes.fromhex(READ)
+            vm.vcpu.set_state(VcpuState(rip=START))
+            vm.vcpu.run()
+            rests.add(vm.vcpu.get_state().rest)
+    assert len(rests) == 1
+
+
+def test_a_new_vm_repeats_a_read_that_was_not_completed(boot: Boot) -> None:
+    vm = boot(READ + "f4")
+    vm.vcpu.run()
+    vm.vcpu.kvm_run.answer(b"\x01")
+    copy = boot(READ + "f4", vm.vcpu.get_state())
+    assert copy.vcpu.run() == MmioRead(FIFO, 1)
+    copy.vcpu.kvm_run.answer(b"\x02")
+    assert copy.vcpu.run() == Hlt()
+    assert copy.vcpu.get_state()["eax"] == 2
+
+
+def test_a_new_vm_does_not_repeat_a_completed_read(boot: Boot) -> None:
+    vm = boot(READ + "f4")
+    vm.vcpu.run()
+    vm.vcpu.kvm_run.answer(b"\x01")
+    assert finish(vm.vcpu) is EINTR
+    copy = boot(READ + "f4", vm.vcpu.get_state())
+    assert copy.vcpu.run() == Hlt()
+    assert copy.vcpu.get_state()["eax"] == 1
+
+
+def test_writing_back_the_same_state_drops_a_pending_answer(boot: Boot) -> None:
+    vm = boot(READ + "f4", VcpuState(gpr=(0x33, *[0] * 7), rip=START))
+    vm.vcpu.run()
+    vm.vcpu.kvm_run.answer(b"\x5a")
+    vm.vcpu.set_state(vm.vcpu.get_state())
+    assert finish(vm.vcpu) is EINTR
+    after = vm.vcpu.get_state()
+    assert (after.rip, after["eax"]) == (START + 5, 0x33)
+
+
+def test_reading_the_state_changes_nothing(boot: Boot) -> None:
+    vm = boot(READ + "f4")
+    vm.vcpu.run()
+    vm.vcpu.kvm_run.answer(b"\x5a")
+    for _ in range(5):
+        vm.vcpu.get_state()
+    assert finish(vm.vcpu) is EINTR
+    assert vm.vcpu.get_state()["eax"] == 0x5A
+
+
+def test_an_earlier_state_in_the_same_vcpu_is_overrun_by_what_is_pending(boot: Boot) -> None:
+    vm = boot("40" + READ + "f4")  # inc eax; mov al, [FIFO]; hlt
+    clean = vm.vcpu.get_state()
+    vm.vcpu.run()
+    vm.vcpu.kvm_run.answer(b"\x5a")
+    vm.vcpu.set_state(clean)
+    assert finish(vm.vcpu) is EINTR
+    assert vm.vcpu.get_state().rip == START + 6  # after the old instruction: inc is skipped
+
+
+def test_memory_is_the_guests_own(boot: Boot) -> None:
+    vm = boot("a2 00300000 f4", VcpuState(gpr=(0x99, *[0] * 7), rip=START))  # mov [0x3000], al
+    assert vm.vcpu.run() == Hlt()
+    assert vm.memory[0x3000] == 0x99
+    assert len(vm.memory) == 0x10000
+
+
+@pytest.mark.parametrize("size", [0, -4096, 100, 1 << 40])
+def test_impossible_memory_is_refused(kernel: RealKernel, size: int) -> None:
+    with pytest.raises(KvmExitError, match="memory of"):
+        kernel.create_vm(size)
+
+
+def test_closing_twice_is_allowed_and_running_afterwards_is_not(kernel: RealKernel) -> None:
+    with kernel.create_vm(0x1000) as vm:
+        vm.close()
+    vm.close()
+    with pytest.raises(KvmExitError, match="closed"):
+        vm.vcpu.run()
+
+
+def test_no_descriptor_is_left_open(kernel: RealKernel) -> None:
+    import os
+
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        kernel.create_vm(0x1000).close()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_errors_name_the_act_the_errno_and_what_to_do() -> None:
+    with pytest.raises(KvmExitError, match=r"opening /dev/no-kvm failed: ENOENT.*doctor"):
+        RealKernel(device="/dev/no-kvm")
+    with pytest.raises(KvmExitError, match="version failed: ENOTTY"):
+        RealKernel(device="/dev/null")

@@ -1,0 +1,120 @@
+"""An open page of the book: what it loaded, what it complained of, what can be measured on it."""
+
+import gzip
+from dataclasses import dataclass, field
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Response
+
+COMPRESSED = (".woff", ".woff2", ".png", ".jpg")
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+
+WIDER_THAN_THE_SCREEN = """() => {
+  const scrolls = (el) => el && (/(auto|scroll|hidden|clip)/.test(getComputedStyle(el).overflowX)
+                                 || scrolls(el.parentElement));
+  const wide = [...document.querySelectorAll("article *")].filter((el) =>
+    el.getBoundingClientRect().right > innerWidth + 1 && !scrolls(el.parentElement));
+  if (document.documentElement.scrollWidth > innerWidth) wide.push(document.documentElement);
+  return wide.map((el) => el.outerHTML.slice(0, 90));
+}"""
+
+SMALL_TEXT = """(least) => {
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.data.trim(), el = walker.currentNode.parentElement;
+    if (!text || !el.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    const {width, height} = range.getBoundingClientRect();
+    if (width < 2 || height < 2) continue;  // for screen readers only
+    const matrix = el.getScreenCTM?.();     // text in SVG shrinks with its drawing
+    const size = parseFloat(getComputedStyle(el).fontSize) * (matrix ? Math.abs(matrix.d) : 1);
+    if (size < least - 0.01) found.push(`${size.toFixed(1)}px: ${text.slice(0, 40)}`);
+  }
+  return found;
+}"""
+
+STOPS = """() => {
+  const all = [...document.querySelectorAll(
+    'article :is(a[href], button, input, select, textarea, summary, [tabindex="0"])')];
+  const chosen = (el) => el.type !== "radio" || el.checked ||
+    !document.querySelector(`input[name="${el.name}"]:checked`);
+  const stops = all.filter((el) => el.checkVisibility({visibilityProperty: true}) &&
+    !el.disabled && el.tabIndex >= 0 && chosen(el));
+  stops.forEach((el, n) => { el.dataset.stop = n; });
+  return stops.map((el) => el.outerHTML.slice(0, 90));
+}"""
+
+BEFORE_THE_ARTICLE = """() => {
+  const door = document.createElement("span");
+  door.tabIndex = -1;
+  document.querySelector("article").prepend(door);
+  door.focus();
+}"""
+
+
+@dataclass
+class Visit:
+    """One page in one context of the browser, and everything it asked for."""
+
+    page: Page
+    scripts: bool = True
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    loaded: list[Response] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("response", lambda response: self.loaded.append(response))
+        self.page.on("requestfailed", lambda it: self.complaints.append(f"failed: {it.url}"))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._hear)
+
+    def _hear(self, message: object) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def go(self, url: str) -> None:
+        """Open a page and, where scripts run, wait until its fonts are there."""
+        self.page.goto(url)
+        if self.scripts:
+            self.page.wait_for_function("document.fonts.status === 'loaded'")
+
+    def weight(self) -> dict[str, int]:
+        """Bytes of each loaded file, compressed as a server would."""
+
+        def compressed(response: Response) -> int:
+            body = response.body()
+            if response.url.split("?")[0].endswith(COMPRESSED):
+                return len(body)
+            return len(gzip.compress(body, 6))
+
+        return {response.url: compressed(response) for response in self.loaded}
+
+    def axe(self) -> list[str]:
+        """What axe-core finds wrong in the article, a line for each element and rule."""
+        found = Axe().run(self.page, context="article.bd-article").response["violations"]
+        return [
+            f"{rule['id']} ({rule['impact']}): {element['html'][:120]}"
+            for rule in found
+            for element in rule["nodes"]
+        ]
+
+    def small_text(self) -> list[str]:
+        """Visible text of less than 12 pixels."""
+        return self.page.evaluate(SMALL_TEXT, 12)
+
+    def wider_than_the_screen(self) -> list[str]:
+        """What a reader would have to scroll the whole page sideways for."""
+        return self.page.evaluate(WIDER_THAN_THE_SCREEN)
+
+    def unreachable(self) -> list[str]:
+        """What in the article can be operated, but not reached by the tabulator key."""
+        stops = self.page.evaluate(STOPS)
+        self.page.evaluate(BEFORE_THE_ARTICLE)
+        reached = set()
+        for _ in range(len(stops) + 3):
+            self.page.keyboard.press("Tab")
+            reached.add(self.page.evaluate("document.activeElement.dataset.stop"))
+        return [html for number, html in enumerate(stops) if str(number) not in reached]

@@ -1,0 +1,106 @@
+"""Figures, questions and listings: the same on every run, with words for whoever sees none."""
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from kvmexit.errors import KvmExitError
+from kvmexit.experiment import Scenario, response_of
+from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.show import card, devices, film, grid, listing, odds, predict, strip
+from kvmexit.sweep import sweep
+from kvmexit.vmm import POLICIES
+
+
+def svg_of(chart):
+    html = chart.html()
+    source = html[html.index("<svg") : html.index("</svg>") + 6]
+    return ElementTree.fromstring(source)
+
+
+CHARTS = {
+    "strip": lambda: strip(12),
+    "grid": lambda: grid(12),
+    "devices": lambda: devices(12),
+    "odds": lambda: odds([1, 10], {"a": [0.1, 0.2]}, title="t", xlabel="x", ylabel="y"),
+}
+
+
+@pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
+def test_a_chart_is_the_same_twice_and_has_words(make) -> None:
+    first, again = make(), make()
+    assert first.html() == again.html() and repr(first) == repr(again)
+    svg = svg_of(first)
+    names = {"{http://www.w3.org/2000/svg}title", "{http://www.w3.org/2000/svg}desc"}
+    ids = [child.get("id") for child in svg if child.tag in names]
+    assert svg.get("role") == "img" and svg.get("aria-labelledby") == " ".join(ids)
+    assert first.alt and "currentColor" in first.html() and "#010203" not in first.html()
+    assert svg.findall(".//{http://www.w3.org/2000/svg}text"), "text stays text"
+    ids = re.findall(r'id="([^"]+)"', first.html())
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_strip_is_the_sweep(policy: str) -> None:
+    swept = sweep(SimulatedKernel(), Scenario(response_of(12), policy=policy))
+    shown = grid(12, policy=policy)
+    assert swept.strip in repr(shown)
+    wrong = sum(letter != "." for letter in swept.strip)
+    found = re.findall(r"(\d+) (?:missing|stale|duplicate|torn|lost)", shown.alt)
+    assert sum(map(int, found)) == wrong
+
+
+def test_no_text_under_twelve_pixels() -> None:
+    """At its smallest, a figure is as wide as it was drawn."""
+    for make in CHARTS.values():
+        sizes = re.findall(r"font: *(?:bold |\w+ )?([\d.]+)px", make().html())
+        assert sizes
+        assert min(map(float, sizes)) >= 9.0  # SVG user units are points: 9 points, 12 pixels
+
+
+def test_two_charts_of_a_page_share_no_id() -> None:
+    ids = [re.findall(r'id="([^"]+-t)"', chart.html()) for chart in (strip(11), strip(12))]
+    assert ids[0] != ids[1]
+
+
+class Tags(HTMLParser):
+    """Collects tags in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+
+
+def test_each_guess_has_its_own_answer() -> None:
+    asked = predict("Is `al` written?", {"yes": "Not yet: <b> is text.", "no": "Right."})
+    tags = Tags()
+    tags.feed(asked.html())
+    assert tags.tags.count("details") == tags.tags.count("summary") == 2
+    assert "script" not in tags.tags and "b" not in tags.tags
+    assert "<code>al</code>" in asked.html()
+    assert repr(asked).index("yes") < repr(asked).index("Not yet") < repr(asked).index("no\n")
+    with pytest.raises(KvmExitError, match="at least two"):
+        predict("?", {"yes": "yes"})
+
+
+def test_a_listing_marks_one_instruction() -> None:
+    shown = listing("driver", start="mov al, [0xfed40024]", lines=4, mark="mov al")
+    lines = repr(shown).splitlines()
+    assert [line for line in lines if line.startswith("→")] == [lines[0]]
+    assert "<strong>" in shown.html()
+    with pytest.raises(KvmExitError, match="nothing to mark"):
+        listing("driver", lines=2, mark="cpuid")
+    with pytest.raises(KvmExitError, match="not in this program"):
+        listing("driver", start="cpuid")
+
+
+def test_the_card_is_the_page() -> None:
+    made = film(16, suspend=False, at="exit")
+    assert "mmio.phys_addr  0xfed40018" in repr(card(made))
+    assert "(stale)" not in repr(card(made))
+    with pytest.raises(KvmExitError, match="outside the run"):
+        card(made, 10_000)
