@@ -101,6 +101,15 @@ class LongTest:
         return "\n".join(f"{a:>5}  {b:<{width}}  {c}" for a, b, c in rows)
 
 
+def compare(sent: bytes, packet: bytes) -> str:
+    """Both in hexadecimal, one above the other, and a mark under the first difference."""
+    lines = [sent.hex(" "), packet.hex(" ")]
+    for at, pair in enumerate(zip(sent, packet)):
+        if pair[0] != pair[1]:
+            return "\n".join([*lines, "   " * at + "^^"])
+    return "\n".join(lines)
+
+
 def long_test(
     scenario: Scenario, suspends: int = 1000, seed: int = 2011, kernel: Kernel | None = None
 ) -> LongTest:

@@ -31,7 +31,8 @@ from kvmexit.exits import (
     VcpuState,
     Vm,
 )
-from kvmexit.guest.case import Case
+from kvmexit.guest.case import ORIGIN, Case, case
+from kvmexit.kernel.retirement import EMULATOR, FAST_PIO, Retirement
 from kvmexit.verdict import (
     LIMIT,
     Feed,
@@ -161,9 +162,7 @@ def _overwritten(before: bytes, after: bytes, start: int = 0) -> dict[int, int]:
     return changes | _overwritten(before[half:], after[half:], start + half)
 
 
-def _close(
-    rows: list[Row], overwritten: list[dict[int, int]], rip: int, memory: bytes
-) -> None:
+def _close(rows: list[Row], overwritten: list[dict[int, int]], rip: int, memory: bytes) -> None:
     """An operation has come to its quiet point: say of each of its exits what was left to do."""
     before: dict[int, int] = {}
     for runs, (row, changes) in enumerate(zip(reversed(rows), reversed(overwritten)), 1):
@@ -184,9 +183,7 @@ Attempt = Callable[[Stand, Stand, Phase], Verdict]
 """Try a save: the last quiet point before the exit, what is saved, how far the exit is."""
 
 
-def _saves(
-    kernel: Kernel, case: Case, attempt: Attempt
-) -> Iterator[dict[str, Verdict | None]]:
+def _saves(kernel: Kernel, case: Case, attempt: Attempt) -> Iterator[dict[str, Verdict | None]]:
     """Walk again, try each save once, and give it to the policies that make it."""
     unserved: list[Verdict] = []
     served: list[Verdict] = []
@@ -270,3 +267,17 @@ def _arrive(vm: Vm, feed: Feed, served: int, phase: Phase) -> None:
 
 
 RESTORES = {"new-vm": _new_vm, "same-vcpu": _same_vcpu}
+
+
+def retirement_of(kernel: Kernel) -> Retirement:
+    """Which of the two x86 rows ``kernel`` is: is ``out`` behind its instruction at the exit?"""
+    vm = begin(kernel, OUT)
+    try:
+        vm.vcpu.run()
+        return FAST_PIO if vm.vcpu.get_state().rip == ORIGIN else EMULATOR
+    finally:
+        vm.close()
+
+
+OUT = case("out dx, al", "out dx, al", edx=0x5A, eax=0x05060708)
+"""As it stands in the atlas, so that a recording of the atlas can be asked."""

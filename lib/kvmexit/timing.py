@@ -43,6 +43,14 @@ class Costs:
             return self.round_trip * (1 - self.outside)
         return 0.0
 
+    @staticmethod
+    def fitted(scenario: Scenario, packet: float, share: float) -> Costs:
+        """The costs with which an undisturbed packet takes ``packet`` seconds and, in a guest
+        that is never idle, ``share`` of the suspends find a read pending."""
+        exits = len([step for step in _undisturbed(scenario) if step.what is What.SERVE])
+        outside = share * exits / len(scenario.response)
+        return Costs(packet / exits, min(outside, 1.0))
+
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
@@ -79,11 +87,15 @@ def expected_share(scenario: Scenario, cycle: Cycle, costs: Costs | None = None)
     """The formula: reads of the response times the window of each, over the whole cycle."""
     costs = costs or Costs()
     bus = make_machine(SimulatedKernel(), scenario).bus
-    steps = list(_undisturbed(scenario))
+    steps = _undisturbed(scenario)
     reads = [step for step in steps if step.what is What.SERVE and bus.is_data_read(step.about)]
     window = sum(costs.of(step) for step in reads)
-    packet = sum(costs.of(step) for step in steps)
-    return window / (packet + cycle.command + cycle.think)
+    return window / (packet_seconds(scenario, costs) + cycle.command + cycle.think)
+
+
+def packet_seconds(scenario: Scenario, costs: Costs) -> float:
+    """How long one undisturbed packet takes."""
+    return sum(costs.of(step) for step in _undisturbed(scenario))
 
 
 def _undisturbed(scenario: Scenario) -> Generator[Step, None, None]:

@@ -38,7 +38,7 @@ from kvmexit.guest.case import RAM, Case
 LIMIT = 6000
 """Exits after which a run is given up: some instructions never finish on a real kernel."""
 
-HORIZON = 32
+HORIZON = 8
 """Exits for which a restored machine is followed through one and the same operation."""
 
 

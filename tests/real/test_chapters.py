@@ -3,10 +3,12 @@
 from fcntl import ioctl
 
 import pytest
+from kvmexit import firsts
 from kvmexit.exits import EINTR, Hlt, MmioRead, MmioWrite, PioOut
 from kvmexit.guest.case import RAM, Case, case
 from kvmexit.kernel import abi
 from kvmexit.kernel.real import RealKernel
+from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.simulated import SimulatedKernel
 
 pytestmark = pytest.mark.usefixtures("kvm")
@@ -129,6 +131,15 @@ def test_no_ioctl_shows_what_is_pending():
                 seen.append({name: _read(vm.vcpu, *how) for name, how in STATES.items()})
         for name in STATES:
             assert seen[0][name] == seen[1][name] == seen[2][name], name
+
+
+@pytest.mark.parametrize("story", firsts.STORIES, ids=lambda story: story.__name__)
+def test_the_first_runs_are_those_of_the_recording(story, tmp_path):
+    with RealKernel() as kernel:
+        assert story(kernel) == story(SimulatedKernel())
+        firsts.record(kernel, tmp_path / "first-runs.json.gz")
+    again = RecordedKernel(tmp_path / "first-runs.json.gz")
+    assert story(again) == story(RecordedKernel(shipped("first-runs")))
 
 
 def _read(vcpu, request, size) -> bytes:

@@ -28,6 +28,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def over_http() -> Iterator[str]:
     """The address of the built site, served on the loopback."""
+    assert (SITE / "index.html").exists(), "the site is not built: make book"
     handler = functools.partial(Quiet, directory=str(SITE))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

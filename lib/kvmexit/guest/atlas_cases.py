@@ -174,7 +174,12 @@ def _msrs() -> list[Case]:
     ]
 
 
-def atlas_cases() -> list[Case]:
-    """All of them, in the order of the atlas."""
+def atlas_cases(restore: str = "new-vm") -> list[Case]:
+    """All of them, in the order of the atlas.
+
+    For restores into the ``same-vcpu`` the one of 1030 exits is left out: to try its k-th exit
+    there, k exits have to be made anew.
+    """
     parts = (_moves(), _read_modify_write(), _ports(), _string_moves(), _stack(), _msrs())
-    return [one for part in parts for one in part]
+    cases = [one for part in parts for one in part]
+    return [one for one in cases if restore == "new-vm" or one.registers.get("ecx") != 1030]

@@ -136,7 +136,7 @@ def decode(code: bytes, address: int) -> Insn:
     """
     try:
         return _decode(_Reader(code))
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, StopIteration):
         raise KvmExitError(
             f"no instruction of the subset at {address:#x}: bytes {code[:8].hex(' ')}"
             " (`kvmexit probe --kernel real` may know it)"

@@ -17,7 +17,8 @@ class Pending:
     """Half an operation. ``pieces`` are the exits it takes, ``done`` how many were made.
 
     ``running`` is the paused instruction, or None if it has retired and only posted pieces
-    are left. ``rep`` says that it repeats as long as ecx is not 0. ``data`` collects a read; ``slots`` say where in it each piece belongs.
+    are left. ``string`` says that it is a string instruction, ``rep``
+    that it repeats until ecx is 0. ``data`` collects a read; ``slots`` say where in it each piece belongs.
     """
 
     pieces: list[VcpuExit]
@@ -26,6 +27,7 @@ class Pending:
     flags: int
     running: Execution | None = None
     rep: bool = False
+    string: bool = False
     data: bytearray | None = None
     slots: tuple[int, ...] = ()
     done: int = 0

@@ -47,6 +47,7 @@ from kvmexit.guest.cpu import (
     Store,
     WriteMsr,
 )
+from kvmexit.guest.strings import STRINGS
 from kvmexit.guest.x86 import Insn, decode
 from kvmexit.kernel.pending import PAGE, Pending, fragments, mmio_read
 from kvmexit.kernel.retirement import EMULATOR, Pc, Retirement
@@ -174,6 +175,7 @@ class SimulatedVcpu:
             return None
         running = insn.form.run(cpu, insn)
         operation = Pending([], cpu.rip, insn.after(cpu), cpu.flags, running, insn.rep)
+        operation.string = insn.form.name in STRINGS
         return self._go_on(operation, None)
 
     def _go_on(self, operation: Pending, answer: Any) -> VcpuExit | None:
@@ -271,8 +273,7 @@ class SimulatedVcpu:
         self._posted = []
         if isinstance(exit, Hlt):
             return exit
-        rule = self._retirement
-        late = (rule.pio_out if isinstance(exit, PioOut) else rule.mmio_write) is Pc.AT
+        late = self._retirement.late(exit, string=operation.string)
         after = self._cpu.rip
         if late:
             self._cpu.rip = operation.address
@@ -308,6 +309,8 @@ class SimulatedVcpu:
             self._read[: len(answer)] = answer
         if not pending.reloaded:
             return self._go_on(pending, answer)
+        if self._retirement.fast_in and isinstance(piece, PioIn) and not pending.string:
+            return self._go_on(pending, answer) if cpu.rip == pending.address else None
         if pending.rep and cpu.gpr[ECX] == 0:
             return self._nothing_left(pending)
         # The kernel goes on with the flags and the address it remembers, in the registers

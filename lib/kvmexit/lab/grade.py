@@ -104,6 +104,9 @@ def grade(
 
     ``on_graded`` hears each as it is done.
     """
+    for lab in sorted({s.lab for s in all_submissions if s.lab and s.problem is None}):
+        for question in catalogue.questions(lab):
+            question.prepare(seed)
     results: dict[int, Graded] = {}
     waiting = list(enumerate(all_submissions))[::-1]
     running: dict[int, _Running] = {}

@@ -215,6 +215,7 @@ QUESTIONS = (
         "classify",
         "good, bad, and only looking good",
         tuple(Part(name, points, partial(_test, name)) for name, (points, _) in THEMES.items()),
+        lambda seed: [logs(theme, seed) for theme in THEMES],
     ),
 )
 

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from kvmexit.bus import Bus
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import Vcpu
+from kvmexit.experiment import Arrival, Landing, Scenario, make_machine
 from kvmexit.lab import catalogue, players
 from kvmexit.lab.catalogue import Problem
+from kvmexit.lab.landings import KERNEL, Desk, Failure
 from kvmexit.lab.questions import Verdict, judge, missing, nothing
+from kvmexit.lab.words import Role, StudentError
+from kvmexit.vmm import Policy
 
 PUBLIC_SEED = 1
 
 
 class Checked:
-    """A verdict, as a cell shows it: the points, the reason, the ioctls of the landing."""
+    """A verdict, as a cell shows it: the points, the reason, the ioctls of the landing, and
+    the film of what happened there.
+    """
 
-    def __init__(self, verdict: Verdict, printed: str = "") -> None:
-        self.verdict, self.printed = verdict, printed
+    def __init__(self, verdict: Verdict, printed: str = "", film: Any = None) -> None:
+        self.verdict, self.printed, self.film = verdict, printed, film
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display({"text/plain": repr(self)}, raw=True)
+        if self.film is not None:
+            display(self.film)
 
     def __repr__(self) -> str:
         verdict = self.verdict
@@ -31,6 +49,20 @@ class Checked:
         if self.printed:
             lines += ["Your code printed:", self.printed.rstrip("\n")]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A film that is complete: the process that played in it has ended."""
+
+    text: str
+    bundle: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return self.bundle
 
 
 class Mark(float):
@@ -63,7 +95,45 @@ def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
     namespace = {question.name: names[question.name]}
     with players.fork(namespace) if hasattr(os, "fork") else players.Direct(namespace) as player:
         verdict = judge(question, player, seed)
-        return Checked(verdict, player.printed)
+        return Checked(verdict, player.printed, film_of(verdict.failure, player))
+
+
+def film_of(failure: Failure | None, player: Any) -> Any:
+    """The film of a failing landing, where films can be made and there is something to see.
+
+    A stop path is played by the student's process once more, at this and at all other landings.
+    """
+    if failure is None or failure.outcome is None or "stop" not in player.names:
+        return None
+
+    def stop(vcpu: Vcpu, bus: Bus) -> None:
+        with contextlib.suppress(StudentError):
+            player.call("stop", Role("vcpu"), Role("bus"), answer=Desk(vcpu, bus))
+
+    scenario = failure.scenario
+    try:
+        from kvmexit.show import film
+
+        made = film(
+            response=scenario.response,
+            device=scenario.device,
+            policy=Policy("yours", stop),
+            restore=scenario.restore,
+            program=scenario.program,
+            landing=step_of(scenario, failure.landing),
+            title="Your stop path at the first landing where it fails",
+        )
+        return Shown(repr(made), made._repr_mimebundle_())
+    except (ImportError, KvmExitError):
+        return None
+
+
+def step_of(scenario: Scenario, landing: Landing) -> int:
+    """Before which step of the undisturbed run, counted from 1, the request arrives."""
+    machine = make_machine(KERNEL, replace(scenario, policy="drain"))
+    machine.vm.vcpu.watched = True  # type: ignore[attr-defined]
+    arrival = Arrival(landing, machine.bus)
+    return next(n for n, step in enumerate(machine.steps(), start=1) if arrival.due(step))
 
 
 def problem(lab: int, seed: int = PUBLIC_SEED) -> Problem:

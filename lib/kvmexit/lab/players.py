@@ -22,8 +22,9 @@ from kvmexit.errors import KvmExitError
 from kvmexit.lab import jail, wire
 from kvmexit.lab.words import Blocked, Hopeless, StudentError
 
-CALL_SECONDS = 10.0
-"""Wall time that one call of the student's code may take; its CPU time is limited by the jail."""
+CALL_SECONDS, START_SECONDS = 6.0, 30.0
+"""Wall time that one call of the student's code may take, and the start of its process on a
+busy machine. Its CPU time is limited by the jail."""
 
 NOT_ANSWERED = "not answered yet"
 
@@ -52,7 +53,7 @@ class Player:
 
     def start(self, cells: Sequence[str] | None) -> None:
         """Hand over the cells, if any, and wait until they are loaded."""
-        deadline = time.monotonic() + CALL_SECONDS
+        deadline = time.monotonic() + START_SECONDS
         if cells is not None:
             self._send(list(cells), deadline)
         kind, *rest = self._receive(deadline)
@@ -87,8 +88,11 @@ class Player:
                 raise blocked
             if kind == "raise":
                 text = printable(rest[0])
-                stub = text.startswith("raised NotImplementedError")
-                raise Hopeless(NOT_ANSWERED) if stub else StudentError(text)
+                if text.startswith("raised NotImplementedError"):
+                    raise Hopeless(NOT_ANSWERED)
+                if text.startswith("raised MemoryError"):
+                    raise Hopeless(f"{text}: it has {jail.MEMORY >> 20} MiB")
+                raise StudentError(text)
             return rest[0]
 
     def close(self) -> None:
@@ -123,7 +127,7 @@ class Player:
         try:
             while data:
                 if not select.select([], [self._out], [], max(0.0, deadline - time.monotonic()))[1]:
-                    raise self._end(_TOO_LONG)
+                    raise self._end(self._too_long())
                 data = data[os.write(self._out, data[: select.PIPE_BUF]) :]
         except BrokenPipeError:
             raise self._end(None) from None
@@ -133,7 +137,7 @@ class Player:
             if len(self._buffer) > wire.LONGEST_LINE:
                 raise self._end("flooded the pipe to the referee")
             if not select.select([self._in], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise self._end(_TOO_LONG)
+                raise self._end(self._too_long())
             data = os.read(self._in, 65536)
             if not data:
                 raise self._end(None)
@@ -155,6 +159,10 @@ class Player:
         self._death = why or _cause(status)
         return Hopeless(self._death)
 
+    def _too_long(self) -> str:
+        seconds = CALL_SECONDS if self.names else START_SECONDS
+        return f"did not return within {seconds:.0f} s: does it wait or loop for ever?"
+
     def _reap(self) -> int:
         if not self._pid:
             return 0
@@ -166,9 +174,6 @@ class Player:
 def printable(text: object) -> str:
     """A student's text without what would move the cursor of whoever reads it."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(text)[:2000])
-
-
-_TOO_LONG = f"did not return within {CALL_SECONDS:.0f} s: does it wait for ever?"
 
 
 def _cause(status: int) -> str:

@@ -108,6 +108,7 @@ QUESTIONS = (
             Part(theme, points, partial(_test, theme))
             for theme, points in zip(THEMES, (2, 1, 1, 2), strict=True)
         ),
+        lambda seed: [cases(theme, seed) for theme in THEMES],
     ),
 )
 

@@ -27,12 +27,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One name that a student defines. ``number`` is lab and question: ``2.1``."""
+    """One name that a student defines. ``number`` is lab and question: ``2.1``.
+
+    ``prepare(seed)`` computes what every answer will be held against, once for a whole batch.
+    """
 
     number: str
     name: str
     title: str
     parts: Sequence[Part]
+    prepare: Callable[[int], object] = lambda seed: None
 
     @property
     def lab(self) -> int:

@@ -14,7 +14,7 @@ from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
 from kvmexit.lab.words import Role, Saved, StudentError
 from kvmexit.lab.words import Snapshot as Tickets
-from kvmexit.vmm import Journal, Machine, Snapshot
+from kvmexit.vmm import Journal, Machine, Snapshot, drain
 
 PROGRAMS = {
     "driver": "Linux's driver, a byte a read",
@@ -40,6 +40,16 @@ def _stop_test(program: str, restore: str, player: Player, seed: int) -> Finding
     return first_failure(scenario_of(seed, program, restore), partial(play_stop, player), seed)
 
 
+def _prepare(seed: int) -> None:
+    """Walk each run with the book's drain: its landings join what is known from then on."""
+    for program, restore in (
+        *((name, "new-vm") for name in PROGRAMS),
+        ("driver", "same-vcpu"),
+        ("wide", "same-vcpu"),
+    ):
+        first_failure(scenario_of(seed, program, restore), lambda desk: drain(desk.vcpu, desk.bus))
+
+
 STOP = Question(
     "2.1",
     "stop",
@@ -52,6 +62,7 @@ STOP = Question(
         Part("rmw", 1, partial(_stop_test, "rmw", "new-vm")),
         Part("wide, same vCPU", 1, partial(_stop_test, "wide", "same-vcpu")),
     ),
+    _prepare,
 )
 
 
@@ -143,6 +154,7 @@ SUSPEND = Question(
         Part(program, points, partial(_suspend_test, program))
         for program, points in (("driver", 1), ("string", 2), ("wide", 1))
     ),
+    lambda seed: _prepare(seed + 1),
 )
 QUESTIONS = (STOP, SUSPEND)
 

@@ -159,6 +159,8 @@ def _lab_of(path: Path, cells: list[str], ids: set[str]) -> int | None:
     for lab, stem in catalogue.NOTEBOOKS.items():
         if stem in path.stem or path.parent.name == stem:
             return lab
+    if found := re.match(r"(?:lab)?[ _-]?([1-6])(?:[ _-]|$)", path.stem, re.IGNORECASE):
+        return int(found[1])
     text = "\n".join(cells)
     called = set(re.findall(r"\b(?:check|mark)\(\s*[\"'](\d\.\d)[\"']", text))
     for number, question in catalogue.QUESTIONS.items():

@@ -139,6 +139,9 @@ def in_words(problem: BaseException) -> str:
 
 def borrowed(function: Any) -> str | None:
     """The name of something of this library's inside that ``function`` uses, or None."""
+    own = getattr(function, "__module__", None)
+    if isinstance(own, str) and own.startswith("kvmexit."):
+        return f"{own}.{getattr(function, '__name__', '')}"
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType):
         return None

@@ -282,6 +282,7 @@ def odds(
         axes.set_yscale("log")
         for axis in (axes.xaxis, axes.yaxis):  # no raised exponents: they would be too small
             axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_formatter(lambda value, _: "")
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.legend(frameon=False, handlelength=3, labelcolor=INK)
@@ -309,7 +310,7 @@ def _canvas(width: int, height: int, frame: bool = False) -> tuple[Any, Any]:
         axes.patch.set_alpha(0)
         for side in axes.spines.values():
             side.set_color(INK)
-        axes.tick_params(colors=INK, which="both", labelsize=12 * PIXELS)
+        axes.tick_params(colors=INK, which="both", labelsize=12.8 * PIXELS)
         axes.xaxis.label.set_color(INK)
         axes.yaxis.label.set_color(INK)
         return figure, axes
@@ -327,11 +328,11 @@ def _svg(figure: Any) -> str:
     settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "kvmexit",
-        "font.size": 12.4 * PIXELS,
+        "font.size": 12.8 * PIXELS,
         "font.family": ["sans-serif"],
     }
     for text in figure.findobj(lambda one: hasattr(one, "set_fontsize")):
-        text.set_fontsize(12.4 * PIXELS)
+        text.set_fontsize(12.8 * PIXELS)
         text.set_fontfamily("sans-serif")
         text.set_color(INK)
     out = StringIO()

@@ -60,8 +60,8 @@ border-radius:6px;padding:.6rem}
 .kx fieldset{border:0;margin:0;padding:0;min-width:0;display:flex;flex-wrap:wrap;
 align-items:baseline;gap:.1rem .7rem}
 .kx legend{float:left;padding:0;margin:0 .3rem 0 0;font-size:14px;font-weight:600;width:auto}
-.kx label{white-space:nowrap;font-size:14px}.kx .row{display:flex;align-items:center;gap:.4rem}
-.kx .row>label{font-weight:600;margin-inline-end:auto}
+.kx label{white-space:nowrap;font-size:14px}.kx .bar{display:flex;align-items:center;gap:.4rem}
+.kx .bar>label{font-weight:600;margin-inline-end:auto}
 .kx input[type=range]{width:100%;margin:0;min-height:28px}
 .kx input{accent-color:var(--kernel)}
 .kx button{font:inherit;color:inherit;background:var(--soft);border:1px solid var(--line);
@@ -69,8 +69,8 @@ border-radius:4px;min-width:30px;min-height:28px;padding:0 .4rem;cursor:pointer}
 .kx :is(input,button):focus-visible{outline:3px solid var(--kernel);outline-offset:2px}
 .kx .say{min-height:1.5em;margin:.3rem 0;font-size:15px}
 .kx .legend{display:flex;flex-wrap:wrap;gap:0 1rem;margin-bottom:.2rem}.kx .result{margin:.2rem 0 .5rem}.kx .strip{cursor:pointer;padding:0 8px}
-.kx .cards{display:flex;flex-wrap:wrap;gap:.5rem;margin:.4rem 0}
-.kx .card{border:1px solid var(--line);border-radius:5px;padding:.35rem .5rem;min-width:0;
+.kx .panes{display:flex;flex-wrap:wrap;gap:.5rem;margin:.4rem 0}
+.kx .pane{border:1px solid var(--line);border-radius:5px;padding:.35rem .5rem;min-width:0;
 flex:1 1 15rem}.kx .wide{flex:2 1 24rem}.kx .full{flex:1 1 100%}
 .kx .head{font-size:13px;font-weight:600;margin:0 0 .2rem;padding:0}
 .kx table{border-collapse:collapse;margin:0;font-size:13px;width:auto;border:0}
@@ -90,7 +90,7 @@ border-radius:3px;font:13px/1.35 ui-monospace,monospace}
 .kx .diff th{font-weight:600}.kx .hide{display:none}
 .kx .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 @media (max-width:640px){.kx{padding:.4rem}.kx .say{min-height:3em}}
-@media print{.kx button,.kx input,.kx .knobs,.kx .row{display:none}}
+@media print{.kx button,.kx input,.kx .knobs,.kx .bar{display:none}}
 `;
 
 /* ------------------------------------------------------------------ decoding the tables */
@@ -137,7 +137,7 @@ class Reel {
   }
   kinds(choice) {
     const run = this.world(choice).runs[this.variant(choice)];
-    return run ? Array.from(run[2], (end) => this.data.ends[end][0]) : [];
+    return Array.from(run?.[2] ?? [], (end) => this.data.ends[end][0]);
   }
   /* A run, step by step: numbers into the tables, and whether the undisturbed run has it too. */
   run(choice, landing) {
@@ -264,6 +264,7 @@ let films = 0;
 function render({ model, el }) {
   const uid = `kx${++films}`;
   let reel, steps = [], shown = [], choice, landing, step, kinds = [], width = 0;
+  let here = ""; // the kind of step where the reader is: it outlives the run and its tables
   const nodes = build(model, uid);
   el.classList.add("kx-host");
   el.replaceChildren(make("style", { textContent: CSS }), nodes.root);
@@ -310,13 +311,11 @@ function render({ model, el }) {
   function rerun(keep = false) {
     const world = reel.world(choice);
     landing = Math.min(landing, world.chain.length);
-    const atEnd = steps.length > 0 && step === steps.length - 1;
-    const inside = steps.length > 0 && !steps[step].own ? whatOf(step) : "request";
     steps = reel.run(choice, landing);
     if (!keep) {
       const own = (what) => steps.findIndex((one, i) => !one.own && whatOf(i) === what);
-      const place = [own(inside), own("restore"), own("request"), step].find((i) => i >= 0);
-      step = atEnd ? steps.length - 1 : place;
+      const place = [own(here), own("restore"), own("request"), step].find((i) => i >= 0);
+      step = here === "end" ? steps.length - 1 : place;
     }
     step = Math.max(0, Math.min(step, steps.length - 1));
     paintRun();
@@ -452,6 +451,7 @@ function render({ model, el }) {
   function paint() {
     const world = reel.world(choice), scene = reel.scene(world, steps, step);
     const before = step ? steps[step - 1] : null;
+    here = step === steps.length - 1 ? "end" : steps[step].own ? "request" : scene.what;
     nodes.step.value = step;
     nodes.step.setAttribute("aria-valuetext", scene.sentence);
     set(nodes.say, scene.sentence);
@@ -509,7 +509,7 @@ function render({ model, el }) {
       x += more;
     }
     const lineY = (lane) => top + lane * tall + 14;
-    const height = top + 5 * tall + (nodes.toggle.checked ? 16 : 0);
+    const height = top + 5 * tall + 4 + (nodes.toggle.checked ? 16 : 0);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("height", height);
     const parts = document.createDocumentFragment();
@@ -524,9 +524,9 @@ function render({ model, el }) {
       const name = reel.data.whats[what], half = wide(i) / 2;
       if (nodes.toggle.checked) {
         if (!one.own) draw(parts, "rect", { class: "other", x: at - half, y: top - 5, width: half * 2, height: 5 * tall });
-        draw(parts, "text", { x: at, y: top + 5 * tall + 10, "text-anchor": "middle" }, one.own ? "=" : "≠");
+        draw(parts, "text", { x: at, y: top + 5 * tall + 14, "text-anchor": "middle" }, one.own ? "=" : "≠");
       }
-      if (i === step) draw(parts, "rect", { class: "now", x: at - half + 1, y: 1, width: half * 2 - 2, height: 5 * tall + 3, rx: 4 });
+      if (i === step) draw(parts, "rect", { class: "now", x: at - half + 1, y: 1, width: half * 2 - 2, height: 5 * tall + top + 1, rx: 4 });
       if (reel.data.states[one.st][1]) {
         const to = shown[k + 1]?.[1] ?? width;
         draw(parts, "line", { class: "pend lane2", x1: at, x2: to, y1: lineY(2), y2: lineY(2) });
@@ -602,7 +602,7 @@ function build(model, uid) {
     node.setAttribute("aria-label", label);
     return node;
   };
-  const card = (title, ...children) => make("div", { className: "card" }, make("div", { className: "head", textContent: title }), ...children);
+  const card = (title, ...children) => make("div", { className: "pane" }, make("div", { className: "head", textContent: title }), ...children);
   const table = (names, into) => make("table", {}, make("tbody", {}, ...names.map((name) => {
     const value = make("td", { className: "v" });
     into.push(value);
@@ -622,14 +622,14 @@ function build(model, uid) {
   nodes.diffRows = make("tbody", {});
   nodes.diffSay = make("p", {});
   nodes.pendingCard = card("Pending", note("pending"));
-  nodes.difference = make("div", { className: "card diff hide" }, nodes.diffSay,
+  nodes.difference = make("div", { className: "pane diff hide" }, nodes.diffSay,
     make("div", { className: "head", textContent: "Guest's buffer, undisturbed" }), list("plainBytes"),
     make("div", { className: "head", textContent: "Guest's buffer, this run" }), list("thisBytes"),
     make("table", {}, make("thead", {}, make("tr", {}, make("td"),
       make("th", { scope: "col", textContent: "undisturbed" }),
       make("th", { scope: "col", textContent: "this run" }))), nodes.diffRows));
   nodes.landingBox = make("div", {},
-    make("div", { className: "row" },
+    make("div", { className: "bar" },
       make("label", { htmlFor: `${uid}-landing` }, "Where the suspend lands ", note("at", "span")),
       button("earlier", "⇤", "Back to where the outcome changes"),
       button("later", "⇥", "On to where the outcome changes")),
@@ -638,13 +638,13 @@ function build(model, uid) {
     make("div", { className: "result" }, nodes.legend, nodes.where, nodes.outcome));
   nodes.root = make("div", { className: "kx", role: "group", "aria-label": "Film of a run" },
     note("title", "strong"), nodes.knobs, nodes.landingBox,
-    make("div", { className: "row" },
+    make("div", { className: "bar" },
       make("label", { htmlFor: `${uid}-step` }, "Step ", nodes.number),
       button("back", "‹", "One step back"), button("on", "›", "One step on")),
     range("step"),
     nodes.say,
     make("div", {}, svg("lanes", "Lanes of host, guest, kernel, VMM and device; the sentence above says what happens in the step")),
-    make("div", { className: "cards" },
+    make("div", { className: "panes" },
       nodes.pendingCard,
       card("struct kvm_run", table(["immediate_exit", "exit_reason", "mmio.phys_addr", "mmio.len", "mmio.is_write", "mmio.data"], nodes.page)),
       card("Registers", make("div", { className: "regs" }, table(REGISTERS.slice(0, 5), nodes.registers), table(REGISTERS.slice(5), nodes.registers))),

@@ -60,12 +60,13 @@ def listing(
         if source is not None
         else tis_driver.tis_driver(program)
     )
+    names = {address: name for name, address in made.labels.items()}
     rows: list[tuple[int, str, str]] = []
     at = 0
     while at < len(made.code):
         insn = decode(made.code[at : at + 15], made.origin + at)
         address, raw = made.origin + at, made.code[at : at + insn.length]
-        rows.append((address, raw.hex(" "), insn.text(address)))
+        rows.append((address, raw.hex(" "), _with_label(insn.text(address), names)))
         at += insn.length
     first = _find(rows, start, "start") if start is not None else 0
     rows = rows[first : None if lines is None else first + lines]
@@ -76,7 +77,6 @@ def listing(
             raise KvmExitError(f"nothing to mark: no instruction shown matches {mark!r}")
         marked = frozenset(hits)
     wide = max(len(raw) for _, raw, _ in rows)
-    names = {address: name for name, address in made.labels.items()}
     text: list[str] = []
     shown: set[int] = set()
     for number, (address, digits, words) in enumerate(rows):
@@ -86,6 +86,14 @@ def listing(
             shown.add(len(text))
         text.append(f"{address:#06x}  {digits:<{wide}}  {words}")
     return Lines(tuple(text), frozenset(shown))
+
+
+def _with_label(text: str, names: dict[int, str]) -> str:
+    """A jump or a call says where to by its label, if there is one."""
+    words, _, target = text.rpartition(" ")
+    if not words.startswith(("j", "call", "loop")) or not target.startswith("0x"):
+        return text
+    return f"{words} {names.get(int(target, 16), target)}"
 
 
 def _find(rows: list[tuple[int, str, str]], wanted: str | int, what: str) -> int:

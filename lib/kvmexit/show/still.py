@@ -174,7 +174,8 @@ def still(film: Film) -> str:
         parts.append(f"<p><strong>{escape(film.title)}</strong></p>")
     if kinds := film.kinds():
         parts += [strip_svg(kinds, film.landing), f"<p>{escape(strip_words(kinds))}.</p>"]
-    parts.append(f"<p>{escape(outcome_words(verdict))}</p>")
+    if kinds or film.landing:
+        parts.append(f"<p>{escape(outcome_words(verdict))}</p>")
     parts.append(f"<p>Step {step + 1} of {len(frames)}: {escape(frame.sentence)}</p>")
     parts.append(lanes_svg(frames, step))
     names = (*GPR_NAMES, "rip", "rflags")

@@ -1,0 +1,103 @@
+"""`kvmexit atlas`: what a save does at each exit of every access."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from kvmexit.commands.probe import (
+    HEADINGS,
+    add_probing,
+    as_json,
+    cells,
+    make_kernel,
+    print_columns,
+    restore_of,
+    shown,
+)
+from kvmexit.commands.scenario import print_json
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import Kernel
+from kvmexit.guest.atlas_cases import atlas_cases
+from kvmexit.kernel.recorded import RecordedKernel, Recorder, shipped
+from kvmexit.probe import RESTORES, Report, probe
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "atlas",
+        help="what a save does at each exit of every access",
+        description="Probe every access that the book's guests can make: one row an exit. The"
+        " columns say where the instruction pointer is, which registers have changed already,"
+        " and what becomes of a save there in each of five ways.",
+    )
+    parser.add_argument("--only", metavar="WORD", help="the accesses whose name contains WORD")
+    parser.add_argument(
+        "--record", metavar="FILE", help="probe the real kernel and write what it answered"
+    )
+    add_probing(parser)
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    if args.record:
+        return record(args)
+    kernel = atlas_kernel(args)
+    reports = atlas(kernel, restore_of(args), args.only or "")
+    if not reports:
+        raise KvmExitError(f"no access of the atlas has {args.only!r} in its name")
+    if args.json:
+        print_json([{"name": report.case.name, **as_json(report)} for report in reports])
+    else:
+        print_text(reports, getattr(kernel, "provenance", ""))
+    return 0
+
+
+def atlas_kernel(args: argparse.Namespace) -> Kernel:
+    """The kernel to probe; recorded means this atlas's own recording, unless one is named."""
+    if args.kernel == "recorded" and args.machine is None:
+        return RecordedKernel(args.recording or shipped("atlas"))
+    return make_kernel(args)
+
+
+def atlas(kernel: Kernel, restore: str = "new-vm", only: str = "") -> list[Report]:
+    """Probe all cases, or those with ``only`` in their name."""
+    return [probe(kernel, case, restore) for case in atlas_cases(restore) if only in case.name]
+
+
+def record(args: argparse.Namespace) -> int:
+    """Write what the real kernel answers, so that it can be asked where there is none."""
+    from kvmexit.kernel.real import RealKernel
+
+    recorder = Recorder(RealKernel())
+    for restore in RESTORES:
+        atlas(recorder, restore, args.only or "")
+    recorder.save(args.record, "every access of the atlas, saved at each of its exits")
+    print(RecordedKernel(args.record).provenance)
+    return 0
+
+
+def print_text(reports: list[Report], provenance: str) -> None:
+    """The atlas for a person: a line an exit."""
+    first = reports[0]
+    exits = sum(len(report.rows) for report in reports)
+    print(
+        f"{len(reports)} accesses, {exits} exits, {first.kernel} kernel, restored into"
+        f" {first.restore}"
+    )
+    if provenance:
+        print(provenance)
+    rows: list[tuple[str, ...]] = [("access", "", *HEADINGS[1:], "changed")]
+    for report in reports:
+        name = report.case.name
+        for row in shown(report.rows):
+            number, *rest = cells(row)
+            changed = {} if row is None else row.changed
+            rest += [""] * (len(HEADINGS) - 1 - len(rest))
+            words = " ".join(f"{register}={value:x}" for register, value in changed.items())
+            rows.append((name, f"{number}/{len(report.rows)}", *rest, words))
+            name = ""
+        if not report.rows:
+            rows.append((name, f"ends with {report.end}"))
+    print()
+    print_columns(rows)

@@ -1,0 +1,107 @@
+"""What KVM's emulator does and no processor would: met by the fuzz, mirrored by the simulation.
+
+Each has a program of its own (:data:`ANOMALIES`) that the tests run on both kernels. None is
+left out of the comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvmexit.fuzz.programs import Program, Save
+from kvmexit.guest.assembler import assemble
+from kvmexit.guest.case import ORIGIN
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """``what`` in a sentence, and the smallest program that shows it."""
+
+    name: str
+    what: str
+    program: Program
+
+
+def _show(source: str, *saves: Save, **registers: int) -> Program:
+    code = assemble(source.replace(";", "\n"), ORIGIN).code
+    return Program(-1, (code,), {"esp": 0x8000, **registers}, (), saves)
+
+
+def _reload(exit: int = 0, served: bool = True, **registers: int) -> Save:
+    return Save(exit, served, "none", "changed", registers)
+
+
+READ = "mov al, [0xd0024]"
+MSR = 0xDEAD0000
+ANOMALIES = (
+    Anomaly(
+        "pusha onto a device",
+        "of its eight pushes only the last is an exit: there is room for one access",
+        _show("pusha", esp=0xD0100),
+    ),
+    Anomaly(
+        "a failed cmpxchg writes",
+        "it writes back what it read",
+        _show("cmpxchg [0xd0024], bl", eax=0x42),
+    ),
+    Anomaly(
+        "what lies in the page: the offset of port data",
+        "an MMIO read that nobody answers gets io.data_offset, which shares its place",
+        _show(f"in al, 0x5a; {READ}", _reload(1, served=False)),
+    ),
+    Anomaly(
+        "what lies in the page: the reason of an MSR exit",
+        "an MMIO read that nobody answers gets msr.reason and msr.index",
+        _show("wrmsr; and dword [0xd0042], -1", Save(1, False, "none", "same-vcpu"), ecx=MSR),
+    ),
+    Anomaly(
+        "an MSR read that nobody answers",
+        "gets 0, whatever the last one was answered",
+        _show("rdmsr; mov ecx, 0xdead0001; rdmsr", Save(1, False, "none", "same-vcpu"), ecx=MSR),
+    ),
+    Anomaly(
+        "rep ins counts again",
+        "registers loaded at its exit change how much of what was read ahead is stored",
+        _show("rep insb", _reload(ecx=2), ecx=8, edi=0x2000),
+    ),
+    Anomaly(
+        "rep ins with a larger count",
+        "stores what was left in the buffer from earlier",
+        _show("rep insb", _reload(ecx=6), ecx=2, edi=0x2000),
+    ),
+    Anomaly(
+        "rep ins stores where edi was",
+        "the address is settled before the exit, the count after it",
+        _show("rep insb", _reload(edi=0x3000), ecx=4, edi=0x2000),
+    ),
+    Anomaly(
+        "rep ins with ecx 0",
+        "never completes: each entry gives the same exit again",
+        _show("rep insb", Save(0, True, "none", "changed", {"ecx": 0}), ecx=4, edi=0x2000),
+    ),
+    Anomaly(
+        "rep movs with ecx 0",
+        "ends before it looks at its answer; the next load gets it, without an exit",
+        _show("rep movsb; mov al, [0x3000]", _reload(ecx=0), ecx=4, esi=0xD0024, edi=0x2000),
+    ),
+    Anomaly(
+        "pop into esp",
+        "keeps its answer although registers were loaded: the pop writes esp anyway",
+        _show("pop esp", _reload(), esp=0xD0100),
+    ),
+    Anomaly(
+        "leave is done again",
+        "with the registers that were loaded at its exit",
+        _show("leave", _reload(ebp=0x2000), ebp=0xD0100),
+    ),
+    Anomaly(
+        "flags wait for the end",
+        "flags loaded while a repeated instruction is pending stay until it retires",
+        _show(
+            "rep lodsb",
+            Save(0, True, "kick-once", "changed", {"rflags": 0x4C5}),
+            ecx=3,
+            esi=0xD0024,
+        ),
+    ),
+)

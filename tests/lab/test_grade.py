@@ -1,0 +1,173 @@
+"""`kvmexit grade`: reference solutions, wrong answers, and whatever else is handed in."""
+
+import csv
+import json
+import os
+import resource
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from kvmexit.commands import main
+from kvmexit.lab import catalogue
+from kvmexit.lab.grade import Graded, grade
+from kvmexit.lab.submission import submissions
+from wrong_answers import EXPECTED, FOLDER
+
+HERE = Path(__file__).resolve().parent
+BOOK = HERE.parents[1] / "book" / "labs"
+SEED = 2026
+
+
+@pytest.fixture(scope="module")
+def wrong() -> dict[str, Graded]:
+    """Every wrong answer, graded as one batch."""
+    return {graded.submission.student: graded for graded in grade(submissions(FOLDER), SEED)}
+
+
+def test_every_wrong_answer_is_expected() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_wrong_answer(wrong: dict[str, Graded], name: str) -> None:
+    number, points, words = EXPECTED[name]
+    if number == "5.1" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        words = words.replace("real kernel", "recorded kernel")
+    (verdict,) = [v for v in wrong[name].verdicts if v.question == number]
+    assert verdict.points == points or points is None and not verdict.is_full, verdict.reason
+    assert words in verdict.reason
+    others = [v for v in wrong[name].verdicts if v.question != number]
+    assert all(v.points == 0 and "is missing" in v.reason for v in others)
+
+
+@pytest.mark.parametrize("seed", [SEED, 7])
+def test_reference_solutions_get_full_marks(seed: int) -> None:
+    results = grade(submissions(HERE / "source"), seed)
+    assert {r.submission.lab for r in results} == set(catalogue.TITLES)
+    for graded in results:
+        assert graded.points == graded.out_of, graded.verdicts
+
+
+def test_the_untouched_release_gets_nothing() -> None:
+    results = grade(submissions(BOOK), SEED)
+    assert {r.submission.lab for r in results} == set(catalogue.TITLES)
+    for graded in results:
+        assert graded.points == 0
+        assert {v.reason for v in graded.verdicts} == {"not answered yet"}
+        assert not graded.submission.notes
+
+
+def solved(name: str) -> dict:
+    return json.loads((HERE / "source" / name / f"{name}.ipynb").read_text())
+
+
+def test_without_any_metadata_it_is_graded_on_what_is_there(tmp_path: Path) -> None:
+    notebook = solved("2-stop")
+    for cell in notebook["cells"]:
+        cell["metadata"] = {}
+    (tmp_path / "ann.ipynb").write_text(json.dumps(notebook))
+    (graded,) = grade(submissions(tmp_path), SEED)
+    assert graded.points == graded.out_of == 10
+    assert "the cell 2-1-answer or its metadata is missing" in graded.submission.notes
+
+
+def test_a_deleted_answer_costs_its_own_points_only(tmp_path: Path) -> None:
+    notebook = solved("2-stop")
+    kept = [c for c in notebook["cells"] if "def suspend" not in "".join(c["source"])]
+    (tmp_path / "bob.ipynb").write_text(json.dumps({**notebook, "cells": kept}))
+    (graded,) = grade(submissions(tmp_path), SEED)
+    first, second = graded.verdicts
+    assert first.is_full and second.points == 0
+    assert second.reason.startswith("suspend is missing")
+    assert graded.submission.notes == ("the cell 2-2-answer or its metadata is missing",)
+
+
+def test_a_broken_cell_does_not_cost_the_others(tmp_path: Path) -> None:
+    notebook = solved("2-stop")
+    broken = {"cell_type": "code", "source": "%matplotlib inline\nimport numpy\n1 +", "metadata": 5}
+    notebook["cells"] = [broken, 7, {"cell_type": "code"}, *notebook["cells"], broken]
+    (tmp_path / "eve.ipynb").write_text(json.dumps(notebook))
+    (graded,) = grade(submissions(tmp_path), SEED)
+    assert graded.points == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.ipynb", b"{", "is no JSON"),
+        ("b.ipynb", b"[]", "has no list of cells"),
+        ("c.ipynb", b"[" * 100_000, "is no notebook"),
+        ("d.py", b"\xff\xfe\x00", "is not UTF-8"),
+        ("e.py", b"x = 1", "answers no question of any lab"),
+        ("f.py", b"#" * (5 << 20), "is larger than 4 MiB"),
+    ],
+)
+def test_unreadable(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    (graded,) = grade(submissions(tmp_path), SEED)
+    assert graded.points == 0 and words in (graded.submission.problem or "")
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mallory.ipynb").symlink_to(HERE / "source" / "2-stop" / "2-stop.ipynb")
+    (graded,) = grade(submissions(tmp_path), SEED)
+    assert "is no regular file" in (graded.submission.problem or "")
+
+
+HOSTILE = (
+    "2_loops_for_ever",
+    "2_allocates_without_bound",
+    "2_kills_the_grader",
+    "2_forges_messages",
+    "2_floods_the_pipe",
+)
+
+
+@pytest.mark.timeout(240)
+def test_a_batch_of_forty_with_five_hostile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All are graded, in time, in bounded memory, and each as if it were alone."""
+    good = HERE / "source" / "2-stop" / "2-stop.ipynb"
+    folder = tmp_path / "in"
+    for number in range(35):
+        (folder / f"student{number:02}").mkdir(parents=True)
+        shutil.copy(good, folder / f"student{number:02}")
+    for name in HOSTILE:
+        shutil.copy(FOLDER / f"{name}.py", folder)
+    start = time.monotonic()
+    sheet = tmp_path / "marks.csv"
+    switches = ["--seed", "5", "--jobs", "2", "--json", "--csv", str(sheet)]
+    assert main(["grade", str(folder), *switches]) == 0
+    assert time.monotonic() - start < 180
+    said = json.loads(capsys.readouterr().out)
+    points = {one["student"]: one["points"] for one in said["submissions"]}
+    assert points == {f"student{n:02}": 10 for n in range(35)} | dict.fromkeys(HOSTILE, 0)
+    assert [row["answers"] for row in said["statistics"]] == [40, 40]
+    assert len(list(csv.DictReader(sheet.open()))) == 80
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+    assert peak < 400, f"one process used {peak} MiB"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "marks.csv"]
+
+
+def test_no_formula_reaches_a_spreadsheet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "=cmd()").mkdir()
+    (tmp_path / "=cmd()" / "stop.py").write_text("def stop(vcpu, bus): 1 / 0\n")
+    assert main(["grade", str(tmp_path), "--csv", str(tmp_path / "out.csv"), "--seed", "1"]) == 0
+    assert "'=cmd()" in (tmp_path / "out.csv").read_text()
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["/nowhere"], [str(HERE / "source"), "--lab", "9"], [str(FOLDER), "--jobs", "0"]]
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["grade", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

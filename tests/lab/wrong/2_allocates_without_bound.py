@@ -1,0 +1,4 @@
+def stop(vcpu, bus):
+    hoard = ["bytes"]
+    while True:
+        hoard = hoard * 2

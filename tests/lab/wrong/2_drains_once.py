@@ -1,0 +1,9 @@
+from kvmexit.exits import EINTR
+from kvmexit.lab import Snapshot
+
+
+def stop(vcpu, bus):
+    vcpu.kvm_run.immediate_exit = 1
+    if vcpu.run() is not EINTR:
+        bus.serve(vcpu.kvm_run)
+    vcpu.kvm_run.immediate_exit = 0

@@ -1,0 +1,5 @@
+import os
+
+
+def stop(vcpu, bus):
+    os._exit(0)

@@ -1,0 +1,4 @@
+def stop(vcpu, bus):
+    vcpu.kvm_run.immediate_exit = 1
+    vcpu.run()
+    vcpu.kvm_run.immediate_exit = 0

@@ -1,0 +1,3 @@
+def stop(vcpu, bus):
+    while vcpu.kvm_run:
+        pass

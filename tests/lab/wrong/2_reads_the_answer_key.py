@@ -1,0 +1,1 @@
+from kvmexit.vmm import drain as stop

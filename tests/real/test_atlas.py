@@ -1,0 +1,171 @@
+"""The atlas: its rules, and that simulated, real and recorded agree row by row."""
+
+import pytest
+from kvmexit.commands.probe import as_json
+from kvmexit.exits import MmioRead, MmioWrite, PioIn, PioOut, Rdmsr, Wrmsr
+from kvmexit.guest.atlas_cases import atlas_cases
+from kvmexit.guest.case import Case, case
+from kvmexit.kernel.recorded import RecordedKernel, shipped
+from kvmexit.kernel.retirement import MACHINES
+from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.probe import RESTORES, Report, probe, retirement_of
+from kvmexit.verdict import Verdict
+
+FINE, REPEATED, LOST, STALE = Verdict.FINE, Verdict.REPEATED, Verdict.LOST, Verdict.STALE
+CASES = {one.name: one for one in atlas_cases()}
+REPORTS = {name: probe(SimulatedKernel(), one) for name, one in CASES.items()}
+ROWS = [(report, row) for report in REPORTS.values() for row in report.rows]
+
+KNOWN_DIFFERENCES: dict[str, str] = {}
+"""Accesses in which simulated and real kernel differ, with the reason. There are none left."""
+
+
+def comparable(report: Report) -> dict:
+    """All of a report but whose it is."""
+    return {name: value for name, value in as_json(report).items() if name != "kernel"}
+
+
+@pytest.mark.parametrize("restore", RESTORES)
+def test_the_real_kernel_agrees_row_by_row(kernel, restore: str) -> None:
+    mine = SimulatedKernel(retirement_of(kernel))
+    for one in atlas_cases(restore):
+        if one.name not in KNOWN_DIFFERENCES:
+            real, simulated = probe(kernel, one, restore), probe(mine, one, restore)
+            assert comparable(real) == comparable(simulated), one.name
+
+
+@pytest.mark.parametrize("restore", RESTORES)
+def test_the_recording_agrees_row_by_row(restore: str) -> None:
+    recorded = RecordedKernel(shipped("atlas"))
+    mine = SimulatedKernel(retirement_of(recorded))
+    for one in atlas_cases(restore):
+        played, simulated = probe(recorded, one, restore), probe(mine, one, restore)
+        assert comparable(played) == comparable(simulated), one.name
+
+
+def test_no_read_survives_a_served_save() -> None:
+    reads = [row for _, row in ROWS if isinstance(row.exit, MmioRead | PioIn | Rdmsr)]
+    assert len(reads) > 1000
+    assert {row.save["served"] for row in reads} == {REPEATED}
+
+
+def test_a_single_read_survives_an_unserved_save() -> None:
+    for report in REPORTS.values():
+        if len(report.rows) == 1 and isinstance(report.rows[0].exit, MmioRead | PioIn | Rdmsr):
+            assert report.rows[0].save["unserved"] is FINE, report.case.name
+
+
+def test_the_last_piece_of_a_write_survives_served_and_is_lost_unserved() -> None:
+    writes = [
+        row for _, row in ROWS if isinstance(row.exit, MmioWrite | PioOut) and row.drain_runs == 1
+    ]
+    assert {(row.save["served"], row.save["unserved"]) for row in writes} == {(FINE, LOST)}
+
+
+def test_a_write_that_has_more_pieces_loses_them() -> None:
+    rows = [row for _, row in ROWS if isinstance(row.exit, MmioWrite) and row.drain_runs > 1]
+    assert len(rows) > 10
+    assert {(row.save["served"], row.save["kick-once"]) for row in rows} == {(LOST, LOST)}
+
+
+def test_an_msr_write_is_repeated() -> None:
+    rows = [row for _, row in ROWS if isinstance(row.exit, Wrmsr)]
+    assert rows
+    assert {(row.save["served"], row.save["unserved"]) for row in rows} == {(REPEATED, FINE)}
+
+
+def test_one_kick_is_not_enough_for_read_modify_write() -> None:
+    (read, write) = REPORTS["inc [MMIO]"].rows
+    assert (read.save["kick-once"], read.save["serve-once"]) == (LOST, FINE)
+    assert write.save["kick-once"] is FINE
+
+
+def test_a_drain_is_fine_in_every_row() -> None:
+    assert {row.save["drain"] for _, row in ROWS} == {FINE}
+
+
+def test_registers_can_have_moved_while_rip_has_not() -> None:
+    row = REPORTS["rep movsb 8 MMIO->RAM"].rows[7]
+    assert row.rip == 0x1000
+    assert row.changed == {"ecx": 1, "esi": 0xD002B, "edi": 0x2007}
+
+
+def test_the_drain_writes_ram() -> None:
+    written = {name: REPORTS[name].rows[0].ram_written for name in REPORTS if REPORTS[name].rows}
+    assert written["movsb MMIO->RAM"] == 1
+    assert written["push [MMIO]"] == 4
+    assert written["rep insb 3000"] == 1020  # four of 1024 bytes are 0, as the RAM was
+
+
+def test_the_entries_that_a_drain_takes() -> None:
+    runs = {name: report.rows[0].drain_runs for name, report in REPORTS.items() if report.rows}
+    assert runs["MMIO read 1"] == 1
+    assert runs["MMIO read 16 across a page"] == 3
+    assert runs["add dword [MMIO] across a page"] == 4
+    assert runs["rep movsb 1030 MMIO->RAM"] == 6
+    assert runs["rep movsb 8 RAM->MMIO"] == 1
+
+
+def test_the_same_vcpu_keeps_an_old_value() -> None:
+    """Registers read and written back drop the answer; with flags and memory it is not so."""
+    rows = {
+        name: probe(SimulatedKernel(), CASES[name], "same-vcpu").rows[0].save["served"]
+        for name in ("MMIO read 1", "in al, dx", "movsb MMIO->RAM", "rdmsr", "cmp [MMIO], al")
+    }
+    assert list(rows.values()) == [STALE, STALE, FINE, FINE, FINE]
+
+
+READ, WRITE = case("read", "mov al, [0xd0024]"), case("write", "mov [0xd0024], al")
+OUT, QUIRK = case("out", "out 0x5a, al"), case("quirk", "out 0x7e, al")
+
+
+@pytest.mark.parametrize(
+    "machine, one, served, unserved",
+    [
+        ("x86", OUT, FINE, LOST),
+        ("x86-fast-out", OUT, REPEATED, FINE),
+        ("x86-fast-out", QUIRK, FINE, LOST),
+        ("x86-fast-out", case("outsb", "outsb"), FINE, LOST),
+        ("arm64", READ, REPEATED, FINE),
+        ("arm64", WRITE, REPEATED, FINE),
+        ("riscv", READ, REPEATED, FINE),
+        ("riscv", WRITE, REPEATED, FINE),
+        ("powerpc", READ, STALE, LOST),
+        ("powerpc", WRITE, FINE, LOST),
+    ],
+)
+def test_other_machines(machine: str, one: Case, served: Verdict, unserved: Verdict) -> None:
+    (row,) = probe(SimulatedKernel(MACHINES[machine]), one).rows
+    assert (row.save["served"], row.save["unserved"]) == (served, unserved)
+    assert row.save["drain"] is FINE
+
+
+def test_fast_input_survives_the_same_vcpu_and_a_moved_rip_cancels_it() -> None:
+    from dataclasses import replace
+
+    from kvmexit.faults.checks import complete
+    from kvmexit.verdict import begin
+
+    kernel = SimulatedKernel(MACHINES["x86-fast-out"])
+    one = case("in", "in al, 0x5a")
+    assert probe(kernel, one, "same-vcpu").rows[0].save["served"] is FINE
+    vm = begin(kernel, one)
+    vm.vcpu.run()
+    vm.vcpu.kvm_run.answer(b"\x11")
+    vm.vcpu.set_state(replace(vm.vcpu.get_state(), rip=0x1800))
+    complete(vm)
+    state = vm.vcpu.get_state()
+    assert (state.rip, state["eax"]) == (0x1800, 0)
+
+
+def test_what_is_read_in_sources_says_where() -> None:
+    for name in ("arm64", "riscv", "powerpc", "x86-fast-out"):
+        assert MACHINES[name].evidence.startswith("source:")
+    assert MACHINES["x86"].evidence.startswith("ran:")
+
+
+def test_a_poll_that_lost_a_round_ends_the_same() -> None:
+    """A repeated read of a polling loop is the next read of that loop."""
+    poll = case("poll", "again:; cmp byte [0xd0024], 0x14; jne again")
+    verdicts = [row.save["served"] for row in probe(SimulatedKernel(), poll).rows]
+    assert verdicts == [FINE, FINE, FINE, REPEATED]
