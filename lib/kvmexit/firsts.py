@@ -1,7 +1,8 @@
 """The first runs of the book, on any kernel: one read, one write, one read across a page.
 
-Each tells its story as lines: what userspace did, what KVM_RUN returned, and the registers
-afterwards. The recording ``first-runs`` holds what real KVM answered.
+Each tells its story as lines: what userspace did, what KVM_RUN returned ("at once" is with
+immediate_exit = 1), and before it two registers as they are afterwards. The recording
+``first-runs`` holds what real KVM answered.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def one_read(kernel: Kernel) -> list[str]:
     vcpu.kvm_run.answer(b"\x5a")
     story.append(_line("answer 5a", vcpu))
     vcpu.kvm_run.immediate_exit = 1
-    story.append(_line("immediate_exit, KVM_RUN", vcpu, vcpu.run()))
-    story.append(f"{'exit_reason':<24} {int(vcpu.kvm_run.exit_reason)}")
+    story.append(_line("KVM_RUN at once", vcpu, vcpu.run()))
+    story.append(f"{'':<26} exit_reason is {int(vcpu.kvm_run.exit_reason)}")
     vcpu.kvm_run.immediate_exit = 0
     story.append(_line("KVM_RUN", vcpu, vcpu.run()))
     return story
@@ -50,7 +51,7 @@ def saved_too_early(kernel: Kernel) -> list[str]:
     copy = kernel.create_vm(RAM)
     copy.memory[:] = vm.memory[:]
     copy.vcpu.set_state(state)
-    story.append(_line("in a new VM, KVM_RUN", copy.vcpu, copy.vcpu.run()))
+    story.append(_line("new VM: KVM_RUN", copy.vcpu, copy.vcpu.run()))
     return story
 
 
@@ -69,7 +70,7 @@ def across_a_page(kernel: Kernel) -> list[str]:
     vcpu.kvm_run.immediate_exit = 1
     for data in (b"\x11\x22", b"\x33\x44"):
         vcpu.kvm_run.answer(data)
-        story.append(_line("immediate_exit, KVM_RUN", vcpu, vcpu.run()))
+        story.append(_line("KVM_RUN at once", vcpu, vcpu.run()))
     return story
 
 
@@ -92,4 +93,4 @@ def record(kernel: Kernel, path: Path) -> None:
 def _line(act: str, vcpu: Vcpu, result: VcpuExit | Interrupted | None = None) -> str:
     state = vcpu.get_state()
     seen = f"eax={state['eax']:#x} rip={state['rip']:#x}"
-    return f"{act:<24} {seen:<28} {'' if result is None else repr(result)}".rstrip()
+    return f"{seen:<26} {act}" + ("" if result is None else f" = {result!r}")

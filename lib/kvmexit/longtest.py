@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 from random import Random
 
 from kvmexit.errors import KvmExitError
@@ -26,6 +27,8 @@ from kvmexit.experiment import (
 )
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.outcome import Kind, classify
+
+HEADINGS = ("times", "packet", "the driver says")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,17 @@ class LongTest:
         ranked = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
         return [(count, packet, driver) for (packet, driver), count in ranked]
 
+    def _repr_html_(self) -> str:
+        """The table, for a page."""
+        head = "".join(f'<th scope="col">{name}</th>' for name in HEADINGS)
+        rows = "".join(
+            f"<tr><td>{count}</td><td>{packet}</td><td>{escape(driver)}</td></tr>"
+            for count, packet, driver in self.tally
+        )
+        return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
     def __repr__(self) -> str:
-        rows = [("times", "packet", "the driver says")]
+        rows = [HEADINGS]
         rows += [(str(count), packet, driver) for count, packet, driver in self.tally]
         width = max(len(row[1]) for row in rows)
         return "\n".join(f"{a:>5}  {b:<{width}}  {c}" for a, b, c in rows)

@@ -181,7 +181,8 @@ class Undisturbed:
 
 def undisturbed(kernel: Kernel, case: Case) -> Undisturbed:
     """Run ``case`` to its end."""
-    vm, feed, points = begin(kernel, case), Feed(), []
+    vm, feed = begin(kernel, case), Feed()
+    points: list[Point] = []
     try:
         while len(points) < LIMIT:
             exit = vm.vcpu.run()

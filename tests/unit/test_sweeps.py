@@ -15,7 +15,9 @@ MACHINES += [("tis-indexed", "driver")]
 @pytest.mark.parametrize("restore", RESTORES)
 @pytest.mark.parametrize("device, program", MACHINES)
 def test_drain_is_invisible_at_every_landing(device, program, restore):
-    result = sweep(KERNEL, Scenario(device=device, program=program, policy="drain", restore=restore))
+    result = sweep(
+        KERNEL, Scenario(device=device, program=program, policy="drain", restore=restore)
+    )
     assert set(result.strip) == {"."}
 
 

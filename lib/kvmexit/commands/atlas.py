@@ -62,7 +62,7 @@ def atlas_kernel(args: argparse.Namespace) -> Kernel:
 
 def atlas(kernel: Kernel, restore: str = "new-vm", only: str = "") -> list[Report]:
     """Probe all cases, or those with ``only`` in their name."""
-    return [probe(kernel, case, restore) for case in atlas_cases(restore) if only in case.name]
+    return [probe(kernel, case, restore) for case in atlas_cases() if only in case.name]
 
 
 def record(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -193,7 +194,7 @@ def cells(row: Row | None) -> tuple[str, ...]:
     )
 
 
-def print_columns(rows: list[tuple[str, ...]]) -> None:
+def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     """Lines of cells; each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     for row in rows:

@@ -16,7 +16,7 @@ from kvmexit.guest import strings
 from kvmexit.guest.cpu import Register
 from kvmexit.kernel import simulated
 from kvmexit.kernel.pending import fragments
-from kvmexit.kernel.retirement import EMULATOR, Pc
+from kvmexit.kernel.retirement import EMULATOR, Pc, Retirement
 from kvmexit.kernel.simulated import SimulatedKernel, SimulatedVcpu
 from kvmexit.kernel.simulated_page import SimulatedRun
 from kvmexit.vmm import Machine
@@ -49,9 +49,8 @@ def wrap(owner: Any, name: str, around: Callable[..., Any]) -> Callable[[], Any]
     return lambda: swap(owner, name, lambda *args, **more: around(old, *args, **more))
 
 
-def retire(**rules: Pc) -> Callable[[], Any]:
-    """The simulated kernel after other rules of retirement."""
-    rule = replace(EMULATOR, **rules)
+def retire(rule: Retirement) -> Callable[[], Any]:
+    """The simulated kernel after another rule of retirement."""
     init = SimulatedKernel.__init__
     return lambda: swap(SimulatedKernel, "__init__", lambda self: init(self, rule))
 
@@ -247,13 +246,13 @@ FAULTS = (
     Fault(
         "a read retires before it is answered",
         "kernel",
-        retire(mmio_read=Pc.PAST),
+        retire(replace(EMULATOR, mmio_read=Pc.PAST)),
         checks.a_read_waits_for_its_completion,
     ),
     Fault(
         "a write retires at completion",
         "kernel",
-        retire(mmio_write=Pc.AT),
+        retire(replace(EMULATOR, mmio_write=Pc.AT)),
         checks.a_write_retires_before_its_exit,
     ),
     Fault(

@@ -22,12 +22,14 @@ def shrink(program: Program, fails: Fails) -> Program:
 
 
 def _smaller(program: Program) -> Iterator[Program]:
-    """Programs that lack one thing: a save, an instruction, bytes in RAM, a register's value."""
+    """Programs that lack something: a save, instructions, bytes in RAM, a register's value."""
     for i in range(len(program.saves)):
         yield replace(program, saves=program.saves[:i] + program.saves[i + 1 :])
-    for i in range(len(program.instructions)):
-        rest = program.instructions[:i] + program.instructions[i + 1 :]
-        yield replace(program, instructions=rest)
+    length = len(program.instructions)
+    for size in range(length - 1, 0, -1):  # a jump goes with what it jumps over
+        for i in range(length - size + 1):
+            rest = program.instructions[:i] + program.instructions[i + size :]
+            yield replace(program, instructions=rest)
     for i in range(len(program.ram)):
         yield replace(program, ram=program.ram[:i] + program.ram[i + 1 :])
     for name in program.registers:

@@ -67,7 +67,9 @@ class Case:
             return f"  {ORIGIN:04x}  {self.code.hex(' ')}\n  ({problem})"
 
 
-def case(name: str, source: str, ram: tuple[tuple[int, bytes], ...] = (), **registers: int) -> Case:
+def case(
+    name: str, source: str, ram: tuple[tuple[int, bytes], ...] = (), /, **registers: int
+) -> Case:
     """A case from assembler text; instructions separated by ``;`` or lines; ``hlt`` is added."""
     text = "\n".join(part.strip() for part in source.split(";")) + "\nhlt"
     return Case(name, assemble(text, ORIGIN).code, registers, ram)

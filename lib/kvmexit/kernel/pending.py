@@ -17,8 +17,8 @@ class Pending:
     """Half an operation. ``pieces`` are the exits it takes, ``done`` how many were made.
 
     ``running`` is the paused instruction, or None if it has retired and only posted pieces
-    are left. ``string`` says that it is a string instruction, ``rep``
-    that it repeats until ecx is 0. ``data`` collects a read; ``slots`` say where in it each piece belongs.
+    are left. ``string`` says that it is a string instruction, ``rep`` that it repeats until
+    ecx is 0. ``data`` collects a read; ``slots`` say where in it each piece belongs.
     """
 
     pieces: list[VcpuExit]

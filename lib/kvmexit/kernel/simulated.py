@@ -304,19 +304,19 @@ class SimulatedVcpu:
             if pending.moves_pc and cpu.rip == pending.address:
                 cpu.rip = pending.after
             return None
-        answer = True if pending.data is None else bytes(pending.data)
-        if isinstance(piece, MmioRead):
-            self._read[: len(answer)] = answer
+        result = True if pending.data is None else bytes(pending.data)
+        if pending.data is not None and isinstance(piece, MmioRead):
+            self._read[: len(pending.data)] = pending.data
         if not pending.reloaded:
-            return self._go_on(pending, answer)
+            return self._go_on(pending, result)
         if self._retirement.fast_in and isinstance(piece, PioIn) and not pending.string:
-            return self._go_on(pending, answer) if cpu.rip == pending.address else None
+            return self._go_on(pending, result) if cpu.rip == pending.address else None
         if pending.rep and cpu.gpr[ECX] == 0:
             return self._nothing_left(pending)
         # The kernel goes on with the flags and the address it remembers, in the registers
         # that userspace has put there. Flags are written only when the instruction retires.
         loaded, cpu.flags, cpu.reloaded = cpu.flags, pending.flags, True
-        exit = self._go_on(pending, answer)
+        exit = self._go_on(pending, result)
         if self._pending is pending:
             pending.flags, cpu.flags = cpu.flags, loaded
         return exit

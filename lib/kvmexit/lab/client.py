@@ -1,7 +1,8 @@
 """What a student's code holds in hands: a vCPU, a bus and memory that live elsewhere.
 
 They look like :class:`kvmexit.exits.Vcpu` and :class:`kvmexit.bus.Bus`. Each act goes to the
-referee through ``ask(act, *arguments)``.
+referee through ``ask(act, *arguments)``, which waits for a value, or ``post``, which does not:
+what is wrong with a posted act is said at the next ``ask``, or at the end.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ Ask = Callable[..., Any]
 class RemoteRun:
     """The shared page, ``struct kvm_run``."""
 
-    __slots__ = ("_ask",)
+    __slots__ = ("_ask", "_post")
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, post: Ask) -> None:
+        self._ask, self._post = ask, post
 
     @property
     def immediate_exit(self) -> int:
@@ -30,7 +31,7 @@ class RemoteRun:
 
     @immediate_exit.setter
     def immediate_exit(self, value: int) -> None:
-        self._ask("set immediate_exit", int(value))
+        self._post("set immediate_exit", int(value))
 
     @property
     def exit_reason(self) -> int:
@@ -45,7 +46,7 @@ class RemoteRun:
 
     def answer(self, data: bytes) -> None:
         """Put ``data`` where the kernel will look for the answer to a read."""
-        self._ask("answer", bytes(data))
+        self._post("answer", bytes(data))
 
 
 class RemoteVcpu:
@@ -53,9 +54,9 @@ class RemoteVcpu:
 
     __slots__ = ("_ask", "kvm_run")
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, post: Ask) -> None:
         self._ask = ask
-        self.kvm_run = RemoteRun(ask)
+        self.kvm_run = RemoteRun(ask, post)
 
     def run(self) -> VcpuExit | Interrupted:
         """KVM_RUN: an exit, or EINTR."""
@@ -70,10 +71,10 @@ class RemoteVcpu:
 class RemoteDevice:
     """The device behind the bus."""
 
-    __slots__ = ("_ask",)
+    __slots__ = ("_ask", "_post")
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, post: Ask) -> None:
+        self._ask, self._post = ask, post
 
     def save(self) -> Any:
         """A ticket for the device's state as it is now."""
@@ -81,39 +82,39 @@ class RemoteDevice:
 
     def close(self) -> None:
         """Disconnect it. From now on reads see all ones, and writes are lost."""
-        self._ask("close device")
+        self._post("close device")
 
 
 class RemoteBus:
     """The bus, with one device on it."""
 
-    __slots__ = ("_ask", "device")
+    __slots__ = ("_post", "device")
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self.device = RemoteDevice(ask)
+    def __init__(self, ask: Ask, post: Ask) -> None:
+        self._post = post
+        self.device = RemoteDevice(ask, post)
 
     def serve(self, kvm_run: RemoteRun) -> None:
         """Do what the exit in the shared page asks, and put the answer there."""
         if not isinstance(kvm_run, RemoteRun):
             raise TypeError(f"bus.serve() takes vcpu.kvm_run, not {kvm_run!r:.60}")
-        self._ask("serve")
+        self._post("serve")
 
 
 class RemoteMemory:
     """Guest memory."""
 
-    __slots__ = ("_ask",)
+    __slots__ = ("_ask", "_post")
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, post: Ask) -> None:
+        self._ask, self._post = ask, post
 
     def save(self) -> Any:
         """A ticket for a copy of guest memory as it is now."""
         return self._ask("save memory")
 
 
-ROLES: dict[str, Callable[[Ask], Any]] = {
+ROLES: dict[str, Callable[[Ask, Ask], Any]] = {
     "vcpu": RemoteVcpu,
     "bus": RemoteBus,
     "memory": RemoteMemory,

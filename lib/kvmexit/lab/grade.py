@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from kvmexit.lab import catalogue, players
+from kvmexit.lab import catalogue, starting
 from kvmexit.lab.questions import Question, Verdict, judge, nothing
 from kvmexit.lab.submission import Submission
 
@@ -41,7 +41,7 @@ class Graded:
 
 def verdict_on(question: Question, cells: Iterable[str], seed: int) -> Verdict:
     """Grade one question in a new jailed process. This is what every grade comes from."""
-    with players.spawn(list(cells)) as player:
+    with starting.spawn(list(cells)) as player:
         if not player.is_locked and not player.problems:
             return nothing(question, "the jail could not be closed on this machine; not graded")
         return judge(question, player, seed)

@@ -15,7 +15,7 @@ from kvmexit.experiment import Arrival, Landing, Phase, Scenario, make_machine
 from kvmexit.lab.landings import KERNEL, course
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
-from kvmexit.vmm import POLICIES, Call, Snapshot
+from kvmexit.vmm import Call
 
 Event = tuple[int, str, Any]
 """vCPU, ioctl, and for KVM_RUN what came back."""

@@ -23,9 +23,9 @@ from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
-from nbgrader import preprocessors as stock
-from nbgrader.api import Gradebook
-from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader import preprocessors as stock  # type: ignore[import-untyped]
+from nbgrader.api import Gradebook  # type: ignore[import-untyped]
+from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
 from traitlets import Integer
 
 from kvmexit.lab import catalogue
@@ -98,7 +98,7 @@ def _settings(cell: Any, points: dict[str, float], solutions: set[str]) -> Noteb
 
 
 def _copy(cell: Any, points: dict[str, float], solutions: set[str]) -> NotebookNode:
-    make = new_code_cell if cell.cell_type == "code" else new_markdown_cell
+    make: Any = new_code_cell if cell.cell_type == "code" else new_markdown_cell
     metadata = NotebookNode(nbgrader=_settings(cell, points, solutions))
     copy: NotebookNode = make(cell.source, metadata=metadata)
     return copy

@@ -12,7 +12,7 @@ from kvmexit.bus import Bus
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Vcpu
 from kvmexit.experiment import Arrival, Landing, Scenario, make_machine
-from kvmexit.lab import catalogue, players
+from kvmexit.lab import catalogue, starting
 from kvmexit.lab.catalogue import Problem
 from kvmexit.lab.landings import KERNEL, Desk, Failure
 from kvmexit.lab.questions import Verdict, judge, missing, nothing
@@ -33,9 +33,10 @@ class Checked:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        display({"text/plain": repr(self)}, raw=True)
+        show: Any = display
+        show({"text/plain": repr(self)}, raw=True)
         if self.film is not None:
-            display(self.film)
+            show(self.film)
 
     def __repr__(self) -> str:
         verdict = self.verdict
@@ -93,7 +94,7 @@ def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
     if not callable(names.get(question.name)):
         return Checked(nothing(question, missing(question, [])))
     namespace = {question.name: names[question.name]}
-    with players.fork(namespace) if hasattr(os, "fork") else players.Direct(namespace) as player:
+    with starting.fork(namespace) if hasattr(os, "fork") else starting.Direct(namespace) as player:
         verdict = judge(question, player, seed)
         return Checked(verdict, player.printed, film_of(verdict.failure, player))
 

@@ -9,16 +9,10 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
-import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import kvmexit
-from kvmexit.errors import KvmExitError
 from kvmexit.lab import jail, wire
 from kvmexit.lab.words import Blocked, Hopeless, StudentError
 
@@ -68,24 +62,23 @@ class Player:
         """Call a name of the answer, or a method of the object ``target``."""
         deadline = time.monotonic() + CALL_SECONDS
         self._send(["call", target, name, list(arguments)], deadline)
-        blocked: Blocked | None = None
+        wrong: StudentError | None = None  # with an act, to be said at the next occasion
         while True:
             kind, *rest = self._message(deadline)
-            if kind == "ask":
-                try:
-                    if blocked is None:
-                        reply = ["value", answer(str(rest[0]), list(rest[1]))]
-                    else:
-                        reply = ["stop", str(blocked)]
-                except Blocked as problem:
-                    blocked, reply = problem, ["stop", str(problem)]
-                except StudentError as problem:
-                    reply = ["stop", str(problem)]
-                self._send(reply, deadline)
+            if kind in ("ask", "post"):
+                value = None
+                if not isinstance(wrong, Blocked):
+                    try:
+                        value = answer(str(rest[0]), list(rest[1]))
+                    except StudentError as problem:
+                        wrong = problem
+                if kind == "ask":
+                    self._send(["stop", str(wrong)] if wrong else ["value", value], deadline)
+                    wrong = wrong if isinstance(wrong, Blocked) else None
                 continue
             self.printed = self.printed or printable(rest[1])
-            if blocked is not None:
-                raise blocked
+            if isinstance(wrong, Blocked):
+                raise wrong
             if kind == "raise":
                 text = printable(rest[0])
                 if text.startswith("raised NotImplementedError"):
@@ -93,6 +86,8 @@ class Player:
                 if text.startswith("raised MemoryError"):
                     raise Hopeless(f"{text}: it has {jail.MEMORY >> 20} MiB")
                 raise StudentError(text)
+            if wrong is not None:
+                raise wrong
             return rest[0]
 
     def close(self) -> None:
@@ -115,7 +110,7 @@ class Player:
 
     def _message(self, deadline: float) -> list[Any]:
         message = self._receive(deadline)
-        shapes = {"ask": 3, "return": 3, "raise": 3}
+        shapes = {"ask": 3, "post": 3, "return": 3, "raise": 3}
         if shapes.get(message[0]) != len(message) or not isinstance(message[-1], list | str):
             raise self._end("its process spoke out of turn")
         return message
@@ -183,135 +178,3 @@ def _cause(status: int) -> str:
             return f"used up its {jail.CPU_SECONDS} s of CPU time: does it loop for ever?"
         return f"its process was ended by {signal.Signals(number).name}"
     return f"ended its own process (status {os.WEXITSTATUS(status)}) instead of returning"
-
-
-_LIBRARY = str(Path(kvmexit.__file__).parents[1])
-_START = f"import sys; sys.path.append({_LIBRARY!r}); import kvmexit.lab.worker as w; w.main()"
-
-
-def spawn(cells: Sequence[str]) -> Player:
-    """A clean interpreter that loads ``cells``; this is how answers are graded."""
-    if not jail.available():
-        raise KvmExitError(
-            "grading needs Linux on x86-64 or arm64: the jail for students' code is made of"
-            " seccomp; grade in a virtual machine or a container with such a system"
-        )
-    theirs_in, out = os.pipe()
-    into, theirs_out = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-c", _START, str(theirs_in), str(theirs_out)],
-        pass_fds=(theirs_in, theirs_out),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={},
-        cwd="/",
-    )
-    process.returncode = 0  # the player waits for it, Popen need not
-    return _started(process.pid, into, out, theirs_in, theirs_out, cells)
-
-
-def fork(namespace: dict[str, Any]) -> Player:
-    """A fork of this process, which knows its functions; this is how a notebook checks."""
-    from kvmexit.lab import worker
-
-    for name in (*worker.STANDARD, *worker.OPEN_MODULES):
-        __import__(name)
-    theirs_in, out = os.pipe()
-    into, theirs_out = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads: the child never uses them
-        pid = os.fork()
-    if pid == 0:
-        try:
-            _be_worker(theirs_in, theirs_out, namespace)
-        finally:
-            os._exit(1)
-    return _started(pid, into, out, theirs_in, theirs_out, None)
-
-
-class Direct:
-    """Calls the answer in this process, where there is no other: in a browser, on Windows.
-
-    Nothing bounds what it does: a check for the student, and never a mark.
-    """
-
-    def __init__(self, namespace: dict[str, Any]) -> None:
-        self.namespace = namespace
-        self.names = frozenset(namespace)
-        self.problems: list[str] = []
-        self.printed = ""
-        self.is_locked = False
-        self.objects: list[Any] = []
-
-    def call(
-        self, name: str, *arguments: Any, answer: Answer = refuse, target: int | None = None
-    ) -> Any:
-        """As :meth:`Player.call`."""
-        from kvmexit.lab.client import ROLES
-        from kvmexit.lab.words import Role
-        from kvmexit.lab.worker import borrowed, in_words
-
-        def ask(act: str, *more: Any) -> Any:
-            return wire.loads(wire.dumps(answer(act, list(more))))
-
-        given = [ROLES[a.name](ask) if isinstance(a, Role) else a for a in arguments]
-        try:
-            if target is not None:
-                return getattr(self.objects[target], name)(*given)
-            function = self.namespace[name]
-            if inside := borrowed(function):
-                raise StudentError(f"uses {inside}: the answer must be your own")
-            value = function(*given)
-        except StudentError:
-            raise
-        except NotImplementedError:
-            raise Hopeless(NOT_ANSWERED) from None
-        except Exception as problem:
-            raise StudentError(in_words(problem)) from None
-        if isinstance(function, type):
-            self.objects.append(value)
-            return len(self.objects) - 1
-        return value
-
-    def __enter__(self) -> Direct:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to end."""
-
-
-def _be_worker(reading: int, writing: int, namespace: dict[str, Any]) -> None:
-    from kvmexit.lab import worker
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGXCPU):
-        signal.signal(number, signal.SIG_DFL)
-    signal.set_wakeup_fd(-1)
-    jail.close_all_but(reading, writing)
-    sys.settrace(None)
-    jail.limit(memory=None if sys.platform != "linux" else _in_use() + jail.MEMORY)
-    is_locked = jail.lock()
-    worker.closed_library()
-    worker.Worker(worker.Pipe(reading, writing), namespace).serve([], is_locked)
-
-
-def _in_use() -> int:
-    """Address space of this process in bytes."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _started(
-    pid: int, into: int, out: int, theirs_in: int, theirs_out: int, cells: Sequence[str] | None
-) -> Player:
-    os.close(theirs_in)
-    os.close(theirs_out)
-    player = Player(pid, into, out)
-    try:
-        player.start(cells)
-    except Hopeless as problem:
-        player.problems = [str(problem)]
-    except BaseException:
-        player.close()
-        raise
-    return player

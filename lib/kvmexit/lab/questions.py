@@ -9,7 +9,8 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.lab.landings import Failure
-from kvmexit.lab.players import Direct, Player
+from kvmexit.lab.players import Player
+from kvmexit.lab.starting import Direct
 from kvmexit.lab.words import Hopeless, StudentError
 
 Finding = Failure | str | None

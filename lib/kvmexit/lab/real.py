@@ -42,7 +42,6 @@ def recording() -> Path:
     return shipped("lab")
 
 
-@lru_cache(maxsize=1)
 def _real() -> Kernel:
     from kvmexit.kernel.real import RealKernel
 

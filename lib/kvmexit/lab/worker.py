@@ -1,6 +1,6 @@
 """The student's side of the pipe: loads the answer, goes to jail, does what it is asked.
 
-Started by :mod:`kvmexit.lab.players` in an interpreter of its own, or in a fork of a notebook's
+Started by :mod:`kvmexit.lab.starting` in an interpreter of its own, or in a fork of a notebook's
 kernel. The referee sends ``("call", name, arguments)``; until the answer ``("return", value)``
 or ``("raise", text)`` it serves what the student's code asks in between: ``("ask", act, ...)``.
 """
@@ -67,9 +67,19 @@ class Pipe:
     def __init__(self, reading: int, writing: int) -> None:
         self._in = open(reading, "rb", buffering=wire.LONGEST_LINE)  # noqa: SIM115
         self._out = writing
+        self._posted = b""
+
+    def post(self, act: str, *arguments: Any) -> None:
+        """Hand over an act that has no result, together with whatever is sent next."""
+        self._posted += wire.dumps(["post", act, list(arguments)])
+        if len(self._posted) > 4096:
+            self._flush(b"")
 
     def send(self, *parts: Any) -> None:
-        data = wire.dumps(list(parts))
+        self._flush(wire.dumps(list(parts)))
+
+    def _flush(self, data: bytes) -> None:
+        data, self._posted = self._posted + data, b""
         while data:
             data = data[os.write(self._out, data) :]
 
@@ -185,7 +195,10 @@ class Worker:
 
     def call(self, target: int | None, name: str, arguments: list[Any]) -> Any:
         """A function, a class (its object is kept and its number returned), or a method."""
-        given = [ROLES[a.name](self.pipe.ask) if isinstance(a, Role) else a for a in arguments]
+        given = [
+            ROLES[a.name](self.pipe.ask, self.pipe.post) if isinstance(a, Role) else a
+            for a in arguments
+        ]
         if target is not None:
             return getattr(self.objects[target], name)(*given)
         function = self.namespace[name]

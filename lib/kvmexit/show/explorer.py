@@ -7,7 +7,10 @@ another: both are passed as Python.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from functools import lru_cache
+from html import escape
 from typing import Any
 
 import ipywidgets
@@ -88,6 +91,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
         }
         self.problem = ipywidgets.HTML()
         self.response = scenario.response
+        self._waiting: asyncio.TimerHandle | None = None
         self.player = FilmWidget(live=True, landing=landing)
         super().__init__()
         self.children = (
@@ -99,7 +103,8 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
             self.player,
         )
         self._update(strip=True)
-        self.player.step = self._film(at="auto").step
+        if not self.problem.value:
+            self.player.step = self._film(at="auto").step
         self.length.observe(self._changed, "value")
         for knob in self.knobs.values():
             knob.observe(self._changed, "value")
@@ -124,20 +129,39 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
     def _update(self, strip: bool) -> None:
         """Run again. The film goes first, the strip follows."""
         try:
-            scenario = self.scenario
-            world = world_of(scenario.response, scenario.device, scenario.program)
-            landing = min(self.player.landing, len(world.frames))
-            data = live_data(scenario, landing)
+            self._send_film()
+            if strip:
+                self._soon(self._send_strip)
         except Exception as problem:  # the reader's own function may raise anything
-            self.problem.value = f"<p role='alert'>{type(problem).__name__}: {problem}</p>"
-            return
-        self.problem.value = ""
+            words = escape(f"{type(problem).__name__}: {problem}")
+            self.problem.value = f"<p role='alert'>{words}</p>"
+        else:
+            self.problem.value = ""
+
+    def _soon(self, send: Callable[[], None]) -> None:
+        """In a kernel: when the film is on its way, and only if no newer one is asked for."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            send()
+        else:
+            self._waiting = loop.call_later(0.06, send)
+
+    def _send_strip(self) -> None:
+        self.player.strip = live_strip(self.scenario)
+
+    def _send_film(self) -> None:
+        scenario = self.scenario
+        world = world_of(scenario.response, scenario.device, scenario.program)
+        landing = min(self.player.landing, len(world.frames))
+        data = live_data(scenario, landing)
         with self.player.hold_sync():
             self.player.data = data
             if landing != self.player.landing:
                 self.player.landing = landing
-        if strip:
-            self.player.strip = live_strip(scenario)
 
     def _film(self, **settings: Any) -> Film:
         """What stands here now, as a film of one run."""

@@ -137,7 +137,7 @@ class Reel {
   }
   kinds(choice) {
     const run = this.world(choice).runs[this.variant(choice)];
-    return Array.from(run?.[2] ?? [], (end) => this.data.ends[end][0]);
+    return run.kinds ??= Array.from(run[2] ?? [], (end) => this.data.ends[end][0]);
   }
   /* A run, step by step: numbers into the tables, and whether the undisturbed run has it too. */
   run(choice, landing) {
@@ -264,6 +264,7 @@ let films = 0;
 function render({ model, el }) {
   const uid = `kx${++films}`;
   let reel, steps = [], shown = [], choice, landing, step, kinds = [], width = 0;
+  let striped = {}; // what the strip shows now
   let here = ""; // the kind of step where the reader is: it outlives the run and its tables
   const nodes = build(model, uid);
   el.classList.add("kx-host");
@@ -382,9 +383,8 @@ function render({ model, el }) {
     const svg = nodes.strip, room = Math.max(50, width - 16);
     if (!kinds.length) return;
     const each = room / kinds.length, x = (i) => i * each;
-    const key = `${kinds.join()}${room}`;
-    if (svg.dataset.key !== key) {
-      svg.dataset.key = key;
+    if (striped.kinds !== kinds || striped.room !== room) {
+      striped = { kinds, room };
       svg.setAttribute("viewBox", `0 0 ${room} 44`);
       svg.setAttribute("height", 44);
       svg.replaceChildren();

@@ -10,6 +10,17 @@ rule is :mod:`kvmexit.tracelint.rule`; the readers turn lines into its few kinds
 
 from kvmexit.tracelint.finding import Finding, Line
 from kvmexit.tracelint.judge import Judge, Verdict
+from kvmexit.tracelint.quote import excerpt
 from kvmexit.tracelint.report import Report, lint, lint_bytes, lint_stream
 
-__all__ = ["Finding", "Judge", "Line", "Report", "Verdict", "lint", "lint_bytes", "lint_stream"]
+__all__ = [
+    "Finding",
+    "Judge",
+    "Line",
+    "Report",
+    "Verdict",
+    "excerpt",
+    "lint",
+    "lint_bytes",
+    "lint_stream",
+]

@@ -1,5 +1,4 @@
 from kvmexit.exits import EINTR
-from kvmexit.lab import Snapshot
 
 
 def stop(vcpu, bus):

@@ -1,1 +1,1 @@
-from kvmexit.vmm import drain as stop
+from kvmexit.vmm import drain as stop  # noqa: F401

@@ -1,6 +1,5 @@
 from kvmexit.tis_registers import COMMAND_READY, DATA_AVAIL, DATA_FIFO, STS, VALID
 
-
 at = {}
 
 
