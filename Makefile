@@ -46,10 +46,12 @@ test: setup book ## every test, every notebook, style and types (under five minu
 	@$(BIN)/pytest -n 2 --dist loadfile
 
 bench: setup book ## measure: exits a second, the time of a sweep, key to painted frame
-	@$(BIN)/pytest tests/bench -s -q
+	@for part in tests/bench/bench_*.py; do echo "$$part"; $(BIN)/python $$part || late=1; done; \
+	test -z "$$late"
 
-fuzz: .venv/ready ## the property tests again, fifty times as many cases
-	@$(BIN)/pytest tests/properties -n 2 --hypothesis-profile=fuzz --timeout=1800
+N ?= 20000
+fuzz: .venv/ready ## N random programs on the simulated and the real kernel (N=20000)
+	@$(BIN)/kvmexit fuzz $(N)
 
 clean: ## remove what was built, .venv included
 	rm -rf _build .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

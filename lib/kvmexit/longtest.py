@@ -79,14 +79,17 @@ class LongTest:
         kept = tuple(one for one in self.suspends if 0 < one.offset < len(self.sent))
         return LongTest(self.sent, kept)
 
-    def first(self, packet: str, said: str = "nothing", after: int = 0) -> Suspend:
-        """The first suspend with this packet, about which the driver said this, and whose dump
-        shows an offset of more than ``after`` bytes."""
+    def first(self, packet: str, said: str = "nothing", offset: int | None = None) -> Suspend:
+        """The first suspend with this packet, about which the driver said this; with ``offset``,
+        the first whose dump shows it."""
         for one in self.suspends:
-            if (one.packet_words, one.driver_words) == (packet, said) and one.offset > after:
+            if (one.packet_words, one.driver_words) != (packet, said):
+                continue
+            if offset in (None, one.offset):
                 return one
+        where = "" if offset is None else f" and offset {offset}"
         raise KvmExitError(
-            f"no suspend after byte {after} with packet {packet!r} and driver {said!r}; there are: "
+            f"no suspend with packet {packet!r}, driver {said!r}{where}; there are: "
             + "; ".join(sorted({f"{s.packet_words} / {s.driver_words}" for s in self.suspends}))
         )
 

@@ -2,48 +2,19 @@
 
 The code runs undisturbed; all else is held against that. Then comes a *walk*: entered with
 ``immediate_exit`` after every exit, it shows each quiet point, at which KVM_RUN says EINTR and
-nothing is pending. Whatever a stop policy saves stands somewhere on this walk:
-
-=============  ================================================================
-served         the exit itself, the device asked, nothing entered
-unserved       the exit itself, the device not asked
-kick-once      one KVM_RUN on: a quiet point, or the next exit, not served
-serve-once     one KVM_RUN on: a quiet point, or the next exit, served
-drain          the next quiet point
-=============  ================================================================
-
-A second walk puts each of these states into a machine that goes on from there.
+nothing is pending. Whatever a stop policy saves stands somewhere on this walk. A second walk
+puts each of these states into a machine that goes on from there (:mod:`kvmexit.saves`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, field
 
-from kvmexit.exits import (
-    DATA_EXITS,
-    EINTR,
-    GPR_NAMES,
-    DataExit,
-    Interrupted,
-    Kernel,
-    VcpuState,
-    Vm,
-)
+from kvmexit.exits import GPR_NAMES, DataExit, Interrupted, Kernel, VcpuState
 from kvmexit.guest.case import ORIGIN, Case, case
 from kvmexit.kernel.retirement import EMULATOR, FAST_PIO, Retirement
-from kvmexit.verdict import (
-    LIMIT,
-    Feed,
-    Undisturbed,
-    Verdict,
-    begin,
-    follow,
-    undisturbed,
-)
-
-SAVES = ("served", "unserved", "kick-once", "serve-once", "drain")
+from kvmexit.saves import RESTORES, try_saves, walk
+from kvmexit.verdict import Undisturbed, Verdict, begin, undisturbed
 
 
 @dataclass(slots=True)
@@ -82,49 +53,9 @@ def probe(kernel: Kernel, case: Case, restore: str = "new-vm") -> Report:
     run = undisturbed(kernel, case)
     rows = _measure(kernel, case, run)
     attempt = RESTORES[restore](kernel, run)
-    for row, verdicts in zip(rows, _saves(kernel, case, attempt), strict=True):
+    for row, verdicts in zip(rows, try_saves(kernel, case, attempt), strict=True):
         row.save = verdicts
     return Report(case, kernel.name, restore, rows, run.log, run.end, run.points[-1].state)
-
-
-def walk(kernel: Kernel, case: Case) -> Iterator[tuple[DataExit | Interrupted, Vm]]:
-    """Each exit, not yet served, and each quiet point, of a run drained after every exit."""
-    vm, feed = begin(kernel, case), Feed()
-    page = vm.vcpu.kvm_run
-    try:
-        result = vm.vcpu.run()
-        while isinstance(result, DATA_EXITS) and len(feed.log) < LIMIT:
-            yield result, vm
-            feed.serve(page)
-            page.immediate_exit = 1
-            result = vm.vcpu.run()
-            page.immediate_exit = 0
-            if isinstance(result, Interrupted):
-                yield EINTR, vm
-                result = vm.vcpu.run()
-    finally:
-        vm.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """A place on the walk: ``served`` exits have been served, and this is what can be saved."""
-
-    state: VcpuState
-    memory: bytes
-    served: int
-
-    def restore(self, kernel: Kernel) -> Vm:
-        """A new machine that stands here, with nothing pending."""
-        vm = kernel.create_vm(len(self.memory))
-        vm.memory[:] = self.memory
-        vm.vcpu.set_state(self.state)
-        return vm
-
-
-def stand(vm: Vm, served: int) -> Stand:
-    """What can be saved of ``vm`` now."""
-    return Stand(vm.vcpu.get_state(), bytes(vm.memory), served)
 
 
 def _measure(kernel: Kernel, case: Case, run: Undisturbed) -> list[Row]:
@@ -169,104 +100,6 @@ def _close(rows: list[Row], overwritten: list[dict[int, int]], rip: int, memory:
         before |= changes
         row.rip_after, row.drain_runs = rip, runs
         row.ram_written = sum(memory[address] != byte for address, byte in before.items())
-
-
-class Phase(Enum):
-    """What has been done about the exit at which a save is made."""
-
-    UNSERVED = "unserved"
-    SERVED = "served"
-    COMPLETED = "completed"
-
-
-Attempt = Callable[[Stand, Stand, Phase], Verdict]
-"""Try a save: the last quiet point before the exit, what is saved, how far the exit is."""
-
-
-def _saves(kernel: Kernel, case: Case, attempt: Attempt) -> Iterator[dict[str, Verdict | None]]:
-    """Walk again, try each save once, and give it to the policies that make it."""
-    unserved: list[Verdict] = []
-    served: list[Verdict] = []
-    quiet: dict[int, Verdict] = {}  # by the number of exits before it
-    base = _beginning(kernel, case)
-    for result, vm in walk(kernel, case):
-        here = stand(vm, len(served))
-        if isinstance(result, Interrupted):
-            quiet[len(served)] = attempt(base, here, Phase.COMPLETED)
-            base = here
-            continue
-        unserved.append(attempt(base, here, Phase.UNSERVED))
-        served.append(attempt(base, replace(here, served=len(served) + 1), Phase.SERVED))
-    drained = None
-    rows: list[dict[str, Verdict | None]] = []
-    for k in reversed(range(len(served))):
-        then = quiet.get(k + 1)
-        drained = drained if then is None else then
-        last = k + 1 == len(served)
-        rows.append(
-            {
-                "served": served[k],
-                "unserved": unserved[k],
-                "kick-once": then or (None if last else unserved[k + 1]),
-                "serve-once": then or (None if last else served[k + 1]),
-                "drain": drained,
-            }
-        )
-    return reversed(rows)
-
-
-def _beginning(kernel: Kernel, case: Case) -> Stand:
-    vm = begin(kernel, case)
-    try:
-        return stand(vm, 0)
-    finally:
-        vm.close()
-
-
-def _new_vm(kernel: Kernel, run: Undisturbed) -> Attempt:
-    """Restore what was saved into a new VM."""
-
-    def attempt(base: Stand, saved: Stand, phase: Phase) -> Verdict:
-        vm = saved.restore(kernel)
-        try:
-            return follow(vm, saved.served, run)
-        finally:
-            vm.close()
-
-    return attempt
-
-
-def _same_vcpu(kernel: Kernel, run: Undisturbed) -> Attempt:
-    """Restore what was saved into the vCPU it was saved from, whatever is pending there."""
-
-    def attempt(base: Stand, saved: Stand, phase: Phase) -> Verdict:
-        vm, feed = base.restore(kernel), run.feed(base.served)
-        try:
-            _arrive(vm, feed, saved.served, phase)
-            vm.memory[:] = saved.memory
-            vm.vcpu.set_state(saved.state)
-            return follow(vm, saved.served, run)
-        finally:
-            vm.close()
-
-    return attempt
-
-
-def _arrive(vm: Vm, feed: Feed, served: int, phase: Phase) -> None:
-    """Run ``vm`` until ``served`` exits are served, and no further than ``phase`` says."""
-    page = vm.vcpu.kvm_run
-    vm.vcpu.run()
-    while len(feed.log) < served:
-        feed.serve(page)
-        if len(feed.log) < served or phase is Phase.UNSERVED:
-            vm.vcpu.run()
-    if phase is Phase.COMPLETED:
-        page.immediate_exit = 1
-        vm.vcpu.run()
-        page.immediate_exit = 0
-
-
-RESTORES = {"new-vm": _new_vm, "same-vcpu": _same_vcpu}
 
 
 def retirement_of(kernel: Kernel) -> Retirement:

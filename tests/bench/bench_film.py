@@ -1,6 +1,9 @@
 """From a key to the painted frame, in Chromium; beside it, what a live redraw would cost."""
 
+import shutil
 import statistics
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -41,24 +44,33 @@ def painted(chromium: str, path: Path, name: str) -> list[float]:
         return list(times[1:])
 
 
-def test_key_to_painted_frame(chromium: str, tmp_path: Path) -> None:
-    path = tmp_path / "film.html"
-    path.write_text(page_of(film(16, policy="all", compensation="all", restore="all", read=13)))
+def main() -> int:
+    """Print the measurement; status 1 if a promise is not kept."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if chromium is None:
+        print("no Chromium: on Debian, apt-get install chromium")
+        return 1
     medians = {}
-    print()
-    for name in ("step", "landing"):
-        times = painted(chromium, path, name)
-        medians[name] = statistics.median(times)
-        print(
-            f"key to painted frame, {name} slider: median {medians[name]:5.1f} ms,"
-            f" worst {max(times):5.1f} ms"
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.html"
+        shown = film(16, policy="all", compensation="all", restore="all", read=13)
+        path.write_text(page_of(shown))
+        for name in ("step", "landing"):
+            times = painted(chromium, path, name)
+            medians[name] = statistics.median(times)
+            print(
+                f"key to painted frame, {name} slider: median {medians[name]:5.1f} ms,"
+                f" worst {max(times):5.1f} ms  (promised: {FRAME:.1f})"
+            )
     redraws = []
     for _ in range(5):
         begin = time.perf_counter()
         strip(16).html()
         redraws.append(1000 * (time.perf_counter() - begin))
-    print(
-        f"interact and matplotlib, Python's part alone: median {statistics.median(redraws):.0f} ms"
-    )
-    assert max(medians.values()) <= FRAME + 0.5
+    redraw = statistics.median(redraws)
+    print(f"interact and matplotlib, Python's part alone: median {redraw:.0f} ms")
+    return 0 if max(medians.values()) <= FRAME else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,8 +7,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from conftest import Course, with_answers
 from kvmexit.lab import catalogue
+from nbgrader_course import Course, with_answers
 from wrong_answers import EXPECTED, FOLDER
 
 BOOK = Path(__file__).resolve().parents[2] / "book" / "labs"

@@ -13,7 +13,7 @@ EXPECTED = {
     # enough for a byte a read and for read-modify-write, not for an access of two reads
     "2_drains_once": ("2.1", 4, "wide: landing"),
     "2_ignores_the_result": ("2.1", 3, "wide: landing"),
-    "2_reads_the_stale_reason": ("2.1", 0, "a read of 1 at 0xfed40024"),
+    "2_reads_the_stale_reason": ("2.1", 0, "a read of 1 byte at 0xfed40024"),
     "2_clears_too_early": ("2.1", 0, "KVM_RUN was called while immediate_exit was 0"),
     # harmless in a new VM, whose page is new
     "2_never_clears": ("2.1", 4, "same vCPU: landing 1"),

@@ -8,7 +8,8 @@ from kvmexit.guest.case import Case, case
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.retirement import MACHINES
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.probe import RESTORES, Report, probe, retirement_of
+from kvmexit.probe import Report, probe, retirement_of
+from kvmexit.saves import RESTORES
 from kvmexit.verdict import Verdict
 
 FINE, REPEATED, LOST, STALE = Verdict.FINE, Verdict.REPEATED, Verdict.LOST, Verdict.STALE
@@ -64,7 +65,7 @@ def test_the_last_piece_of_a_write_survives_served_and_is_lost_unserved() -> Non
 
 def test_a_write_that_has_more_pieces_loses_them() -> None:
     rows = [row for _, row in ROWS if isinstance(row.exit, MmioWrite) and row.drain_runs > 1]
-    assert len(rows) > 10
+    assert len(rows) >= 10
     assert {(row.save["served"], row.save["kick-once"]) for row in rows} == {(LOST, LOST)}
 
 

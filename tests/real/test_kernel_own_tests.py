@@ -6,12 +6,17 @@ x86/emulator.c (test_crosspage_mmio, test_string_io_mmio). Each test runs on the
 kernel too: what is asked of one is asked of the other.
 """
 
+import signal
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from kvmexit.exits import EINTR, Hlt, Kernel, MmioRead, MmioWrite, PioIn, Rdmsr, Wrmsr
+from kvmexit.faults import vmm_checks  # noqa: F401 - adds its checks
 from kvmexit.faults.checks import CHECKS, complete
 from kvmexit.guest.case import ORIGIN, RAM, Case, case
+from kvmexit.kernel.kick import kick_signal
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe import probe
 from kvmexit.verdict import Feed, Verdict, begin
@@ -58,8 +63,6 @@ def test_save_state(either: Kernel) -> None:
 @pytest.mark.parametrize("count, changed", [(2, 1), (3, 8192)])
 def test_userspace_io_with_another_count(either: Kernel, count: int, changed: int) -> None:
     """Userspace rewrites rcx at the exit of ``rep insb``: nothing overflows, rcx ends at 0."""
-    from dataclasses import replace
-
     vm = begin(either, Case("userspace_io", b"\xf3\x6c\xf4", {"ecx": count, "edi": 0x3000}))
     exit = vm.vcpu.run()
     assert exit == PioIn(0, 1, count)
@@ -166,17 +169,8 @@ def test_set_regs_during_a_pending_read(either: Kernel) -> None:
 
 def test_a_signal_before_the_entry_is_lost_and_a_kick_is_not(kernel: Kernel) -> None:
     """A signal handled before KVM_RUN leaves nothing behind; ``immediate_exit`` stays."""
-    import os
-    import threading
-
-    from kvmexit.kernel.kick import kick_signal
-
     signalled = begin(kernel, case("signal", "inc eax"))
-    signal_number = kick_signal()
-    os.kill(os.getpid(), 0)
-    import signal
-
-    signal.pthread_kill(threading.get_ident(), signal_number)
+    signal.pthread_kill(threading.get_ident(), kick_signal())
     assert signalled.vcpu.run() == Hlt()
     kicked = begin(kernel, case("kick", "inc eax"))
     kicked.vcpu.kick()

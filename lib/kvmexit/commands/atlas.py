@@ -20,7 +20,8 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import Kernel
 from kvmexit.guest.atlas_cases import atlas_cases
 from kvmexit.kernel.recorded import RecordedKernel, Recorder, shipped
-from kvmexit.probe import RESTORES, Report, probe
+from kvmexit.probe import Report, probe
+from kvmexit.saves import RESTORES
 
 
 def add(subparsers: Any) -> None:

@@ -12,7 +12,8 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import DataExit, Kernel
 from kvmexit.guest.case import Case
 from kvmexit.kernel.retirement import MACHINES
-from kvmexit.probe import SAVES, Report, Row, probe
+from kvmexit.probe import Report, Row, probe
+from kvmexit.saves import SAVES
 from kvmexit.verdict import Verdict, access
 
 

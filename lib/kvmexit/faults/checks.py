@@ -6,11 +6,10 @@ passes. :mod:`kvmexit.faults.faults` breaks the simulated kernel and the VMM on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.exits import (
     EINTR,
     Kernel,
@@ -20,14 +19,10 @@ from kvmexit.exits import (
     PioOut,
     Reason,
     VcpuExit,
-    VcpuState,
     Vm,
 )
-from kvmexit.experiment import Arrival, Landing, Phase
 from kvmexit.guest.case import ORIGIN, RAM, Case, case
-from kvmexit.probe import probe
-from kvmexit.verdict import Verdict, begin
-from kvmexit.vmm import POLICIES, Machine
+from kvmexit.verdict import begin
 
 MMIO, PAGE_END = 0xD0024, 0xD1000
 EAX = 0x05060708
@@ -60,9 +55,6 @@ def complete(vm: Vm) -> Any:
     result = vm.vcpu.run()
     vm.vcpu.kvm_run.immediate_exit = 0
     return result
-
-
-# ------------------------------------------------------------------------------ the kernel
 
 
 @check
@@ -283,75 +275,3 @@ def the_guest_has_the_memory_that_userspace_has(kernel: Kernel) -> None:
     vm.memory[0x3000] = 0x77
     vm.vcpu.run()
     same("al", vm.vcpu.get_state()["eax"], 0x77)
-
-
-# --------------------------------------------------------------------------------- the VMM
-
-
-class Counter:
-    """A device whose reads give 0x11, 0x12, ...; its whole state is what it gives next."""
-
-    def __init__(self) -> None:
-        self.next = 0x11
-
-    def read(self, offset: int, size: int) -> bytes:
-        """The next bytes."""
-        data = bytes(self.next + i & 0xFF for i in range(size))
-        self.next += size
-        return data
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Nothing: the bus keeps a log."""
-
-    def save(self) -> Hashable:
-        return self.next
-
-    def load(self, state: Any) -> None:
-        self.next = state
-
-
-def suspended(
-    kernel: Kernel, one: Case, policy: str, exit: int, restore: str = "new-vm"
-) -> tuple[VcpuState, bytes, list[Any]]:
-    """Run a machine, suspended at its ``exit``-th exit (0: never): how guest and device end."""
-    vm = begin(kernel, one)
-    bus = Bus(Counter(), base=0xD0000, size=0x10000)
-    machine = Machine(kernel, bus, vm, POLICIES[policy], restore=restore)
-    arrival = Arrival(Landing(exit, Phase.SERVED) if exit else None, bus)
-    for step in machine.steps():
-        if arrival.due(step):
-            machine.request_stop()
-    return machine.vm.vcpu.get_state(), bytes(machine.vm.memory), bus.log
-
-
-DRAINED = (
-    case("read", f"mov al, [{MMIO:#x}]; mov bl, [{MMIO:#x}]"),
-    case("read and write", f"inc byte [{MMIO:#x}]"),
-    case("across a page", f"add dword [{PAGE_END - 2:#x}], 0x01020304"),
-    case("vector", f"movups [{PAGE_END - 4:#x}], xmm0", xmm0=0x0F0E0D0C0B0A09080706050403020100),
-    case("to RAM", "rep movsb", esi=MMIO, edi=0x3000, ecx=5),
-    case("push", f"push dword [{MMIO:#x}]"),
-)
-
-
-@check
-def a_drained_save_is_never_seen(kernel: Kernel) -> None:
-    for one in DRAINED:
-        undisturbed = suspended(kernel, one, "drain", 0)
-        for restore in ("new-vm", "same-vcpu"):
-            for exit in range(1, len(undisturbed[2]) + 1):
-                ended = suspended(kernel, one, "drain", exit, restore)
-                same(f"{one.name}, exit {exit}, {restore}", ended, undisturbed)
-
-
-@check
-def each_policy_lets_go_where_the_atlas_says(kernel: Kernel) -> None:
-    names = {"skip-entry": "served", "kick-once": "kick-once", "serve-once": "serve-once"}
-    for one in DRAINED[:4]:
-        report = probe(kernel, one)
-        undisturbed = suspended(kernel, one, "drain", 0)
-        for policy, column in names.items():
-            for row in report.rows:
-                fine = suspended(kernel, one, policy, row.k + 1) == undisturbed
-                says = row.save[column] is Verdict.FINE
-                same(f"{one.name}, exit {row.k}, {policy}: fine", fine, says)

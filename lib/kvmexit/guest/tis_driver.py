@@ -6,7 +6,7 @@ burst count, read that many bytes from the one FIFO address, first the ten bytes
 then what the header's size field says is left. The check that the size is at least a header's
 is younger (2018, "tpm_tis: fix potential buffer overruns caused by bit glitches on the bus").
 Left out: locality handling, and interrupts; a time-out is counted in polls, because this guest
-has no clock.
+has no clock. A header that comes up short returns -EIO here, and its own short count in Linux.
 
 The program ends with ``hlt``: eax is the driver's return value (a byte count or a negative
 errno), ecx the number of bytes in the buffer, esi the address of its message or 0.

@@ -97,7 +97,7 @@ class RemoteBus:
     def serve(self, kvm_run: RemoteRun) -> None:
         """Do what the exit in the shared page asks, and put the answer there."""
         if not isinstance(kvm_run, RemoteRun):
-            raise TypeError(f"bus.serve() takes vcpu.kvm_run, not {kvm_run!r:.60}")
+            raise TypeError(f"bus.serve() takes vcpu.kvm_run, not a {type(kvm_run).__name__}")
         self._post("serve")
 
 

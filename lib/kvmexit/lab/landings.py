@@ -250,13 +250,17 @@ def asked(exit: VcpuExit) -> str:
     """What an exit asks for."""
     match exit:
         case MmioRead(gpa, size):
-            return f"a read of {size} at {gpa:#x}"
+            return f"a read of {_bytes(size)} at {gpa:#x}"
         case MmioWrite(gpa, data):
-            return f"a write of {len(data)} at {gpa:#x}"
+            return f"a write of {_bytes(len(data))} at {gpa:#x}"
         case PioIn(port, size, count):
-            return f"in of {size * count} from port {port:#x}"
+            return f"in of {_bytes(size * count)} from port {port:#x}"
         case PioOut(port, _, _, data):
-            return f"out of {len(data)} to port {port:#x}"
+            return f"out of {_bytes(len(data))} to port {port:#x}"
         case Rdmsr(index) | Wrmsr(index, _):
             return f"MSR {index:#x}"
     return repr(exit)
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"

@@ -48,7 +48,10 @@ class Checked:
             lines.append("From that landing on your VMM did:")
             lines += [f"  {call}" for call in verdict.failure.calls]
         if self.printed:
-            lines += ["Your code printed:", self.printed.rstrip("\n")]
+            lines += [
+                "At the first landing that was tried your code printed:",
+                self.printed.rstrip("\n"),
+            ]
         return "\n".join(lines)
 
 

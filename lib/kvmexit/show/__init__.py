@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kvmexit.show.atlas import atlas
     from kvmexit.show.explorer import explore
     from kvmexit.show.figures import devices, grid, odds, strip
     from kvmexit.show.films import film
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from kvmexit.show.texts import text
 
 _HOMES = {
+    "atlas": "atlas",
     "film": "films",
     "explore": "explorer",
     "strip": "figures",
@@ -41,6 +43,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "atlas",
     "card",
     "devices",
     "explore",

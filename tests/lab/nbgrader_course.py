@@ -1,0 +1,49 @@
+"""An nbgrader course of the labs, to hand in to and to grade."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+
+def with_answers(notebook: nbformat.NotebookNode, code: str) -> nbformat.NotebookNode:
+    """A student's notebook: all of ``code`` in the first answer cell, the others emptied."""
+    notebook = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    answers = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("solution")]
+    for cell in answers:
+        cell.source = ""
+    answers[0].source = code
+    return notebook
+
+
+class Course:
+    """An nbgrader course that has released all labs."""
+
+    def __init__(self, root: Path, api: Any) -> None:
+        self.root, self.api = root, api
+
+    def release(self, name: str) -> nbformat.NotebookNode:
+        return nbformat.read(self.root / "release" / name / f"{name}.ipynb", as_version=4)
+
+    def grade(self, name: str, student: str, notebook: Any) -> dict[str, tuple[float, str]]:
+        """Submit, autograde; points and the text of the points cell, by the cell's id."""
+        from nbgrader.api import Gradebook
+
+        folder = self.root / "submitted" / student / name
+        folder.mkdir(parents=True)
+        text = notebook if isinstance(notebook, str) else nbformat.writes(notebook)
+        (folder / f"{name}.ipynb").write_text(text)
+        done = self.api.autograde(name, student)
+        assert done["success"], done["log"]
+        graded = nbformat.read(
+            self.root / "autograded" / student / name / f"{name}.ipynb", as_version=4
+        )
+        said = {
+            cell.metadata.nbgrader.grade_id: "".join(o.get("text", "") for o in cell.outputs)
+            for cell in graded.cells
+            if cell.metadata.get("nbgrader", {}).get("grade")
+        }
+        with Gradebook(f"sqlite:///{self.root}/gradebook.db", "exit-and-entry") as gradebook:
+            grades = gradebook.find_submission_notebook(name, name, student).grades
+            return {grade.name: (grade.auto_score, said[grade.name]) for grade in grades}
