@@ -27,6 +27,7 @@ from pages import ROOT, notebooks
 BOOK, DRAFTS = ROOT / "book", ROOT / "drafts"
 CELL_TIMEOUT = 60
 KEPT_METADATA = ("tags", "nbgrader", "deletable", "editable", "mystnb")
+FOLDED_TAGS = {"remove-input", "hide-input"}
 WIDGET_TYPES = ("application/vnd.jupyter.widget-view+json",)
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -75,6 +76,8 @@ def canonical(notebook: NotebookNode) -> str:
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number:02}"
         cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT_METADATA}
+        if FOLDED_TAGS & set(cell.metadata.get("tags", ())):
+            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab knows no such tags
         cell.source = cell.source.strip("\n")
         for output in cell.get("outputs", ()):
             for widget_type in WIDGET_TYPES:

@@ -4,7 +4,8 @@ from fcntl import ioctl
 
 import pytest
 from kvmexit import firsts
-from kvmexit.exits import EINTR, Hlt, MmioRead, MmioWrite, PioOut
+from kvmexit.exits import EINTR, Hlt, MmioRead, MmioWrite, PioOut, VcpuState
+from kvmexit.guest.assembler import assemble
 from kvmexit.guest.case import RAM, Case, case
 from kvmexit.kernel import abi
 from kvmexit.kernel.real import RealKernel
@@ -105,6 +106,22 @@ def test_four_instructions_return_three_times(start):
             vcpu.kvm_run.answer(b"\x5a")
         exits.append(vcpu.run())
     assert exits == [PioOut(0x10, 1, 1, b"\x41"), MmioRead(FIFO, 1), Hlt()]
+
+
+@pytest.mark.parametrize("kernel", [SimulatedKernel, RealKernel])
+def test_only_what_lies_outside_the_memory_exits(kernel):
+    """Exercise of chapter 2: memory up to 0x2000, and a halt behind the read."""
+    exits = {
+        "mov al, [0x1fff]": Hlt(),
+        "mov al, [0x2000]": MmioRead(0x2000, 1),
+        "mov ax, [0x1fff]": MmioRead(0x2000, 1),
+    }
+    for source, expected in exits.items():
+        program = assemble(f"{source}\nhlt", origin=0x1000)
+        with kernel().create_vm(0x2000) as vm:
+            vm.memory[0x1000 : 0x1000 + len(program.code)] = program.code
+            vm.vcpu.set_state(VcpuState(rip=0x1000))
+            assert vm.vcpu.run() == expected, source
 
 
 def test_an_unanswered_read_gets_the_bytes_of_the_write_before(start):

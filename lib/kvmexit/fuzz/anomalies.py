@@ -85,6 +85,17 @@ ANOMALIES = (
         _show("rep movsb; mov al, [0x3000]", _reload(ecx=0), ecx=4, esi=0xD0024, edi=0x2000),
     ),
     Anomaly(
+        "a locked instruction after rep movs with ecx 0",
+        "gets that answer too, fails to exchange it in RAM, and loads once more",
+        _show(
+            "rep movsb; lock add byte [0x3000], 7",
+            _reload(ecx=0),
+            ecx=4,
+            esi=0xD0024,
+            edi=0x2000,
+        ),
+    ),
+    Anomaly(
         "pop into esp",
         "keeps its answer although registers were loaded: the pop writes esp anyway",
         _show("pop esp", _reload(), esp=0xD0100),

@@ -18,7 +18,8 @@ class Pending:
 
     ``running`` is the paused instruction, or None if it has retired and only posted pieces
     are left. ``string`` says that it is a string instruction, ``rep`` that it repeats until
-    ecx is 0. ``data`` collects a read; ``slots`` say where in it each piece belongs.
+    ecx is 0, ``locked`` that it stores only if what it loaded is still there. ``data`` collects
+    a read; ``slots`` say where in it each piece belongs.
     """
 
     pieces: list[VcpuExit]
@@ -28,6 +29,7 @@ class Pending:
     running: Execution | None = None
     rep: bool = False
     string: bool = False
+    locked: bool = False
     data: bytearray | None = None
     slots: tuple[int, ...] = ()
     done: int = 0

@@ -176,6 +176,7 @@ class SimulatedVcpu:
         running = insn.form.run(cpu, insn)
         operation = Pending([], cpu.rip, insn.after(cpu), cpu.flags, running, insn.rep)
         operation.string = insn.form.name in STRINGS
+        operation.locked = insn.lock or insn.form.name == "xchg"
         return self._go_on(operation, None)
 
     def _go_on(self, operation: Pending, answer: Any) -> VcpuExit | None:
@@ -218,7 +219,10 @@ class SimulatedVcpu:
         memory = self._memory
         if self._unread:
             self._unread = False
-            return bytes(self._read[:size])
+            # A locked store to RAM finds that this is not what lies there, and all is done again.
+            in_ram = address + size <= len(memory) and address % PAGE + size <= PAGE
+            if not (operation.locked and in_ram):
+                return bytes(self._read[:size])
         if address + size <= len(memory):
             data = self._read[:size] = bytes(memory[address : address + size])
             if self.trace is not None:

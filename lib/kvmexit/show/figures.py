@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from html import escape
 from io import StringIO
+from re import sub
+from textwrap import wrap
 from typing import Any
 
 from kvmexit.devices import DEVICES
@@ -28,6 +30,7 @@ INK = "#010203"
 LINES = ("#2b7bba", "#c4650f", "#138a63", "#b8569b", "#767676")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 PIXELS = 72 / 96  # of a point: matplotlib measures in points
+HEADING = 46  # characters of bold text that fit into 350 pixels, in a wide font
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,20 +148,23 @@ def _cells(swept: Sequence[Sweep], title: str, by_phase: bool) -> Chart:
 
 def _draw_cells(rows: Sequence[tuple[str, list[Kind]]], blocks: Sequence[str], axis: str) -> str:
     """Rows of cells, each outcome with its colour and its shape."""
-    tall, head, left, width = 24, 20 if blocks else 0, 92, 350
+    tall, line, left, width = 24, 20, 92, 350
+    headings = [_heading(block) for block in blocks]
     per_block = len(rows) // len(blocks) if blocks else len(rows)
     count = max(len(kinds) for _, kinds in rows)
     present = [kind for kind in Kind if any(kind in kinds for _, kinds in rows)]
     legend_rows = (len(present) + 2) // 3
-    height = len(rows) * tall + len(blocks) * head + 26 + 26 * legend_rows
+    heads = line * sum(len(lines) for lines in headings)
+    height = len(rows) * tall + heads + 26 + 26 * legend_rows
     figure, axes = _canvas(width, height)
     each = (width - left - 4) / count
     bars: Bars = {}
     y = height
     for number, (name, kinds) in enumerate(rows):
-        if blocks and number % per_block == 0:
-            y -= head
-            axes.text(2, y + 5, blocks[number // per_block], weight="bold")
+        if headings and number % per_block == 0:
+            for words in headings[number // per_block]:
+                y -= line
+                axes.text(2, y + 5, words, weight="bold")
         y -= tall
         axes.text(2, y + 7, name)
         for at, kind in enumerate(kinds):
@@ -171,6 +177,11 @@ def _draw_cells(rows: Sequence[tuple[str, list[Kind]]], blocks: Sequence[str], a
         axes.text(x + 15, row, f"{kind.letter} {kind.value}")
     _add_bars(axes, bars)
     return _svg(figure)
+
+
+def _heading(block: str) -> list[str]:
+    """The lines of a heading. A count stays with its word: textwrap keeps no-break spaces."""
+    return wrap(sub(r"(?<=\d) ", "\N{NO-BREAK SPACE}", block), HEADING)
 
 
 Bars = dict[Kind, list[tuple[float, float]]]

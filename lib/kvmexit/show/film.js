@@ -89,7 +89,8 @@ border-radius:3px;font:13px/1.35 ui-monospace,monospace}
 .kx li.wrong{border:2px solid var(--torn)}.kx li.moved{border-bottom:2px solid currentColor}
 .kx .diff th{font-weight:600}.kx .hide{display:none}
 .kx .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-@media (max-width:640px){.kx{padding:.4rem}.kx .say{min-height:3em}}
+@media (max-width:640px){.kx{padding:.4rem}.kx .say{min-height:3em}
+.kx .bar>label{white-space:normal;min-width:0}}
 @media print{.kx button,.kx input,.kx .knobs,.kx .bar{display:none}}
 `;
 

@@ -1,0 +1,87 @@
+"""Problems from a seed, their answers, and the check that a student calls."""
+
+import json
+
+import pytest
+from kvmexit.commands import main
+from kvmexit.lab import answer, catalogue, check, grade, mark, problem, real
+from kvmexit.lab.log import THEMES, logs
+from kvmexit.lab.predict import THEMES as PREDICT_THEMES
+from kvmexit.lab.predict import cases
+from kvmexit.lab.submission import submissions
+from kvmexit.vmm import drain, kick_once
+from wrong_answers import FOLDER
+
+
+@pytest.mark.parametrize("lab", catalogue.TITLES)
+def test_a_seed_is_one_problem_everywhere(lab: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (1, 2, 99):
+        assert main(["lab", str(lab), "--seed", str(seed)]) == 0
+        assert capsys.readouterr().out == f"{problem(lab, seed)}\n"
+        assert main(["lab", str(lab), "--seed", str(seed), "-c", "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["answer"] == json.loads(json.dumps(answer(lab, seed).answer))
+    assert len({str(problem(lab, seed)) for seed in range(8)}) > 3
+
+
+@pytest.mark.parametrize("arguments", [["7"], ["2", "--seed", "-1"], ["x"]])
+def test_no_such_problem(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lab", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("theme", PREDICT_THEMES)
+def test_a_situation_has_one_outcome_whatever_the_packet(theme: str) -> None:
+    known = [{case[0]: case[3] for case in cases(theme, seed)} for seed in (1, 2)]
+    assert known[0] == known[1]
+    assert len(set(known[0].values())) > 1
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_linter_agrees_on_every_log(theme: str) -> None:
+    """Written apart from this lab, it reads the same lines and finds the same saves."""
+    from kvmexit.commands import main as command
+
+    for number, log in enumerate(logs(theme, 5)):
+        path = f"{theme.replace(' ', '-')}-{number}.strace"
+        with open(path, "w") as file:
+            file.write("\n".join(log.lines) + "\n")
+        assert command(["lint", path]) == (0 if log.bad is None else 1), path
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def stop_badly(vcpu, bus):
+    vcpu.kvm_run.immediate_exit = 1
+    vcpu.run()
+    vcpu.kvm_run.immediate_exit = 0
+
+
+def test_a_check_names_the_landing_and_shows_its_film() -> None:
+    checked = check("2.1", stop_badly)
+    verdict = checked.verdict
+    assert (verdict.points, verdict.out_of) == (3, 6)
+    assert "landing" in repr(checked) and "KVM_GET_REGS" in repr(checked)
+    assert "missing" in repr(checked.film)
+    assert "drain" not in repr(checked).lower()
+    assert float(mark("2.1", {"stop": stop_badly}, 5)) == 3
+    assert float(mark("2.1", {}, 5)) == 0
+
+
+@pytest.mark.parametrize("stop", [drain, kick_once])
+def test_a_check_does_not_take_the_books_own_answer(stop) -> None:
+    checked = check("2.1", stop)
+    assert checked.verdict.points == 0
+    assert "the answer must be your own" in repr(checked)
+
+
+def test_the_recording_gives_the_same_marks_as_the_real_kernel(kvm, monkeypatch) -> None:
+    folder = FOLDER.parent / "source" / "5-real"
+    answers = submissions(folder) + submissions(FOLDER / "5_ignores_the_result.py")
+    on_kvm = [one.points for one in grade.grade(answers, real.RECORDED_SEED)]
+    monkeypatch.setattr(real, "has_kvm", lambda: False)
+    recorded = [one.points for one in grade.grade(answers, real.RECORDED_SEED)]
+    assert on_kvm == recorded == [4, 3]

@@ -1,0 +1,38 @@
+"""Exits that ask for nothing: what is in the state there, and what a new VM does with it."""
+
+from __future__ import annotations
+
+from kvmexit.exits import EINTR, Hlt, InternalError, Kernel, MmioRead, Shutdown, Vm
+from kvmexit.guest.case import Case, case
+from kvmexit.verdict import begin
+
+
+def again(kernel: Kernel, vm: Vm) -> Vm:
+    """A new VM with what can be saved of ``vm``."""
+    new = kernel.create_vm(len(vm.memory))
+    new.memory[:] = vm.memory
+    new.vcpu.set_state(vm.vcpu.get_state())
+    return new
+
+
+def test_hlt_has_retired_and_the_halt_is_not_in_the_state(kernel: Kernel) -> None:
+    vm = begin(kernel, case("hlt", "hlt; mov al, [0xd0024]"))
+    assert vm.vcpu.run() == Hlt()
+    assert vm.vcpu.get_state().rip == 0x1001
+    assert again(kernel, vm).vcpu.run() == MmioRead(0xD0024, 1)
+
+
+def test_a_shutdown_happens_again(kernel: Kernel) -> None:
+    vm = begin(kernel, Case("ud2", b"\x0f\x0b\xf4"))
+    assert vm.vcpu.run() == Shutdown()
+    assert vm.vcpu.get_state().rip == 0x1000
+    assert again(kernel, vm).vcpu.run() == Shutdown()
+
+
+def test_what_cannot_be_emulated_is_tried_again(kernel: Kernel) -> None:
+    vm = begin(kernel, case("fetch from a device", "jmp eax", eax=0xD0000))
+    assert vm.vcpu.run() == InternalError(1)
+    assert vm.vcpu.get_state().rip == 0xD0000
+    vm.vcpu.kvm_run.immediate_exit = 1
+    assert vm.vcpu.run() is EINTR
+    assert again(kernel, vm).vcpu.run() == InternalError(1)
