@@ -27,7 +27,7 @@ from pages import ROOT, notebooks
 BOOK, DRAFTS = ROOT / "book", ROOT / "drafts"
 CELL_TIMEOUT = 60
 KEPT_METADATA = ("tags", "nbgrader", "deletable", "editable", "mystnb")
-FOLDED_TAGS = {"remove-input", "hide-input"}
+FOLDED_TAGS = {"remove-input", "hide-input", "remove-cell"}
 WIDGET_TYPES = ("application/vnd.jupyter.widget-view+json",)
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

@@ -234,12 +234,12 @@ class Machine:
     def _suspend(self) -> Iterator[Step]:
         """Stop by the policy, save, and go on elsewhere."""
         yield Step(Lane.VMM, What.STOP)
+        self.stop_requested = False  # this one is taken; the next may come at any step
         journal = Journal(self.vm.vcpu, self.calls, self.tell)
         self.policy.stop(journal, self.bus)
         yield Step(Lane.VMM, What.SAVE)
         snapshot = Snapshot(journal.get_state(), bytes(self.vm.memory), self.bus.device.save())
         self.saves.append(snapshot)
-        self.stop_requested = False
         yield Step(Lane.VMM, What.RESTORE)
         self.restore(snapshot)
 

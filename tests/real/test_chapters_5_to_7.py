@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from kvmexit.experiment import Landing, Scenario, response_of, run
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel

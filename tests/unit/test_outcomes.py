@@ -3,7 +3,16 @@
 import pytest
 from kvmexit.devices import TisState
 from kvmexit.errors import KvmExitError
-from kvmexit.experiment import Landing, Phase, Scenario, reference, response_of, run
+from kvmexit.exits import What
+from kvmexit.experiment import (
+    Landing,
+    Phase,
+    Scenario,
+    make_machine,
+    reference,
+    response_of,
+    run,
+)
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.outcome import Ending, Kind, Outcome, classify
 from kvmexit.vmm import Policy, drain
@@ -144,3 +153,15 @@ def ending(guest: bytes, *, taken: int = 0, left_over: int = 0) -> Ending:
 )
 def test_outcomes_by_their_bytes(end, outcome):
     assert classify(ending(b"abcdefgh", taken=8), end) == outcome
+
+
+@pytest.mark.parametrize("restore", ["new-vm", "same-vcpu"])
+@pytest.mark.parametrize("policy", ["drain", "save-at-once"])
+def test_a_request_that_comes_during_a_suspend_is_not_lost(policy, restore):
+    machine = make_machine(KERNEL, Scenario(policy=policy, restore=restore))
+    asked = 0
+    for step in machine.steps():
+        if (asked, step.what) in ((0, What.SERVE), (1, What.SAVE)):
+            machine.request_stop()
+            asked += 1
+    assert asked == len(machine.saves) == 2
