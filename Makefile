@@ -49,8 +49,8 @@ bench: setup book ## measure: exits a second, the time of a sweep, key to painte
 	@for part in tests/bench/bench_*.py; do echo "$$part"; $(BIN)/python $$part || late=1; done; \
 	test -z "$$late"
 
-N ?= 20000
-fuzz: .venv/ready ## N random programs on the simulated and the real kernel (N=20000)
+N ?= 100000
+fuzz: .venv/ready ## N random programs on the simulated and the real kernel (N=100000)
 	@$(BIN)/kvmexit fuzz $(N)
 
 clean: ## remove what was built, .venv included

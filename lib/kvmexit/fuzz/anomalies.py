@@ -1,4 +1,4 @@
-"""What KVM's emulator does and no processor would: met by the fuzz, mirrored by the simulation.
+"""Where KVM's emulator surprises a reader of the manuals: met by the fuzz, and simulated.
 
 Each has a program of its own (:data:`ANOMALIES`) that the tests run on both kernels. None is
 left out of the comparison.
