@@ -72,7 +72,7 @@ def test_search_finds_a_word(visit: Callable[..., Visit], over_http: str) -> Non
 def test_a_code_cell_can_be_copied(visit: Callable[..., Visit], over_http: str) -> None:
     allowed = ["clipboard-read", "clipboard-write"]
     page = visit(over_http, "book/00-start-here", permissions=allowed).page
-    cell = page.locator(".cell_input").first
+    cell = page.locator(".cell_input:visible").first
     cell.hover()
     cell.locator("button.copybtn").click()
     copied = page.evaluate("navigator.clipboard.readText()")
