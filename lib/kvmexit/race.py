@@ -7,6 +7,7 @@ answered, as most VMMs do; whether a read is pending then is the guest's affair.
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 import threading
@@ -23,8 +24,8 @@ from kvmexit.experiment import Scenario, make_machine
 from kvmexit.guest import tis_driver
 from kvmexit.vmm import Machine
 
-LONGEST_WAIT = 0.002
-"""Seconds between two suspends, at most."""
+WAIT = 0.002
+"""Seconds between two suspends of a guest that is never idle: once to twice this."""
 THINKS = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
 """Seconds of idleness of the guests of a recorded race."""
 SHIPPED = Path(__file__).parent / "kernel" / "recordings" / "race.json"
@@ -78,10 +79,15 @@ def race(
     tally = Tally(
         policy.name, len(scenario.response), think, _packet_seconds(machine, start, scenario)
     )
-    host = Host(machine, suspends, LONGEST_WAIT + think, random.Random(seed))
+    host = Host(machine, suspends, WAIT + think, random.Random(seed))
     # Python hands over between threads every 5 ms: too coarse for a request at any time.
     switch_interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH)
+    # On one processor the host could only run while the guest does not.
+    processors = os.sched_getaffinity(0)
+    guests = min(processors)
+    os.sched_setaffinity(0, {guests})
+    host.processors = processors - {guests} or processors
     host.start()
     try:
         while host.is_alive() or machine.stop_requested:
@@ -89,6 +95,7 @@ def race(
             time.sleep(think)
     finally:
         sys.setswitchinterval(switch_interval)
+        os.sched_setaffinity(0, processors)
         host.give_up()
         machine.vm.close()
     return tally
@@ -97,18 +104,22 @@ def race(
 class Host(threading.Thread):
     """Asks for a suspend after a random while, then waits until the machine runs again."""
 
-    def __init__(
-        self, machine: Machine, suspends: int, longest_wait: float, chance: random.Random
-    ) -> None:
+    def __init__(self, machine: Machine, suspends: int, wait: float, chance: random.Random) -> None:
         super().__init__(daemon=True)
         self.machine, self.remaining, self.chance = machine, suspends, chance
-        self.longest_wait = longest_wait
+        self.wait = wait
+        self.processors: set[int] = set()
         self.asked = threading.Event()  # the request is out, the kick included
         self.ready = threading.Event()  # the machine runs again
 
     def run(self) -> None:
+        os.sched_setaffinity(0, self.processors)
+        due = 0.0
         while self.remaining > 0:
-            time.sleep(self.chance.uniform(0, self.longest_wait))
+            time.sleep(max(0.0, due - time.perf_counter()))
+            # Counted from the request, not from the restore: what the guest was doing when it
+            # was suspended must not decide when it is suspended again.
+            due = time.perf_counter() + self.chance.uniform(1, 2) * self.wait
             self.remaining -= 1
             self.machine.request_stop()
             self.asked.set()
