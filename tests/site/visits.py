@@ -29,7 +29,8 @@ SMALL_TEXT = """(least) => {
     const {width, height} = range.getBoundingClientRect();
     if (width < 2 || height < 2) continue;  // for screen readers only
     const matrix = el.getScreenCTM?.();     // text in SVG shrinks with its drawing
-    const size = parseFloat(getComputedStyle(el).fontSize) * (matrix ? Math.hypot(matrix.c, matrix.d) : 1);
+    const scale = matrix ? Math.hypot(matrix.c, matrix.d) : 1;
+    const size = parseFloat(getComputedStyle(el).fontSize) * scale;
     if (size < least - 0.01) found.push(`${size.toFixed(1)}px: ${text.slice(0, 40)}`);
   }
   return found;

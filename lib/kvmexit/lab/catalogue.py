@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import fill
 from types import ModuleType
 from typing import Any
 
@@ -58,7 +59,13 @@ def problem(lab: int, seed: int, with_answer: bool = False) -> Problem:
     """Problem ``seed`` of ``lab``: the same in a notebook, in the command and for the grader."""
     module = _MODULES[known(lab)]
     answer = module.answer(seed) if with_answer else None
-    return Problem(lab, seed, module.problem(seed), answer)
+    return Problem(lab, seed, _wrapped(module.problem(seed)), answer)
+
+
+def _wrapped(text: str) -> str:
+    """Prose at the width of a page; what is indented stays as it is."""
+    lines = text.split("\n")
+    return "\n".join(line if line[:1] == " " else fill(line, 76) for line in lines)
 
 
 def known(lab: int) -> int:
