@@ -224,6 +224,7 @@ def main():
             qemu.close()
             stream += qemu.out.read_bytes()
             qemu = Qemu(folder / str(number), args.preload, incoming=folder / "state")
+            # B023: the lambda is called before the loop goes on, so `qemu` is this round's.
             wait_for(lambda: qemu.ask("query-status")["status"] == "running")  # noqa: B023
         time.sleep(0.2)
         qemu.close()
