@@ -63,6 +63,7 @@ async def execute(notebook: NotebookNode, folder: Path) -> None:
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
         coalesce_streams=True,
+        shutdown_kernel="immediate",
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(folder)}},
     )
@@ -114,12 +115,12 @@ async def run_all(paths: Sequence[Path], write: bool) -> list[str]:
     return [line for line in await asyncio.gather(*map(one, paths)) if line]
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """0 if all is as it should be, 1 if a notebook failed or differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("act", choices=("run", "check", "text"))
     parser.add_argument("path", nargs="*", type=Path, help="default: all of book/")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     paths = args.path or notebooks()
     if args.act == "text":
         for path in paths:

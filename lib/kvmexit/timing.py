@@ -3,7 +3,8 @@
 The machine is the same as everywhere; only who drives it is another. A *guest* process reads a
 packet, lets its TPM work and thinks, again and again; a *host* process asks for a suspend
 every so often. A packet that no request hits passes as one delay. A packet that is hit is run step
-by step, each step taking its time, and the request arrives where the clock says.
+by step, each step taking its time, and the request arrives where the clock says. Packets that were
+hit at the same steps end the same, so each is run once.
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ class _World:
         self.began: float | None = None  # when the packet being read began
         self.hits: list[float] = []  # requests inside it, in seconds from its beginning
         self.undisturbed = reference(scenario)
+        self.became: dict[tuple[int, ...], tuple[int, Kind]] = {}  # by the steps hit
 
     def run(self, suspends: int) -> None:
         self.clock.process(self.guest())
@@ -156,16 +158,26 @@ class _World:
         return at - 1 if self.steps[at].what is What.EXIT else at
 
     def account(self, hits: list[float]) -> None:
-        """Run the packet again, step by step, with the requests where they fell."""
-        due = [self.step_at(hit) for hit in hits]
+        """Count what a packet with requests at these times became."""
+        due = tuple(self.step_at(hit) for hit in hits)
+        if due not in self.became:
+            self.became[due] = self.run_again(due)
+        pending, kind = self.became[due]
+        self.odds.pending += pending
+        self.odds.bad += kind is not Kind.OK
+        self.odds.outcomes[kind] = self.odds.outcomes.get(kind, 0) + 1
+
+    def run_again(self, due: tuple[int, ...]) -> tuple[int, Kind]:
+        """The packet step by step, with requests before these steps: how many of them found a
+        read of the response pending, and what the packet is called."""
+        waiting, pending = list(due), 0
         machine = make_machine(SimulatedKernel(), self.scenario)
         for count, step in enumerate(machine.steps()):
             if step.what is What.STOP:
                 last = machine.calls[-1][1] if machine.calls else None
-                self.odds.pending += isinstance(last, DATA_EXITS) and machine.bus.is_data_read(last)
-            if due and count >= due[0] and not machine.stop_requested:
-                due.pop(0)
+                pending += isinstance(last, DATA_EXITS) and machine.bus.is_data_read(last)
+            if waiting and count >= waiting[0] and not machine.stop_requested:
+                waiting.pop(0)
                 machine.request_stop()
-        outcome = classify(self.undisturbed, ending_of(machine.vm, machine.bus.device))
-        self.odds.bad += outcome.kind is not Kind.OK
-        self.odds.outcomes[outcome.kind] = self.odds.outcomes.get(outcome.kind, 0) + 1
+        ending = ending_of(machine.vm, machine.bus.device)
+        return pending, classify(self.undisturbed, ending).kind

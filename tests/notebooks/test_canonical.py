@@ -4,19 +4,12 @@ nbval runs every notebook and compares its outputs; here it is their form that i
 needs no second run. `book/tools/notebook.py check` does both at once.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from notebook import canonical
+from notebook import canonical, main
 from pages import ROOT, contents, notebooks
-
-
-def tool(act: str, path: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(ROOT / "book/tools/notebook.py"), act, str(path)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
@@ -50,20 +43,20 @@ def test_what_varies_is_taken_out() -> None:
     assert "a film" in text
 
 
-def test_a_changed_output_is_noticed(tmp_path: Path) -> None:
+def test_a_changed_output_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "sum.ipynb"
     nbformat.write(one_cell("1 + 1"), path)
-    assert tool("run", path).returncode == 0
-    assert tool("check", path).returncode == 0
+    assert main(["run", str(path)]) == 0
+    assert main(["check", str(path)]) == 0
     path.write_text(path.read_text().replace('"2"', '"3"'))
-    done = tool("check", path)
-    assert (done.returncode, done.stderr) == (1, f"{path}: differs from its own re-run\n")
+    assert main(["check", str(path)]) == 1
+    assert capsys.readouterr().err == f"{path}: differs from its own re-run\n"
 
 
-def test_a_failing_cell_is_named(tmp_path: Path) -> None:
+def test_a_failing_cell_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "wrong.ipynb"
     nbformat.write(one_cell("1 / 0"), path)
     before = path.read_text()
-    done = tool("run", path)
-    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
+    assert main(["run", str(path)]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
     assert path.read_text() == before

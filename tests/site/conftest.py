@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pages import ROOT, SITE, contents
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from visits import DESK, PHONE, Visit
+from visits import DESK, PHONE, SITE_ON_DISK, Visit
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -39,7 +39,7 @@ def over_http() -> Iterator[str]:
 @pytest.fixture(params=["http", "file"])
 def address(request: pytest.FixtureRequest, over_http: str) -> str:
     """The built site, once over http and once from the disk."""
-    return over_http if request.param == "http" else SITE.as_uri()
+    return over_http if request.param == "http" else SITE_ON_DISK
 
 
 @pytest.fixture(scope="session")
@@ -73,16 +73,16 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
 
 @pytest.fixture(scope="module")
 def desk(browser: Browser, over_http: str, name: str) -> Iterator[Visit]:
-    """The page ``name`` on a wide screen, light."""
+    """The page ``name`` over http, on a wide screen, light."""
     for visit in visiting(browser):
         yield visit(over_http, name, color_scheme="light")
 
 
 @pytest.fixture(scope="module")
-def phone(browser: Browser, over_http: str, name: str) -> Iterator[Visit]:
-    """The page ``name`` on a narrow screen, dark."""
+def phone(browser: Browser, name: str) -> Iterator[Visit]:
+    """The page ``name`` from the disk, on a narrow screen, dark."""
     for visit in visiting(browser):
-        yield visit(over_http, name, color_scheme="dark", viewport=PHONE)
+        yield visit(SITE_ON_DISK, name, color_scheme="dark", viewport=PHONE)
 
 
 @pytest.fixture(scope="session")

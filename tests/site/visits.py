@@ -4,8 +4,10 @@ import gzip
 from dataclasses import dataclass, field
 
 from axe_playwright_python.sync_playwright import Axe
+from pages import SITE
 from playwright.sync_api import Page, Response
 
+SITE_ON_DISK = SITE.as_uri()
 COMPRESSED = (".woff", ".woff2", ".png", ".jpg")
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
@@ -67,10 +69,15 @@ class Visit:
 
     def __post_init__(self) -> None:
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("response", lambda response: self.loaded.append(response))
+        self.page.on("response", self._loaded)
         self.page.on("requestfailed", lambda it: self.complaints.append(f"failed: {it.url}"))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._hear)
+
+    def _loaded(self, response: Response) -> None:
+        self.loaded.append(response)
+        if response.status >= 400:
+            self.complaints.append(f"{response.status}: {response.url}")
 
     def _hear(self, message: object) -> None:
         if message.type in ("error", "warning"):
@@ -93,12 +100,19 @@ class Visit:
 
         return {response.url: compressed(response) for response in self.loaded}
 
+    def requests_outside(self, site: str) -> list[str]:
+        """What the page asked for that is neither under this address nor in the page itself."""
+        return [u for u in self.requests if not u.startswith((site, "data:", "blob:"))]
+
     def axe(self) -> list[str]:
         """What axe-core finds wrong in the article, a line for each element and rule."""
-        found = Axe().run(self.page, context="article.bd-article").response["violations"]
+        # No details of what is well, which take long; and no style sheets fetched by axe itself
+        # (an experimental rule wants them), as only the page's own requests are to be seen.
+        options = {"resultTypes": ["violations"], "preload": False}
+        found = Axe().run(self.page, context="article.bd-article", options=options)
         return [
             f"{rule['id']} ({rule['impact']}): {element['html'][:120]}"
-            for rule in found
+            for rule in found.response["violations"]
             for element in rule["nodes"]
         ]
 

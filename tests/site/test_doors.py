@@ -1,34 +1,8 @@
-"""What a page loads: all of it from the site, little of it, and without a complaint."""
+"""The front door, the search, the switch of the theme, and pages where no script runs."""
 
 from collections.abc import Callable
 
-from visits import Visit
-
-HEAVIEST_PAGE = 250_000
-"""Bytes that a first view may load, compressed, everything counted."""
-
-
-def test_no_request_leaves_the_site_and_nothing_fails(
-    visit: Callable[..., Visit], address: str, name: str
-) -> None:
-    seen = visit(address, name)
-    seen.page.wait_for_load_state("networkidle")
-    outside = [url for url in seen.requests if not url.startswith((address, "data:", "blob:"))]
-    assert outside == []
-    assert seen.complaints == []
-    assert [response.url for response in seen.loaded if response.status >= 400] == []
-
-
-def test_first_view_is_light(desk: Visit, record_property: Callable[..., None]) -> None:
-    weight = desk.weight()
-    record_property("kilobytes of a first view", sum(weight.values()) / 1000)
-    heaviest = sorted(weight.items(), key=lambda item: -item[1])[:5]
-    assert 20_000 < sum(weight.values()) <= HEAVIEST_PAGE, heaviest
-
-
-def test_every_icon_is_in_the_small_font(desk: Visit) -> None:
-    fonts = [url.rsplit("/")[-1] for url in desk.requests if ".woff" in url or ".ttf" in url]
-    assert fonts == ["icons.woff"]
+from visits import SITE_ON_DISK, Visit
 
 
 def test_the_front_door_leads_to_the_first_page(visit: Callable[..., Visit], address: str) -> None:
@@ -38,9 +12,9 @@ def test_the_front_door_leads_to_the_first_page(visit: Callable[..., Visit], add
 
 
 def test_without_scripts_the_text_and_the_stills_are_there(
-    visit: Callable[..., Visit], over_http: str, name: str
+    visit: Callable[..., Visit], name: str
 ) -> None:
-    page = visit(over_http, name, java_script_enabled=False).page
+    page = visit(SITE_ON_DISK, name, java_script_enabled=False).page
     article = page.locator("article.bd-article")
     assert article.locator("h1").is_visible()
     assert len(article.inner_text()) > 400

@@ -1,0 +1,40 @@
+"""Every page over http, on a wide screen, in the light: one visit each, and all that it tells."""
+
+from collections.abc import Callable
+
+from visits import Visit
+
+HEAVIEST_PAGE = 250_000
+"""Bytes that a first view may load, compressed, everything counted."""
+
+
+def test_axe_finds_nothing(desk: Visit) -> None:
+    """All of axe-core's rules, contrast among them."""
+    assert desk.page.evaluate("document.documentElement.dataset.theme") == "light"
+    assert desk.axe() == []
+
+
+def test_no_text_is_small(desk: Visit) -> None:
+    assert desk.small_text() == []
+
+
+def test_the_keyboard_reaches_everything(desk: Visit) -> None:
+    assert desk.unreachable() == []
+
+
+def test_no_request_left_the_site_and_nothing_failed(desk: Visit, over_http: str) -> None:
+    """Asked after a reader's time on the page: what loads late is counted too."""
+    assert desk.requests_outside(over_http) == []
+    assert desk.complaints == []
+
+
+def test_first_view_is_light(desk: Visit, record_property: Callable[..., None]) -> None:
+    weight = desk.weight()
+    record_property("kilobytes of a first view", sum(weight.values()) / 1000)
+    heaviest = sorted(weight.items(), key=lambda item: -item[1])[:5]
+    assert 20_000 < sum(weight.values()) <= HEAVIEST_PAGE, heaviest
+
+
+def test_every_icon_is_in_the_small_font(desk: Visit) -> None:
+    fonts = [url.rsplit("/")[-1] for url in desk.requests if ".woff" in url or ".ttf" in url]
+    assert fonts == ["icons.woff"]

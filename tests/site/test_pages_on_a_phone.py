@@ -1,0 +1,22 @@
+"""Every page from the disk, on a narrow screen, in the dark."""
+
+from visits import SITE_ON_DISK, Visit
+
+
+def test_axe_finds_nothing(phone: Visit) -> None:
+    assert phone.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert phone.axe() == []
+
+
+def test_the_screen_is_wide_enough(phone: Visit) -> None:
+    assert phone.wider_than_the_screen() == []
+
+
+def test_no_text_is_small(phone: Visit) -> None:
+    assert phone.small_text() == []
+
+
+def test_no_request_left_the_disk_and_nothing_failed(phone: Visit) -> None:
+    """Asked after a reader's time on the page: what loads late is counted too."""
+    assert phone.requests_outside(SITE_ON_DISK) == []
+    assert phone.complaints == []
