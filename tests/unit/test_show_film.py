@@ -6,27 +6,15 @@ import json
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import What
-from kvmexit.experiment import Landing, Phase, Scenario, response_of, run
+from kvmexit.experiment import Scenario, response_of, run
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.show import film, text
+from kvmexit.show.films import landings_of
 from kvmexit.show.scene import marks, scene
 from kvmexit.vmm import COMPENSATIONS, POLICIES
 
 KERNEL = SimulatedKernel()
-PHASES = {What.EXIT: Phase.UNSERVED, What.LOOK: Phase.SERVED, What.ENTRY: Phase.ENTERED}
 RESTORES = ("new-vm", "same-vcpu")
-
-
-def data_landings(frames):
-    """(step, Landing) of every step at which the experiment knows a landing."""
-    exits = 0
-    for number, frame in enumerate(frames, start=1):
-        if frame.what is What.EXIT:
-            if type(frame.about).__name__ == "Hlt":
-                return
-            exits += 1
-        if exits and frame.what in PHASES:
-            yield number, Landing(exits, PHASES[frame.what])
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +42,7 @@ def agrees(made) -> set[str]:
     for choice in made.choices:
         scenario = made.scenario(choice)
         world = made.worlds[choice[0]]
-        for number, landing in data_landings(world.frames):
+        for number, landing in landings_of(world).items():
             result = run(KERNEL, scenario, landing)
             verdict = made.verdict(number, choice)
             assert (verdict.kind, verdict.index) == (
@@ -75,7 +63,7 @@ def agrees(made) -> set[str]:
 def test_cards_of_every_landing(policy: str, restore: str, compensation: str) -> None:
     """The guest's buffer at the end of a film is the buffer that the experiment finds."""
     made = film(12, policy=policy, compensation=compensation, restore=restore)
-    for number, landing in list(data_landings(made.worlds[0].frames))[::6]:
+    for number, landing in list(landings_of(made.worlds[0]).items())[::6]:
         result = run(KERNEL, made.scenario(), landing)
         frames, verdict = made.filmed(number)
         shown = scene(frames).bytes()

@@ -17,7 +17,7 @@ from typing import Any
 
 from kvmexit.devices import DEVICES, Tis, TisIndexed
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import What
+from kvmexit.exits import Hlt, What
 from kvmexit.experiment import Landing, Phase, Scenario, response_of
 from kvmexit.outcome import Kind
 from kvmexit.show.frames import Tables, World, columns, tables_json
@@ -26,6 +26,7 @@ from kvmexit.show.stage import Stage, Verdict
 from kvmexit.vmm import COMPENSATIONS, POLICIES, Policy
 
 MODULE = Path(__file__).with_name("film.js")
+PHASES = {What.EXIT: Phase.UNSERVED, What.LOOK: Phase.SERVED, What.ENTRY: Phase.ENTERED}
 Choice = tuple[int, int, int, int]
 """Numbers of device, policy, compensation and restore among those that a film has."""
 
@@ -308,16 +309,27 @@ def _axis(value: Any, every: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+def landings_of(world: World) -> dict[int, Landing]:
+    """The steps of the undisturbed run, from 1, that lie where an experiment.Landing does."""
+    exits, named = 0, {}
+    for number, frame in enumerate(world.frames, start=1):
+        if isinstance(frame.about, Hlt):
+            break
+        exits += frame.what is What.EXIT
+        if exits and frame.what in PHASES:
+            named[number] = Landing(exits, PHASES[frame.what])
+    return named
+
+
 def landing_of(world: World, read: int, phase: str) -> int:
     """The step of the undisturbed run at which experiment.Landing(read, phase, True) lies."""
-    wanted = Landing(read, Phase(phase), data_only=True)
-    what = {Phase.UNSERVED: What.EXIT, Phase.SERVED: What.LOOK, Phase.ENTERED: What.ENTRY}
+    wanted = Phase(phase)
     reads, popped, bus = 0, False, world.stage.machine().bus
     for number, frame in enumerate(world.frames, start=1):
         if frame.what is What.EXIT:
             popped = bus.is_data_read(frame.about)
             reads += popped
-        if popped and reads == read and frame.what is what[wanted.phase]:
+        if popped and reads == read and PHASES.get(frame.what) is wanted:
             return number
     raise KvmExitError(f"read {read} lies past the end: the run has {reads} reads of the response")
 
