@@ -161,6 +161,33 @@ def test_two_processes_with_the_same_descriptors() -> None:
     assert strace(*mixed, *thread).findings[0].vcpu == "fd 5 of 900"
 
 
+HOST_MSRS = "7 ioctl(4, KVM_GET_MSRS, 0x7ffe) = 1\n"
+VERSION = "7 ioctl(4, KVM_GET_API_VERSION, 0) = 12\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "vcpus"),
+    [
+        ([VERSION, HOST_MSRS], 1),
+        (["7 ioctl(4, KVM_CREATE_VM, 0) = 6\n", "8" + HOST_MSRS[1:]], 1),  # another thread
+        ([HOST_MSRS.replace("4", "4</dev/kvm>")], 1),
+        ([HOST_MSRS], 2),  # nothing says what 4 is
+    ],
+)
+def test_the_hosts_msrs_are_no_state_of_a_vcpu(lines: list[str], vcpus: int) -> None:
+    """QEMU asks /dev/kvm for the MSRs that the host has before it makes a vCPU."""
+    report = strace(*lines, CREATE.replace("(4", "(6"), MMIO, EINTR, GET)
+    assert says(report) == ("clean" if vcpus == 1 else "cannot tell")
+    assert report.vcpus == vcpus
+
+
+def test_a_vcpu_where_dev_kvm_was_is_a_vcpu() -> None:
+    on_vcpu = HOST_MSRS.replace("(4", "(5")
+    version = VERSION.replace("(4", "(5")
+    assert says(strace(version, on_vcpu, CREATE, MMIO, on_vcpu)) == "findings"
+    assert says(strace(version, MMIO, on_vcpu)) == "findings"  # its making is not in the log
+
+
 def test_other_lines_of_strace_do_not_matter() -> None:
     others = [
         "7 <... futex resumed>) = 0\n",
@@ -257,6 +284,14 @@ def test_tracefs_shows_the_address_and_what_the_guest_will_see() -> None:
     assert (found.direction, found.where) == ("read", "gpa 0xd0024 len 1")
     assert found.effect.startswith("read repeated")
     assert says(events(*T_CREATE, *T_READ, *T_EINTR, *T_GET)) == "clean"
+
+
+def test_the_hosts_msrs_in_tracefs() -> None:
+    host = call("0xffffffffc008ae88", "0x1", fd="4")
+    vcpu = call("0xae41", "0x5", fd="6")
+    drain = [*call("0xae80", "0xfffffffffffffffc"), *call("0x8090ae81")]
+    assert says(events(*call("0xae00", "0xc", fd="4"), *host, *vcpu, *drain)) == "clean"
+    assert says(events(*host, *vcpu, *drain)) == "cannot tell"
 
 
 def test_tracefs_counts_the_pieces_of_a_write() -> None:

@@ -19,6 +19,7 @@ class Role(Enum):
     VM_GET = "vm get"
     CREATE_VM = "create vm"
     CREATE_VCPU = "create vcpu"
+    SYSTEM = "asked of /dev/kvm only"
 
 
 _R, _W, _WR, _NONE = 2, 1, 3, 0
@@ -57,10 +58,19 @@ _TABLE = (
     (Role.GET, "KVM_GET_XSAVE2", _R, 0xCF),
     (Role.VM_GET, "KVM_GET_IRQCHIP", _WR, 0x62),
     (Role.VM_GET, "KVM_GET_PIT", _WR, 0x65),
+    (Role.SYSTEM, "KVM_GET_API_VERSION", _NONE, 0x00),
+    (Role.SYSTEM, "KVM_GET_MSR_INDEX_LIST", _WR, 0x02),
+    (Role.SYSTEM, "KVM_GET_VCPU_MMAP_SIZE", _NONE, 0x04),
+    (Role.SYSTEM, "KVM_GET_SUPPORTED_CPUID", _WR, 0x05),
+    (Role.SYSTEM, "KVM_GET_EMULATED_CPUID", _WR, 0x09),
+    (Role.SYSTEM, "KVM_GET_MSR_FEATURE_INDEX_LIST", _WR, 0x0A),
 )
 
 KVMIO = 0xAE
 KVM_RUN = "KVM_RUN"
+OF_BOTH = "KVM_GET_MSRS"
+"""The one state ioctl that /dev/kvm takes too: there it reads what the host has."""
+
 ROLES: dict[str, Role] = {name: role for role, name, _, _ in _TABLE} | {"KVM_GET_PIT2": Role.VM_GET}
 _BY_NUMBER = {(direction, number): name for _, name, direction, number in _TABLE}
 _BY_REQUEST = {0x8070AE9F: "KVM_GET_PIT2", 0x4070AEA0: "KVM_SET_PIT2"}

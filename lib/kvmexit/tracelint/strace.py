@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from kvmexit.tracelint.events import Event, Kind, Vcpu
 from kvmexit.tracelint.identity import Descriptors
-from kvmexit.tracelint.ioctls import KVM_RUN, ROLES, Role
+from kvmexit.tracelint.ioctls import KVM_RUN, OF_BOTH, ROLES, Role
 from kvmexit.tracelint.strace_line import (
     CLOSE,
     FOREIGN,
@@ -189,7 +189,11 @@ class Strace:
         if role is Role.RUN:
             vcpu = self._fds.find(thread, fd)
             yield Event(Kind.RETURN, number, line, vcpu, thread, "", result, call.reason)
+        elif role is Role.SYSTEM and result is not None and result >= 0:
+            yield from self._is_system(number, line, thread, fd)
         elif role in (Role.GET, Role.SET):
+            if name == OF_BOTH and (b"</dev/kvm" in line or self._fds.is_system(thread, fd)):
+                return
             kind = Kind.GET if role is Role.GET else Kind.SET
             yield Event(kind, number, line, self._fds.find(thread, fd), thread, name, result)
         elif role is Role.VM_GET:
@@ -202,6 +206,13 @@ class Strace:
             yield Event(Kind.CREATED, number, line, vcpu, thread)
         elif role is Role.CREATE_VM and result is not None and result >= 0:
             yield from self._closed(number, line, thread, result)
+            yield from self._is_system(number, line, thread, fd)
+
+    def _is_system(self, number: int, line: bytes, thread: int, fd: int) -> Iterator[Event]:
+        old = self._fds.system(thread, fd)
+        if old:
+            self._forget_owners()
+            yield Event(Kind.CLOSED, number, line, old, thread)
 
     def _closed(self, number: int, line: bytes, thread: int, fd: int) -> Iterator[Event]:
         old = self._fds.drop(thread, fd)

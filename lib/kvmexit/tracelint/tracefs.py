@@ -17,7 +17,7 @@ from kvmexit.tracelint.accesses import Accesses
 from kvmexit.tracelint.bare import Bare
 from kvmexit.tracelint.events import Event, Kind, Vcpu
 from kvmexit.tracelint.identity import Descriptors
-from kvmexit.tracelint.ioctls import KVM_RUN, ROLES, Role, integer, name_of
+from kvmexit.tracelint.ioctls import KVM_RUN, OF_BOTH, ROLES, Role, integer, name_of
 
 HEADER = re.compile(
     rb"^\s*(?P<task>\S.*?)[-\s]+(?P<pid>\d{1,10})\s+(?:\([ \d-]+\)\s+)?\[(?P<cpu>\d+)\]\s+"
@@ -133,6 +133,8 @@ class Tracefs:
         name = name_of(request)
         role = ROLES.get(name)
         vcpu = None
+        if name == OF_BOTH and self._fds.is_system(thread.number, fd):
+            role, name = None, ""
         if role in (Role.RUN, Role.GET, Role.SET):
             vcpu = self._fds.find(thread.number, fd)
         thread.call = (name, fd, number, line, vcpu)
@@ -170,13 +172,13 @@ class Tracefs:
             yield Event(Kind.VM_GET, begun, first, None, who, name, result, vm=fd)
         elif role is Role.CREATE_VCPU and result is not None and result >= 0:
             vcpu, old = self._fds.create(who, result, fd)
-            if old:
-                yield Event(Kind.CLOSED, number, line, old, who)
+            yield from _closed(number, line, old, who)
             yield Event(Kind.CREATED, number, line, vcpu, who)
         elif role is Role.CREATE_VM and result is not None and result >= 0:
-            old = self._fds.drop(who, result)
-            if old:
-                yield Event(Kind.CLOSED, number, line, old, who)
+            yield from _closed(number, line, self._fds.drop(who, result), who)
+            yield from _closed(number, line, self._fds.system(who, fd), who)
+        elif role is Role.SYSTEM and result is not None and result >= 0:
+            yield from _closed(number, line, self._fds.system(who, fd), who)
 
     def end(self) -> Iterator[Event]:
         """A call that never returned is judged as begun; then what bare logs leave open."""
@@ -185,6 +187,12 @@ class Tracefs:
                 yield from self._leave(thread.call[2], thread.call[3], thread, None)
         if not self.shows_ioctls:
             yield from self._bare.end()
+
+
+def _closed(number: int, line: bytes, vcpu: Vcpu | None, thread: int) -> Iterator[Event]:
+    """The descriptor of ``vcpu``, if it was one, is something else from here on."""
+    if vcpu:
+        yield Event(Kind.CLOSED, number, line, vcpu, thread)
 
 
 def _raw(match: re.Match[bytes] | None) -> re.Match[bytes] | None:
