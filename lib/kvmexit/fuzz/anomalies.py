@@ -1,4 +1,4 @@
-"""Where KVM's emulator surprises a reader of the manuals: met by the fuzz, and simulated.
+"""Where KVM's emulator does what one would not guess: met by the fuzz, and simulated.
 
 Each has a program of its own (:data:`ANOMALIES`) that the tests run on both kernels. None is
 left out of the comparison.
