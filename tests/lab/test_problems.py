@@ -13,6 +13,14 @@ from kvmexit.vmm import drain, kick_once
 from wrong_answers import FOLDER
 
 
+@pytest.fixture(params=["as it is", "without KVM"])
+def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine, and one that has no KVM."""
+    if request.param == "without KVM":
+        monkeypatch.setattr(real, "has_kvm", lambda: False)
+
+
+@pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("lab", catalogue.TITLES)
 def test_a_seed_is_one_problem_everywhere(lab: int, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (1, 2, 99):

@@ -9,6 +9,8 @@ import pytest
 from kvmexit.show import film
 from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.timeout(400)  # of a busy machine; alone it takes a tenth
+
 CELL = """from kvmexit.show import explore
 
 def my_stop(vcpu, bus):
@@ -62,10 +64,10 @@ def lab(browser: Browser, jupyterlab: str) -> Iterator[Page]:
     urlopen(Request(address, body, {"Content-Type": "application/json"}, method="PUT")).close()
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.goto(f"{jupyterlab}/lab/tree/live.ipynb?reset")
-    page.locator(".jp-CodeCell .cm-content").first.click(timeout=60_000)
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
+    page.locator(".jp-CodeCell .cm-content").first.click(timeout=120_000)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=120_000)
     page.keyboard.press("Shift+Enter")
-    page.locator(".kx .say").wait_for(timeout=60_000)
+    page.locator(".kx .say").wait_for(timeout=120_000)
     page.wait_for_function("document.querySelector('.kx .legend').childElementCount > 0")
     yield page
     page.close()

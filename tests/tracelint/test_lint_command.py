@@ -137,8 +137,10 @@ def test_a_command_is_traced_and_judged(capsys: pytest.CaptureFixture[str]) -> N
     for arguments in ([], ["--", "no-such-command-here"]):
         assert lint("--strace", *arguments) == 2
         assert capsys.readouterr().err.count("\n") == 1
-    if not Path("/dev/kvm").exists():
-        return
+
+
+@pytest.mark.skipif(not recording.can_strace(), reason="needs strace with -e kvm=vcpu")
+def test_a_vmm_is_traced_and_judged(kvm: str, capsys: pytest.CaptureFixture[str]) -> None:
     live = [sys.executable, str(Path(__file__).with_name("live.py"))]
     assert lint("--json", "--strace", "--", *live, "0", "1") == 1  # run 0 saves at once
     (report,) = json.loads(capsys.readouterr().out)["reports"]

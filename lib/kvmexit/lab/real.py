@@ -21,7 +21,8 @@ from kvmexit.vmm import Policy
 
 KVM = "/dev/kvm"
 RECORDED_SEED = 2011
-"""The problem that the recording holds; where there is no KVM it is the only one."""
+"""The seed of the packets that the recording holds. Where there is no KVM they are the only ones;
+which of its landings a problem asks about is drawn all the same."""
 KINDS = {
     "driver, new VM": ("driver", "new-vm", 1),
     "driver, same vCPU": ("driver", "same-vcpu", 1),
@@ -56,7 +57,7 @@ def _recorded() -> Kernel:
 
 
 def kernel_for(seed: int) -> tuple[Kernel, int]:
-    """The kernel of this machine, and the seed of the problem that it can run."""
+    """The kernel of this machine, and the seed of the packets that it can run."""
     return (_real(), seed) if has_kvm() else (_recorded(), RECORDED_SEED)
 
 
@@ -145,17 +146,18 @@ def record(path: Path) -> None:
     recorder.save(path, "the lab's four programs at each landing under each stop policy")
 
 
-def _drawn(seed: int) -> tuple[Scenario, Landing]:
+def _drawn(seed: int) -> tuple[Kernel, Scenario, Landing]:
+    """The kernel of this machine, and what ``seed`` asks of it."""
     dice = rng("real problem", seed)
-    scenario = scenario_of(seed, dice.choice(list(KINDS)))
+    kernel, packets = kernel_for(seed)
+    scenario = scenario_of(packets, dice.choice(list(KINDS)))
     choice = [landing for landing in landings(scenario) if landing.phase is Phase.SERVED]
-    return scenario, dice.choice(choice)
+    return kernel, scenario, dice.choice(choice)
 
 
 def problem(seed: int) -> str:
     """A landing on the real kernel."""
-    kernel, seed = kernel_for(seed)
-    scenario, landing = _drawn(seed)
+    kernel, scenario, landing = _drawn(seed)
     where = words(landing, course(scenario).points[landing.exit - 1][1])
     return (
         f"On the {kernel.name} kernel the guest runs the program {scenario.program}, response"
@@ -167,8 +169,7 @@ def problem(seed: int) -> str:
 
 def answer(seed: int) -> dict[str, Any]:
     """The outcome, run on this machine's KVM or taken from the recording."""
-    kernel, seed = kernel_for(seed)
-    scenario, landing = _drawn(seed)
+    kernel, scenario, landing = _drawn(seed)
     result = run(kernel, replace(scenario, policy="skip-entry"), landing)
     return {
         "kernel": kernel.name,
