@@ -73,7 +73,7 @@ border-radius:4px;min-width:30px;min-height:28px;padding:0 .4rem;cursor:pointer}
 .kx .legend{display:flex;flex-wrap:wrap;gap:.3rem 1rem;margin:.3rem 0 .5rem}
 .kx .legend span{display:flex;align-items:center;gap:.4rem}.kx .legend svg{flex:none;width:12px}
 .kx .result{margin:.2rem 0 .8rem}.kx .result strong{display:block;margin-top:.3rem}
-.kx .strip{cursor:pointer;padding:0 8px}
+.kx .strip{cursor:pointer;padding:0 8px}.kx .strip svg{overflow:visible}
 .kx .panes{display:flex;flex-wrap:wrap;gap:.5rem;margin:.4rem 0}
 .kx .pane{border:1px solid var(--line);border-radius:5px;padding:.35rem .5rem;min-width:0;
 flex:1 1 15rem}.kx .wide{flex:2 1 24rem}.kx .full{flex:1 1 100%}
@@ -94,7 +94,8 @@ border-radius:3px;font:13px/1.35 ui-monospace,monospace}
 .kx li.wrong{border:2px solid var(--torn)}.kx li.moved{border-bottom:2px solid currentColor}
 .kx .note{margin:0 0 .25rem}.kx .compare{display:inline-flex;align-items:center;gap:.4rem;
 margin-top:.3rem;white-space:normal}
-.kx .diff th{font-weight:600}.kx .hide{display:none}
+.kx .diff{margin-top:.5rem}.kx .diff p{margin:0}.kx .diff .head{margin-top:.6rem}
+.kx .diff table{margin-top:.6rem}.kx .diff th{font-weight:600}.kx .hide{display:none}
 .kx .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 @media (max-width:640px){.kx{padding:.4rem}.kx .say{min-height:3em}
 .kx .bar>label{white-space:normal;min-width:0}}
