@@ -402,16 +402,17 @@ function render({ model, el }) {
       svg.replaceChildren();
       const counts = {};
       const paths = {};
-      let lettered = -20;
+      let lettered = -20, last = ""; // where a letter stands, and which: a new one needs less room
       kinds.forEach((kind, i) => {
         counts[kind] = (counts[kind] ?? 0) + 1;
         const left = x(i + 0.5), right = left + Math.max(1, each - (each > 3 && kind !== "ok" ? 0.6 : 0));
         for (const [top, bottom] of BARS[kind]) {
           paths[kind] = `${paths[kind] ?? ""}M${left.toFixed(1)} ${14 + top}H${right.toFixed(1)}V${14 + bottom}H${left.toFixed(1)}z`;
         }
-        if (LETTERS[kind] && kinds[i - 1] !== kind && left - lettered > 15) {
+        if (LETTERS[kind] && kinds[i - 1] !== kind && left - lettered > (kind === last ? 15 : 9)) {
           draw(svg, "text", { x: left.toFixed(1), y: 11 }, LETTERS[kind]);
           lettered = left;
+          last = kind;
         }
       });
       for (const kind in paths) draw(svg, "path", { class: kind, d: paths[kind] });
