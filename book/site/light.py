@@ -1,6 +1,8 @@
 """A Sphinx extension that keeps the pages light: a reader loads what the page uses.
 
 1.  Maths becomes MathML while building: browsers draw it, so no page loads a script for it.
+    A formula of letters, indices and powers becomes text instead: where no font for maths is
+    installed, as on many telephones, MathML puts its indices on the line.
 2.  The film is one ES module, written for anywidget's ``render({model, el})``. A page opened
     from a file may not import a module, so here it becomes a classic script, with `host.js`
     in the place of a widget manager. Only pages that hold a film load it.
@@ -24,10 +26,41 @@ FILM_MODULE = HERE.parents[1] / "lib" / "kvmexit" / "show" / "film.js"
 FILM_MARK = 'class="kvmexit-film"'
 
 
+SIGNS = {r"\dots": "…", "-": "−", "=": " = ", ",": ", ", "<": " &lt; ", ">": " &gt; "}
+PARTS = re.compile(r"([_^])(?:\{([^{}]*)\}|(\w))|([A-Za-z])|(\\dots|[-=,<>])|([\d./()]+)|\s+")
+
+
+def formula(tex: str) -> str | None:
+    """A formula of letters, numbers, indices and powers as HTML; None if it has more in it."""
+    out, at = "", 0
+    while at < len(tex):
+        if not (part := PARTS.match(tex, at)):
+            return None
+        shift, braced, single, letter, sign, digits = part.groups()
+        if shift:
+            if (inner := formula(braced or single)) is None:
+                return None
+            tag = "sub" if shift == "_" else "sup"
+            out += f"<{tag}>{inner}</{tag}>"
+        elif letter:
+            out += f"<i>{letter}</i>"
+        elif sign == "-" and out[-1:] not in ("", "(", " "):
+            out += " − "  # between two terms, not before one
+        else:
+            out += SIGNS[sign] if sign else digits or ""
+        at = part.end()
+    return out
+
+
 def mathml(translator: Any, node: nodes.Element) -> None:
-    """One formula, inline or in its own block, as MathML."""
-    display = "block" if isinstance(node, nodes.math_block) else "inline"
-    translator.body.append(latex2mathml.converter.convert(node.astext(), display=display))
+    """One formula: a small one in a line as text, any other as MathML."""
+    tex = node.astext()
+    if isinstance(node, nodes.math_block):
+        translator.body.append(latex2mathml.converter.convert(tex, display="block"))
+    elif text := formula(tex):
+        translator.body.append(f'<span class="formula">{text}</span>')
+    else:
+        translator.body.append(latex2mathml.converter.convert(tex, display="inline"))
     raise nodes.SkipNode
 
 

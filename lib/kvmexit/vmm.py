@@ -99,7 +99,7 @@ def no_compensation(state: Any) -> Any:
 
 
 def rewind(state: Any) -> Any:
-    """The report's attempt: in the middle of a response, step the FIFO back by one."""
+    """The report's attempt: inside a response, step the FIFO back by one."""
     if isinstance(state, TisState) and 0 < state.offset < len(state.response):
         return replace(state, offset=state.offset - 1)
     return state

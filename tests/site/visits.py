@@ -109,6 +109,8 @@ class Visit:
         # No details of what is well, which take long; and no style sheets fetched by axe itself
         # (an experimental rule wants them), as only the page's own requests are to be seen.
         options = {"resultTypes": ["violations"], "preload": False}
+        # Before a gradient axe does not judge a text's contrast; its paper is what matters.
+        self.page.add_style_tag(content="pre { background-image: none !important }")
         found = Axe().run(self.page, context="article.bd-article", options=options)
         return [
             f"{rule['id']} ({rule['impact']}): {element['html'][:120]}"

@@ -29,15 +29,18 @@ class Program:
     def listing(self) -> str:
         """Address, bytes and text of every instruction, one a line, labels between."""
         names = {address: name for name, address in self.labels.items()}
-        lines, at = [], 0
+        rows, at = [], 0
         while at < len(self.code):
             address = self.origin + at
+            insn = decode(self.code[at : at + 15], address)
+            rows.append((address, self.code[at : at + insn.length].hex(" "), insn.text(address)))
+            at += insn.length
+        wide = max((len(raw) for _, raw, _ in rows), default=0)
+        lines = []
+        for address, raw, text in rows:
             if address in names:
                 lines.append(f"{names[address]}:")
-            insn = decode(self.code[at : at + 15], address)
-            raw = self.code[at : at + insn.length].hex(" ")
-            lines.append(f"  {address:04x}  {raw:<24} {insn.text(address)}")
-            at += insn.length
+            lines.append(f"  {address:04x}  {raw:<{wide}}  {text}")
         return "\n".join(lines)
 
 

@@ -2,7 +2,8 @@
 
 The SVG is the same to the byte on every run, keeps its text as text and has no background;
 its ink is the page's own (``currentColor``), so it reads in light and dark. A figure is 350
-pixels wide, a telephone's width, and grows from there: its text never falls under 12 pixels.
+pixels wide, a telephone's width, and grows by a quarter on a wide screen: its text is never
+under 12 pixels and never larger than the page's own.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Chart:
         end = self.svg.index(">", start)
         tag = self.svg[start:end]
         return (
-            '<div class="kvmexit-figure" style="max-width:560px">'
+            '<div class="kvmexit-figure" style="max-width:440px">'
             f'{tag} role="img" aria-labelledby="{key}-t {key}-d"'
             f' style="width:100%;height:auto;display:block">{head}{self.svg[end + 1 :]}</div>'
         )
@@ -142,26 +143,32 @@ def _cells(swept: Sequence[Sweep], title: str, by_phase: bool) -> Chart:
             lines.append(f"  {result.strip}")
     alt = ". ".join(_summary(result) for result in swept) + "."
     blocks = [_summary(result) for result in swept] if by_phase else []
-    svg = _draw_cells(rows, blocks, "exit" if by_phase else "landing, in the order of the run")
+    svg = _draw_cells(rows, blocks, "exit" if by_phase else "landing")
     return Chart(title, alt, "\n".join(lines), svg)
 
 
 def _draw_cells(rows: Sequence[tuple[str, list[Kind]]], blocks: Sequence[str], axis: str) -> str:
-    """Rows of cells, each outcome with its colour and its shape."""
-    tall, line, left, width = 24, 20, 92, 350
+    """Rows of cells, each outcome with its colour and its shape.
+
+    Where in its row a shape stands is part of it, so the legend shows the row as well.
+    """
+    from matplotlib.patches import Rectangle
+
+    tall, line, apart, left, width = 28, 20, 8, 92, 350
     headings = [_heading(block) for block in blocks]
     per_block = len(rows) // len(blocks) if blocks else len(rows)
     count = max(len(kinds) for _, kinds in rows)
     present = [kind for kind in Kind if any(kind in kinds for _, kinds in rows)]
     legend_rows = (len(present) + 2) // 3
     heads = line * sum(len(lines) for lines in headings)
-    height = len(rows) * tall + heads + 26 + 26 * legend_rows
+    height = len(rows) * tall + heads + apart * max(0, len(blocks) - 1) + 22 + 28 * legend_rows
     figure, axes = _canvas(width, height)
     each = (width - left - 4) / count
     bars: Bars = {}
     y = height
     for number, (name, kinds) in enumerate(rows):
         if headings and number % per_block == 0:
+            y -= apart if number else 0
             for words in headings[number // per_block]:
                 y -= line
                 axes.text(2, y + 5, words, weight="bold")
@@ -172,9 +179,10 @@ def _draw_cells(rows: Sequence[tuple[str, list[Kind]]], blocks: Sequence[str], a
     y -= 16
     axes.text(left, y, f"{axis} 1 to {count} →")
     for number, kind in enumerate(present):
-        x, row = 2 + (number % 3) * 116, y - 26 * (1 + number // 3)
+        x, row = 2 + (number % 3) * 116, y - 28 * (1 + number // 3)
+        axes.add_patch(Rectangle((x, row - 5), 10, 20, facecolor=INK, alpha=0.12, lw=0))
         _bar(bars, kind, x, row - 7, 10)
-        axes.text(x + 15, row, f"{kind.letter} {kind.value}")
+        axes.text(x + 17, row, f"{kind.letter} {kind.value}")
     _add_bars(axes, bars)
     return _svg(figure)
 

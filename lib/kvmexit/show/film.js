@@ -46,7 +46,7 @@ const CSS = `
 font-size:14px;line-height:1.45;color:inherit;margin:.75rem 0;border:1px solid var(--line);
 border-radius:6px;padding:.6rem}
 .kx *{box-sizing:border-box}.kx svg{display:block;width:100%;overflow:hidden}
-.kx svg text{fill:currentColor;font:12px system-ui,sans-serif}
+.kx svg text{fill:currentColor;font:12px system-ui,sans-serif}.kx svg .hush{font-style:italic}
 .kx .lane0{fill:var(--host);stroke:var(--host)}.kx .lane1{fill:var(--guest);stroke:var(--guest)}
 .kx .lane2{fill:var(--kernel);stroke:var(--kernel)}.kx .lane3{fill:var(--vmm);stroke:var(--vmm)}
 .kx .lane4{fill:var(--device);stroke:var(--device)}.kx .mark{stroke:none;fill-rule:evenodd}
@@ -55,20 +55,25 @@ border-radius:6px;padding:.6rem}
 .kx .pend{stroke-width:5;stroke-dasharray:4 3;fill:none}.kx .msg{fill:none;stroke-width:1.5}
 .kx .ok{fill:currentColor;opacity:.45}.kx .missing{fill:var(--missing)}
 .kx .stale{fill:var(--stale)}.kx .duplicate{fill:var(--duplicate)}.kx .torn{fill:var(--torn)}
-.kx .lost{fill:var(--lost)}
-.kx .knobs{display:flex;flex-wrap:wrap;gap:.25rem 1.2rem;margin:0 0 .4rem}
+.kx .lost{fill:var(--lost)}.kx .box{fill:currentColor;opacity:.12}
+.kx .title{display:block;margin:0 0 .35rem}.kx .title:empty{display:none}
+.kx .knobs{display:flex;flex-wrap:wrap;gap:.35rem 1.2rem;margin:0 0 .5rem}.kx .knobs:empty{display:none}
 .kx fieldset{border:0;margin:0;padding:0;min-width:0;display:flex;flex-wrap:wrap;
 align-items:baseline;gap:.1rem .7rem}
 .kx legend{float:left;padding:0;margin:0 .3rem 0 0;font-size:14px;font-weight:600;width:auto}
 .kx label{white-space:nowrap;font-size:14px}.kx .bar{display:flex;align-items:center;gap:.4rem}
 .kx .bar>label{font-weight:600;margin-inline-end:auto}
+.kx .count{white-space:nowrap;font-variant-numeric:tabular-nums}
 .kx input[type=range]{width:100%;margin:0;min-height:28px}
-.kx input{accent-color:var(--kernel)}
+.kx input{accent-color:var(--kernel);accent-color:light-dark(#2b7bba,#7cc0f5)}
 .kx button{font:inherit;color:inherit;background:var(--soft);border:1px solid var(--line);
 border-radius:4px;min-width:30px;min-height:28px;padding:0 .4rem;cursor:pointer}
 .kx :is(input,button):focus-visible{outline:3px solid var(--kernel);outline-offset:2px}
 .kx .say{min-height:1.5em;margin:.3rem 0;font-size:15px}
-.kx .legend{display:flex;flex-wrap:wrap;gap:0 1rem;margin-bottom:.2rem}.kx .result{margin:.2rem 0 .5rem}.kx .strip{cursor:pointer;padding:0 8px}
+.kx .legend{display:flex;flex-wrap:wrap;gap:.3rem 1rem;margin:.3rem 0 .5rem}
+.kx .legend span{display:flex;align-items:center;gap:.4rem}.kx .legend svg{flex:none;width:12px}
+.kx .result{margin:.2rem 0 .8rem}.kx .result strong{display:block;margin-top:.3rem}
+.kx .strip{cursor:pointer;padding:0 8px}.kx .strip svg{overflow:visible}
 .kx .panes{display:flex;flex-wrap:wrap;gap:.5rem;margin:.4rem 0}
 .kx .pane{border:1px solid var(--line);border-radius:5px;padding:.35rem .5rem;min-width:0;
 flex:1 1 15rem}.kx .wide{flex:2 1 24rem}.kx .full{flex:1 1 100%}
@@ -87,10 +92,16 @@ border-radius:3px;font:13px/1.35 ui-monospace,monospace}
 .kx li.next{border-color:currentColor}.kx li.gap{border:2px dashed var(--missing)}
 .kx li.old{border:2px solid var(--stale)}.kx li.twice{border:2px solid var(--duplicate)}
 .kx li.wrong{border:2px solid var(--torn)}.kx li.moved{border-bottom:2px solid currentColor}
-.kx .diff th{font-weight:600}.kx .hide{display:none}
+.kx .note{margin:0 0 .25rem}.kx .compare{display:inline-flex;align-items:center;gap:.4rem;
+margin-top:.3rem;white-space:normal}
+.kx .diff{margin-top:.5rem}.kx .diff p{margin:0}.kx .diff .head{margin-top:.6rem}
+.kx .diff table{margin-top:.6rem}.kx .diff th{font-weight:600}.kx .hide{display:none}
 .kx .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 @media (max-width:640px){.kx{padding:.4rem}.kx .say{min-height:3em}
 .kx .bar>label{white-space:normal;min-width:0}}
+@media (max-width:640px),(pointer:coarse){.kx button{min-width:44px;min-height:40px}
+.kx input[type=range]{min-height:36px}.kx :is(fieldset label,.compare){padding:.35rem 0}
+.kx :is([type=radio],[type=checkbox]){width:18px;height:18px;vertical-align:-4px}}
 @media print{.kx button,.kx input,.kx .knobs,.kx .bar{display:none}}
 `;
 
@@ -391,16 +402,17 @@ function render({ model, el }) {
       svg.replaceChildren();
       const counts = {};
       const paths = {};
-      let lettered = -20;
+      let lettered = -20, last = ""; // where a letter stands, and which: a new one needs less room
       kinds.forEach((kind, i) => {
         counts[kind] = (counts[kind] ?? 0) + 1;
         const left = x(i + 0.5), right = left + Math.max(1, each - (each > 3 && kind !== "ok" ? 0.6 : 0));
         for (const [top, bottom] of BARS[kind]) {
           paths[kind] = `${paths[kind] ?? ""}M${left.toFixed(1)} ${14 + top}H${right.toFixed(1)}V${14 + bottom}H${left.toFixed(1)}z`;
         }
-        if (LETTERS[kind] && kinds[i - 1] !== kind && left - lettered > 9) {
+        if (LETTERS[kind] && kinds[i - 1] !== kind && left - lettered > (kind === last ? 15 : 9)) {
           draw(svg, "text", { x: left.toFixed(1), y: 11 }, LETTERS[kind]);
           lettered = left;
+          last = kind;
         }
       });
       for (const kind in paths) draw(svg, "path", { class: kind, d: paths[kind] });
@@ -410,12 +422,13 @@ function render({ model, el }) {
       nodes.legend.replaceChildren(...Object.keys(counts).map((kind) => {
         const sample = document.createElementNS(SVG, "svg");
         for (const [name, value] of Object.entries({ width: 12, height: 20, viewBox: "0 0 12 20",
-          "aria-hidden": "true", style: "display:inline-block;width:12px;vertical-align:-4px" }))
+          "aria-hidden": "true" }))
           sample.setAttribute(name, value);
+        draw(sample, "path", { class: "box", d: "M0 0H12V20H0z" });
         draw(sample, "path", { class: kind,
-          d: BARS[kind].map(([top, bottom]) => `M2 ${top}H9V${bottom}H2z`).join("") });
+          d: BARS[kind].map(([top, bottom]) => `M0 ${top}H12V${bottom}H0z`).join("") });
         const letter = LETTERS[kind] ? `${LETTERS[kind]} ` : "";
-        return make("span", {}, sample, ` ${letter}${kind}: ${counts[kind]}`);
+        return make("span", {}, sample, `${letter}${kind}: ${counts[kind]}`);
       }));
     }
     const at = x(landing);
@@ -496,7 +509,7 @@ function render({ model, el }) {
   function paintLanes() {
     const svg = nodes.lanes, left = 58, tall = 38, top = 10;
     if (!width) return;
-    const wide = (i) => (whatOf(i) === "execute" ? 18 : 58);
+    const wide = (i) => (whatOf(i) === "execute" ? 18 : 62);
     let first = step, room = (width - left) * 0.45;
     while (first > 0 && room > wide(first - 1)) room -= wide(--first);
     let x = left;
@@ -532,7 +545,7 @@ function render({ model, el }) {
         const to = shown[k + 1]?.[1] ?? width;
         draw(parts, "line", { class: "pend lane2", x1: at, x2: to, y1: lineY(2), y2: lineY(2) });
         if (!pendingLabel && name === "exit") {
-          draw(parts, "text", { x: at + 16, y: lineY(2) - 11 }, "pending");
+          draw(parts, "text", { class: "hush", x: at + 19, y: lineY(2) - 11 }, "pending");
           pendingLabel = true;
         } else pendingLabel = true;
       } else pendingLabel = false;
@@ -615,7 +628,7 @@ function build(model, uid) {
   nodes.page = [];
   nodes.knobs = make("div", { className: "knobs" });
   nodes.say = make("p", { className: "say", "aria-live": "polite" });
-  nodes.number = make("span", { className: "mono" });
+  nodes.number = make("span", { className: "count" });
   nodes.where = make("div", {});
   nodes.outcome = make("strong", {});
   nodes.legend = make("div", { className: "legend" });
@@ -631,7 +644,7 @@ function build(model, uid) {
       make("th", { scope: "col", textContent: "this run" }))), nodes.diffRows));
   nodes.landingBox = make("div", {},
     make("div", { className: "bar" },
-      make("label", { htmlFor: `${uid}-landing` }, "Where the suspend lands ", note("at", "span")),
+      make("label", { htmlFor: `${uid}-landing` }, "Where the suspend lands: ", note("at", "span")),
       button("earlier", "⇤", "Back to where the outcome changes"),
       button("later", "⇥", "On to where the outcome changes")),
     range("landing"),
@@ -649,15 +662,19 @@ function build(model, uid) {
       nodes.pendingCard,
       card("struct kvm_run", table(["immediate_exit", "exit_reason", "mmio.phys_addr", "mmio.len", "mmio.is_write", "mmio.data"], nodes.page)),
       card("Registers", make("div", { className: "regs" }, table(REGISTERS.slice(0, 5), nodes.registers), table(REGISTERS.slice(5), nodes.registers))),
-      nodes.fifoCard = card("Device's response", list("fifo"), note("offset")),
-      nodes.guestCard = card("Guest's buffer", list("guest"), note("got")),
+      nodes.fifoCard = card("Device's response", note("offset"), list("fifo")),
+      nodes.guestCard = card("Guest's buffer", note("got"), list("guest")),
       nodes.verdictCard = card("Driver's verdict", note("verdict"))),
-    nodes.differenceLabel = make("label", {}, nodes.toggle, " Show the difference from the undisturbed run"),
+    nodes.differenceLabel = make("label", {}, nodes.toggle, "Show the difference from the undisturbed run"),
     nodes.difference);
   nodes.fifoCard.classList.add("wide");
   nodes.guestCard.classList.add("wide");
   nodes.guest.classList.add("tall");
   nodes.verdictCard.classList.add("full");
+  nodes.title.className = "title";
+  nodes.at.className = "count";
+  nodes.offset.className = nodes.got.className = "note";
+  nodes.differenceLabel.className = "compare";
   return nodes;
 }
 
