@@ -55,6 +55,11 @@ def _recorded() -> Kernel:
     return RecordedKernel(recording())
 
 
+def kernel_name() -> str:
+    """The kernel that speaks on this machine: ``real`` or ``recorded``."""
+    return "real" if has_kvm() else "recorded"
+
+
 def kernel_for(seed: int) -> tuple[Kernel, int]:
     """The kernel of this machine, and the seed of the problem that it can run."""
     return (_real(), seed) if has_kvm() else (_recorded(), RECORDED_SEED)
@@ -102,9 +107,8 @@ def first_failure(
             what = str(problem)
         if what:
             where = words(landing, points[landing.exit - 1][1])
-            return Failure(
-                scenario, landing, f"{kernel.name} kernel, {where}", what, calls, outcome
-            )
+            where = f"{where}, on the {kernel.name} kernel"
+            return Failure(scenario, landing, where, what, calls, outcome)
     return None
 
 
@@ -123,6 +127,7 @@ QUESTIONS = (
         "stop",
         "the stop path on the real kernel",
         tuple(Part(name, kind[2], partial(_test, name)) for name, kind in KINDS.items()),
+        where=lambda: f", on the {kernel_name()} kernel",
     ),
 )
 

@@ -91,8 +91,8 @@ class Direct:
             if target is not None:
                 return getattr(self.objects[target], name)(*given)
             function = self.namespace[name]
-            if inside := borrowed(function):
-                raise StudentError(f"uses {inside}: the answer must be your own")
+            if (inside := borrowed(function)) is not None:
+                raise StudentError(inside)
             value = function(*given)
         except StudentError:
             raise
@@ -123,6 +123,8 @@ def _be_worker(reading: int, writing: int, namespace: dict[str, Any]) -> None:
     jail.limit(memory=None if sys.platform != "linux" else _in_use() + jail.MEMORY)
     is_locked = jail.lock()
     worker.closed_library()
+    for name in [n for n in sys.modules if not worker.is_open(n)]:
+        del sys.modules[name]  # what the notebook has imported, and the grader will not
     worker.Worker(worker.Pipe(reading, writing), namespace).serve([], is_locked)
 
 

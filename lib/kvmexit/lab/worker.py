@@ -7,12 +7,14 @@ or ``("raise", text)`` it serves what the student's code asks in between: ``("as
 
 from __future__ import annotations
 
+import builtins
 import importlib.abc
 import io
 import os
 import sys
 import traceback
-from types import CodeType, ModuleType
+from dis import get_instructions
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from kvmexit.lab import jail, wire
@@ -26,9 +28,9 @@ OPEN_MODULES = (
 """What of this library an answer may use. The rest holds the answers."""
 STANDARD = (
     "abc", "array", "bisect", "collections", "collections.abc", "contextlib", "copy",
-    "dataclasses", "enum", "fractions", "functools", "heapq", "itertools", "json", "math",
-    "operator", "pprint", "random", "re", "statistics", "string", "struct", "textwrap", "time",
-    "types", "typing",
+    "dataclasses", "datetime", "decimal", "enum", "errno", "fractions", "functools", "heapq",
+    "itertools", "json", "logging", "math", "numbers", "operator", "os", "pprint", "random", "re",
+    "statistics", "string", "struct", "sys", "textwrap", "time", "types", "typing", "warnings",
 )  # fmt: skip
 """Modules loaded before the jail closes; afterwards nothing can be read from disk."""
 NOISE, KEPT = 2_000, 64
@@ -42,8 +44,14 @@ class Gate(importlib.abc.MetaPathFinder):
     """The only finder: whatever is not loaded yet is refused, in words."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        why = "the answer must be your own" if name.startswith("kvmexit.") else "not needed here"
-        raise Refused(f"{name} cannot be imported in a graded answer: {why}", name=name)
+        raise Refused(f"{name} cannot be imported in a graded answer: {_why(name)}", name=name)
+
+
+def _why(module: str) -> str:
+    """Why an answer may not use it."""
+    if module.startswith("kvmexit."):
+        return "the answer must be your own"
+    return "it is not there when answers are graded"
 
 
 class Printed(io.TextIOBase):
@@ -106,6 +114,9 @@ def closed_library() -> None:
     def nothing(*_: Any, **__: Any) -> None:
         """Checks and problems are silent while an answer is graded."""
 
+    def nobody(*_: Any) -> str:
+        raise EOFError("nobody is there to type")
+
     for name in ("check", "mark", "problem", "answer"):
         setattr(lab, name, nothing)
     lab.Snapshot = Snapshot  # type: ignore[attr-defined]
@@ -119,6 +130,8 @@ def closed_library() -> None:
         if kept_module is not None:
             sys.modules[name] = kept_module
     sys.modules["kvmexit.lab"] = package.lab = lab
+    builtins.display = print  # type: ignore[attr-defined]  # the notebook's is not there
+    builtins.input, sys.breakpointhook = nobody, nothing
     sys.meta_path[:] = [Gate()]
 
 
@@ -147,22 +160,43 @@ def in_words(problem: BaseException) -> str:
     return f"raised {type(problem).__name__}{f' ({text})' if text else ''}{where}"
 
 
-def borrowed(function: Any) -> str | None:
-    """The name of something of this library's inside that ``function`` uses, or None."""
-    own = getattr(function, "__module__", None)
-    if isinstance(own, str) and own.startswith("kvmexit."):
-        return f"{own}.{getattr(function, '__name__', '')}"
-    code = getattr(function, "__code__", None)
-    if not isinstance(code, CodeType):
-        return None
-    for name in code.co_names:
-        value = function.__globals__.get(name)
-        home = (
-            value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        )
-        if isinstance(home, str) and home.startswith("kvmexit.") and home not in OPEN_MODULES:
-            return f"{home}.{name}" if not isinstance(value, ModuleType) else home
+def borrowed(answer: Any) -> str | None:
+    """What of a module that an answer may not have ``answer`` uses, in words, or None.
+
+    A notebook knows such modules: the inside of this library, other packages, the student's own
+    files. Followed through the functions and classes of the answer.
+    """
+    seen: set[int] = set()
+    left = [answer]
+    while left:
+        value = left.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        home = getattr(value, "__module__", None)
+        if isinstance(value, ModuleType):
+            home = value.__name__
+        if isinstance(home, str) and not is_open(home):
+            name = "" if isinstance(value, ModuleType) else f".{getattr(value, '__name__', '')}"
+            return f"uses {home}{name}: {_why(home)}"
+        if isinstance(value, type) and home == "__main__":
+            left += [*vars(value).values(), *value.__bases__]
+        elif isinstance(value, FunctionType) and home == "__main__":
+            left += [value.__globals__.get(name) for name in _global_names(value.__code__)]
     return None
+
+
+def _global_names(code: CodeType) -> set[str]:
+    """The global names that ``code`` reads, and the functions defined inside it."""
+    own = {i.argval for i in get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return own.union(*map(_global_names, inner))
+
+
+def is_open(module: str) -> bool:
+    """May an answer have it? Python's own modules pass here; the jail lets it load fewer."""
+    top = module.partition(".")[0]
+    return module in ("__main__", *OPEN_MODULES) or top in sys.stdlib_module_names
 
 
 class Worker:
@@ -172,6 +206,7 @@ class Worker:
         self.pipe, self.namespace = pipe, namespace
         self.objects: dict[int, Any] = {}
         self.made = 0
+        self.passed: Any = None
         self.printed = Printed()
 
     def serve(self, problems: list[str], is_locked: bool) -> None:
@@ -202,9 +237,9 @@ class Worker:
         if target is not None:
             return getattr(self.objects[target], name)(*given)
         function = self.namespace[name]
-        inside = borrowed(function)
-        if inside is not None:
-            raise StudentError(f"uses {inside}: the answer must be your own")
+        if function is not self.passed and (inside := borrowed(function)) is not None:
+            raise StudentError(inside)
+        self.passed = function
         value = function(*given)
         if isinstance(function, type):
             self.made += 1
