@@ -110,6 +110,43 @@ def test_unreadable(tmp_path: Path, name: str, content: bytes, words: str) -> No
     assert graded.points == 0 and words in (graded.submission.problem or "")
 
 
+def test_a_damaged_file_whose_name_tells_the_lab_has_its_questions(tmp_path: Path) -> None:
+    (tmp_path / "ann-2-stop.ipynb").write_text("")
+    (graded,) = grade(submissions(tmp_path), SEED)
+    assert graded.submission.student == "ann" and graded.out_of == 10
+    assert {v.reason for v in graded.verdicts} == {"ann-2-stop.ipynb is empty"}
+
+
+def test_a_notebook_with_two_labs_is_graded_on_both(tmp_path: Path) -> None:
+    first, second = solved("1-predict"), solved("2-stop")
+    both = {**first, "cells": first["cells"] + second["cells"]}
+    (tmp_path / "ann.ipynb").write_text(json.dumps(both))
+    graded = grade(submissions(tmp_path), SEED)
+    marks = [(g.submission.student, g.submission.lab, g.points) for g in graded]
+    assert marks == [("ann", 1, 6), ("ann", 2, 10)]
+    assert len(submissions(tmp_path, lab=2)) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "student", "lab"),
+    [
+        ("2-stop.ipynb", "2-stop", 2),
+        ("ann-2-stop.ipynb", "ann", 2),
+        ("lab2_ann.py", "ann", 2),
+        ("ann_lab5.py", "ann", 5),
+        ("3_bob.py", "3_bob", 3),
+        ("group 3.py", "group 3", 2),
+    ],
+)
+def test_a_name_tells_student_and_lab(tmp_path: Path, file: str, student: str, lab: int) -> None:
+    code = "def stop(vcpu, bus): pass"
+    cell = {"cell_type": "code", "source": code, "metadata": {}}
+    content = json.dumps({"cells": [cell]}) if file.endswith("ipynb") else code
+    (tmp_path / file).write_text(content)
+    (one,) = submissions(tmp_path)
+    assert (one.student, one.lab) == (student, lab)
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "mallory.ipynb").symlink_to(HERE / "source" / "2-stop" / "2-stop.ipynb")
     (graded,) = grade(submissions(tmp_path), SEED)
