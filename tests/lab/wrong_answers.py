@@ -35,7 +35,7 @@ EXPECTED = {
     "2_forges_messages": ("2.1", 0, "spoke out of turn"),
     "2_floods_the_pipe": ("2.1", 0, "flooded the pipe"),
     "2_writes_files": ("2.1", 0, "missing"),
-    "3_never_says_none": ("3.1", 1, "the right VMM, stopped at read 11"),
+    "3_never_says_none": ("3.1", 1, "the VMM that drains, stopped at read 11"),
     "3_rewinds_on_load": ("3.2", 0, "duplicate"),
     "3_remembers_in_a_global": ("3.2", 0, "old driver, right VMM"),
     "3_drops_commands": ("3.2", 4, "does not end the response"),

@@ -81,7 +81,7 @@ def _twins_test(program: str, player: Player, seed: int) -> Finding:
 def _wrong_twins(known: Histories, offset: int, said: Any) -> str | None:
     """What is wrong with an answer, or None."""
     if said is None:
-        return "a right VMM can have saved it too" if offset in known.right else None
+        return "a VMM that drains can have saved it too" if offset in known.right else None
     if not (
         isinstance(said, tuple | list)
         and len(said) == 2
@@ -90,9 +90,9 @@ def _wrong_twins(known: Histories, offset: int, said: Any) -> str | None:
         return f"twins() must return None or two reads from 1 to {len(known.pops)}"
     wrong, right = said
     if known.wrong[wrong - 1] != offset:
-        return f"the wrong VMM, stopped at read {wrong}, saves the device elsewhere"
+        return f"the VMM that saves at once, stopped at read {wrong}, saves the device elsewhere"
     if known.right[right - 1] != offset:
-        return f"the right VMM, stopped at read {right}, saves the device elsewhere"
+        return f"the VMM that drains, stopped at read {right}, saves the device elsewhere"
     return None
 
 

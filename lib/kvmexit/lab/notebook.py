@@ -55,9 +55,12 @@ class Checked:
 
 
 def counted(calls: Sequence[str]) -> list[str]:
-    """One line a call; the same call again and again is one line."""
-    runs = [(call, len(list(same))) for call, same in groupby(calls)]
-    return [f"  {call}" + (f", {times} times" if times > 1 else "") for call, times in runs]
+    """A line a call; the same call more than three times in a row is one line."""
+    lines: list[str] = []
+    for call, same in groupby(calls):
+        times = len(list(same))
+        lines += [f"  {call}, {times} times"] if times > 3 else [f"  {call}"] * times
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
