@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"kvmexit: {problem}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as problem:
-        if problem.name != "rich":
+        if not (problem.name or "").startswith("rich"):
             raise
         print("kvmexit: tables need the package rich: pip install rich", file=sys.stderr)
         return 2

@@ -6,8 +6,9 @@ import ast
 import json
 import re
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from kvmexit.lab.questions import Question
 
 LARGEST = 4 << 20
 SUFFIXES = (".ipynb", ".py")
+NOTHING = "holds no notebook (.ipynb) and no Python file (.py)"
+TIMING = ("%%time", "%%timeit", "%%capture", "%%prun")
+"""Cell magics under which the cell is Python all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ def submissions(folder: Path, lab: int | None = None) -> list[Submission]:
 
     A file in a folder of its own belongs to the student whose name the folder has; otherwise
     its own name is the student's, without that of the lab. A notebook with the cells of two labs
-    is two submissions. Raises KvmExitError if there is nothing to grade.
+    is two submissions. A student's folder with nothing to grade is one with a problem. Raises
+    KvmExitError if there is nothing to grade at all.
     """
     if folder.is_file():
         return [*read(folder, _student(Path(folder.name)), lab)]
@@ -48,8 +53,32 @@ def submissions(folder: Path, lab: int | None = None) -> list[Submission]:
         for one in read(path, _student(path.relative_to(folder)), lab)
     ]
     if not found:
-        raise KvmExitError(f"{folder}: holds no notebook (.ipynb) and no Python file (.py)")
-    return found
+        raise KvmExitError(f"{folder}: {NOTHING}")
+    return sorted([*map(_marked(found), found), *_without(folder, lab)], key=lambda s: s.path)
+
+
+def _without(folder: Path, lab: int | None) -> Iterator[Submission]:
+    """Students whose folder holds nothing to grade."""
+    for path in folder.iterdir():
+        is_student = path.is_dir() and not path.name.startswith((".", "__"))
+        if is_student and not any(_files(path)):
+            yield Submission(path.name, path, lab, (), problem=f"the folder {NOTHING}")
+
+
+def _marked(found: list[Submission]) -> Callable[[Submission], Submission]:
+    """Gives a submission a note if its student has handed in the lab more than once."""
+    files = defaultdict(list)
+    for one in found:
+        files[one.student, one.lab].append(one.path.name)
+
+    def marked(one: Submission) -> Submission:
+        all_files = files[one.student, one.lab]
+        if len(all_files) == 1:
+            return one
+        note = f"one of {len(all_files)} files of this student: {one.path.name}"
+        return replace(one, notes=(*one.notes, note))
+
+    return marked
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -139,8 +168,11 @@ def _settings(cell: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(source: str) -> str:
     """Python without IPython's magics."""
-    if source.lstrip().startswith("%%"):
-        return ""
+    first, _, rest = source.lstrip().partition("\n")
+    if first.startswith("%%"):
+        if first.split()[0] not in TIMING:
+            return ""
+        source = f"\n{rest}"
     return "\n".join(
         "" if re.match(r"\s*[%!?]|.*\?\s*$", line) and not _is_python(line) else line
         for line in source.split("\n")
