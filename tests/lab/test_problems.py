@@ -124,6 +124,21 @@ def test_a_right_answer_on_the_real_kernel_hears_which_one_it_was() -> None:
     assert verdict.reason == f"right everywhere, on the {real.kernel_name()} kernel"
 
 
+def test_one_entry_more_is_right_on_a_recording_too(monkeypatch) -> None:
+    monkeypatch.setattr(real, "has_kvm", lambda: False)
+    code = """
+from kvmexit.exits import EINTR
+def stop(vcpu, bus):
+    vcpu.kvm_run.immediate_exit = 1
+    while vcpu.run() is not EINTR:
+        bus.serve(vcpu.kvm_run)
+    vcpu.run()
+    vcpu.kvm_run.immediate_exit = 0
+"""
+    verdict = check("5.1", in_a_notebook(code)["stop"]).verdict
+    assert verdict.reason == "right everywhere, on the recorded kernel"
+
+
 @pytest.mark.parametrize("seed", range(1, 30))
 def test_only_x86_is_asked_about_ports(seed: int) -> None:
     text = problem(6, seed).text

@@ -109,9 +109,12 @@ class Desk:
                 "KVM_RUN was called while immediate_exit was 0: the guest executes on, instead of"
                 " coming to rest"
             )
-        result = self.vcpu.run()
+        result = self._enter()
         self.results.append(result)
         return result
+
+    def _enter(self) -> Any:
+        return self.vcpu.run()
 
     def _serve(self) -> None:
         exit = self.vcpu.kvm_run.exit()
