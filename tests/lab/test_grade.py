@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,73 @@ def test_unreadable(tmp_path: Path, name: str, content: bytes, words: str) -> No
     (tmp_path / name).write_bytes(content)
     (graded,) = grade(submissions(tmp_path), SEED)
     assert graded.points == 0 and words in (graded.submission.problem or "")
+
+
+def test_a_damaged_file_whose_name_tells_the_lab_has_its_questions(tmp_path: Path) -> None:
+    (tmp_path / "ann-2-stop.ipynb").write_text("")
+    (graded,) = grade(submissions(tmp_path), SEED)
+    assert graded.submission.student == "ann" and graded.out_of == 10
+    assert {v.reason for v in graded.verdicts} == {"ann-2-stop.ipynb is empty"}
+
+
+def test_a_notebook_with_two_labs_is_graded_on_both(tmp_path: Path) -> None:
+    first, second = solved("1-predict"), solved("2-stop")
+    both = {**first, "cells": first["cells"] + second["cells"]}
+    (tmp_path / "ann.ipynb").write_text(json.dumps(both))
+    graded = grade(submissions(tmp_path), SEED)
+    marks = [(g.submission.student, g.submission.lab, g.points) for g in graded]
+    assert marks == [("ann", 1, 6), ("ann", 2, 10)]
+    assert len(submissions(tmp_path, lab=2)) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "student", "lab"),
+    [
+        ("2-stop.ipynb", "2-stop", 2),
+        ("ann-2-stop.ipynb", "ann", 2),
+        ("lab2_ann.py", "ann", 2),
+        ("ann_lab5.py", "ann", 5),
+        ("3_bob.py", "3_bob", 3),
+        ("group 3.py", "group 3", 2),
+    ],
+)
+def test_a_name_tells_student_and_lab(tmp_path: Path, file: str, student: str, lab: int) -> None:
+    code = "def stop(vcpu, bus): pass"
+    cell = {"cell_type": "code", "source": code, "metadata": {}}
+    content = json.dumps({"cells": [cell]}) if file.endswith("ipynb") else code
+    (tmp_path / file).write_text(content)
+    (one,) = submissions(tmp_path)
+    assert (one.student, one.lab) == (student, lab)
+
+
+def test_a_timed_cell_is_an_answer(tmp_path: Path) -> None:
+    notebook = solved("2-stop")
+    for cell in notebook["cells"]:
+        if "def stop" in "".join(cell["source"]):
+            cell["source"] = ["%%time\n", *cell["source"]]
+    (tmp_path / "ann.ipynb").write_text(json.dumps(notebook))
+    (graded,) = grade(submissions(tmp_path), SEED)
+    assert graded.points == 10
+
+
+def test_who_hands_in_nothing_or_twice_is_seen(tmp_path: Path) -> None:
+    for student in ("ann", "bob", ".git"):
+        (tmp_path / student).mkdir()
+    for name in ("2-stop.ipynb", "2-stop-Copy1.ipynb"):
+        (tmp_path / "ann" / name).write_text(json.dumps(solved("2-stop")))
+    (tmp_path / "bob" / "answer.txt").write_text("drain")
+    first, second, third = submissions(tmp_path)
+    assert first.notes == ("one of 2 files of this student: 2-stop-Copy1.ipynb",)
+    assert second.student == "ann" and third.student == "bob"
+    assert third.problem == "the folder holds no notebook (.ipynb) and no Python file (.py)"
+
+
+def test_without_rich_it_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert main(["grade", str(HERE / "source" / "6-machines"), "--seed", "1"]) == 2
+    assert capsys.readouterr().err == "kvmexit: tables need the package rich: pip install rich\n"
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

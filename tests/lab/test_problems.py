@@ -68,6 +68,9 @@ def stop_badly(vcpu, bus):
     vcpu.kvm_run.immediate_exit = 0
 
 
+stop_badly.__module__ = "__main__"  # as in a notebook
+
+
 def test_a_check_names_the_landing_and_shows_its_film() -> None:
     checked = check("2.1", stop_badly)
     verdict = checked.verdict
@@ -79,11 +82,82 @@ def test_a_check_names_the_landing_and_shows_its_film() -> None:
     assert float(mark("2.1", {}, 5)) == 0
 
 
+def in_a_notebook(code: str) -> dict:
+    """The names that ``code`` defines, as a kernel would know them."""
+    names = {"__name__": "__main__"}
+    exec(code, names)
+    return names
+
+
+def test_what_a_check_says_fits_the_page_and_belongs_to_the_failure() -> None:
+    code = "def predict(situation):\n    print(situation.access)\n    return 'ok'"
+    said = repr(check("1.1", in_a_notebook(code)["predict"]))
+    assert max(map(len, said.splitlines())) < 78
+    assert "for a data read" in " ".join(said.split())
+    assert said.endswith("In that try your code printed:\ndata read")
+    code = "def stop(vcpu, bus):\n    print(vcpu.kvm_run.exit())\n    while vcpu.run(): pass"
+    names = in_a_notebook(
+        code.replace("    while", "    vcpu.kvm_run.immediate_exit = 1\n    while")
+    )
+    said = repr(check("2.1", names["stop"]))
+    assert "landing at exit 1 " in said and "KVM_RUN = -1 EINTR, 40 times" in said
+    assert said.endswith("MmioRead(gpa=0xfed40018, size=1)")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pytest\ndef predict(situation): return pytest.ok",
+        "def helper(): return pytest\nimport pytest\ndef predict(situation): helper()",
+        "def predict(situation):\n    import pytest\n    return 'ok'",
+        "import pytest\nclass Any:\n    def f(self): pytest\ndef predict(situation): Any()",
+    ],
+)
+def test_a_check_refuses_what_the_grader_has_not(code: str) -> None:
+    reason = check("1.1", in_a_notebook(code)["predict"]).verdict.reason
+    assert "pytest" in reason and "not there when answers are graded" in reason
+
+
+def test_a_name_of_the_notebook_is_no_attribute() -> None:
+    """``answer`` is the notebook's, and the student means the page's."""
+    code = "from kvmexit.lab import answer\ndef stop(vcpu, bus): vcpu.kvm_run.answer(bytes(8))"
+    assert "be your own" not in check("2.1", in_a_notebook(code)["stop"]).verdict.reason
+
+
+def test_a_right_answer_on_the_real_kernel_hears_which_one_it_was() -> None:
+    code = (FOLDER.parent / "source" / "5-real" / "5-real.ipynb").read_text()
+    cell = next(c for c in json.loads(code)["cells"] if "def stop" in "".join(c["source"]))
+    names = in_a_notebook("from kvmexit.exits import EINTR\n" + "".join(cell["source"]))
+    verdict = check("5.1", names["stop"]).verdict
+    assert verdict.reason == f"right everywhere, on the {real.kernel_name()} kernel"
+
+
+def test_one_entry_more_is_right_on_a_recording_too(monkeypatch) -> None:
+    monkeypatch.setattr(real, "has_kvm", lambda: False)
+    code = """
+from kvmexit.exits import EINTR
+def stop(vcpu, bus):
+    vcpu.kvm_run.immediate_exit = 1
+    while vcpu.run() is not EINTR:
+        bus.serve(vcpu.kvm_run)
+    vcpu.run()
+    vcpu.kvm_run.immediate_exit = 0
+"""
+    verdict = check("5.1", in_a_notebook(code)["stop"]).verdict
+    assert verdict.reason == "right everywhere, on the recorded kernel"
+
+
+@pytest.mark.parametrize("seed", range(1, 30))
+def test_only_x86_is_asked_about_ports(seed: int) -> None:
+    text = problem(6, seed).text
+    assert ("pio out" in text) == ("machine is x86" in text)
+
+
 @pytest.mark.parametrize("stop", [drain, kick_once])
 def test_a_check_does_not_take_the_books_own_answer(stop) -> None:
     checked = check("2.1", stop)
     assert checked.verdict.points == 0
-    assert "the answer must be your own" in repr(checked)
+    assert "the answer must be your own" in checked.verdict.reason
 
 
 def test_the_recording_gives_the_same_marks_as_the_real_kernel(kvm, monkeypatch) -> None:

@@ -15,8 +15,10 @@ EXPECTED = {
     "2_ignores_the_result": ("2.1", 3, "wide: landing"),
     "2_reads_the_stale_reason": ("2.1", 0, "a read of 1 byte at 0xfed40024"),
     "2_clears_too_early": ("2.1", 0, "KVM_RUN was called while immediate_exit was 0"),
+    # the kick that came with the request is over
+    "2_never_sets": ("2.1", 0, "KVM_RUN was called while immediate_exit was 0"),
     # harmless in a new VM, whose page is new
-    "2_never_clears": ("2.1", 4, "same vCPU: landing 1"),
+    "2_never_clears": ("2.1", 4, "same vCPU: landing at exit 1 "),
     # only rep movsb completes into memory
     "2_saves_memory_first": ("2.2", 2, "string: landing"),
     "2_closes_the_device_first": ("2.2", 1, "string: landing"),
@@ -33,13 +35,15 @@ EXPECTED = {
     "2_forges_messages": ("2.1", 0, "spoke out of turn"),
     "2_floods_the_pipe": ("2.1", 0, "flooded the pipe"),
     "2_writes_files": ("2.1", 0, "missing"),
-    "3_never_says_none": ("3.1", 1, "the right VMM, stopped at read 11"),
+    "3_never_says_none": ("3.1", 1, "the VMM that drains, stopped at read 11"),
     "3_rewinds_on_load": ("3.2", 0, "duplicate"),
     "3_remembers_in_a_global": ("3.2", 0, "old driver, right VMM"),
+    "3_drops_commands": ("3.2", 4, "does not end the response"),
+    "3_offers_what_was_read": ("3.2", 1, "Error left over data"),
     "4_looks_for_any_entry": ("4.1", 3, "two vCPUs: log"),
     "4_mixes_the_vcpus": ("4.1", 4, "two vCPUs: log"),
     # a byte a read and rep movsb need no more than one entry
-    "5_ignores_the_result": ("5.1", 3, "wide: real kernel, landing"),
+    "5_ignores_the_result": ("5.1", 3, "device had done its part, on the real kernel: missing"),
     "6_knows_x86_only": ("6.1", 0, "that is not what happens"),
 }
 """File: (question, points or None where luck may give some, what the reason says)."""

@@ -40,6 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KvmExitError as problem:
         print(f"kvmexit: {problem}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as problem:
+        if not (problem.name or "").startswith("rich"):
+            raise
+        print("kvmexit: tables need the package rich: pip install rich", file=sys.stderr)
+        return 2
     except BrokenPipeError:
         sys.stderr.close()
         return 0

@@ -53,8 +53,7 @@ def main(args: argparse.Namespace) -> int:
         except OSError as problem:
             raise KvmExitError(f"{args.csv}: cannot be written: {problem.strerror}") from None
     if args.json:
-        kernel = "real" if real.has_kvm() else "recorded"
-        print_json(report.document(graded, seed, kernel))
+        print_json(report.document(graded, seed, real.kernel_name()))
     else:
         report.print_table(graded, seed)
     return 0

@@ -59,19 +59,21 @@ def problem(lab: int, seed: int, with_answer: bool = False) -> Problem:
     """Problem ``seed`` of ``lab``: the same in a notebook, in the command and for the grader."""
     module = _MODULES[known(lab)]
     answer = module.answer(seed) if with_answer else None
-    return Problem(lab, seed, _wrapped(module.problem(seed)), answer)
+    return Problem(lab, seed, wrapped(module.problem(seed)), answer)
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
     """Prose at the width of a page; what is indented stays as it is."""
     lines = text.split("\n")
-    return "\n".join(line if line[:1] == " " else fill(line, 76) for line in lines)
+    return "\n".join(
+        line if line[:1] == " " else fill(line, 76, break_on_hyphens=False) for line in lines
+    )
 
 
 def known(lab: int) -> int:
     """``lab``, if there is one of that number."""
     if lab not in TITLES:
-        raise KvmExitError(f"there is no lab {lab}; labs are {', '.join(map(str, TITLES))}")
+        raise KvmExitError(f"there is no lab {lab!r}; labs are {', '.join(map(str, TITLES))}")
     return lab
 
 
@@ -85,7 +87,8 @@ QUESTIONS = {question.number: question for lab in TITLES for question in questio
 
 
 def question(number: str) -> Question:
-    """The question of that number."""
+    """The question of that number, which is text."""
     if number not in QUESTIONS:
-        raise KvmExitError(f"there is no question {number!r}; known: {', '.join(QUESTIONS)}")
+        known = ", ".join(map(repr, QUESTIONS))
+        raise KvmExitError(f"there is no question {number!r}; there are {known}")
     return QUESTIONS[number]

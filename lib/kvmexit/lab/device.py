@@ -15,6 +15,7 @@ from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
 from kvmexit.lab.stop import scenario_of
 from kvmexit.lab.words import Pop, StudentError
+from kvmexit.tis_registers import COMMAND_READY, DATA_AVAIL, STS
 from kvmexit.vmm import POLICIES, Policy
 
 # ------------------------------------------------------------------------ 3.1: two histories
@@ -80,7 +81,7 @@ def _twins_test(program: str, player: Player, seed: int) -> Finding:
 def _wrong_twins(known: Histories, offset: int, said: Any) -> str | None:
     """What is wrong with an answer, or None."""
     if said is None:
-        return "a right VMM can have saved it too" if offset in known.right else None
+        return "a VMM that drains can have saved it too" if offset in known.right else None
     if not (
         isinstance(said, tuple | list)
         and len(said) == 2
@@ -89,9 +90,9 @@ def _wrong_twins(known: Histories, offset: int, said: Any) -> str | None:
         return f"twins() must return None or two reads from 1 to {len(known.pops)}"
     wrong, right = said
     if known.wrong[wrong - 1] != offset:
-        return f"the wrong VMM, stopped at read {wrong}, saves the device elsewhere"
+        return f"the VMM that saves at once, stopped at read {wrong}, saves the device elsewhere"
     if known.right[right - 1] != offset:
-        return f"the right VMM, stopped at read {right}, saves the device elsewhere"
+        return f"the VMM that drains, stopped at read {right}, saves the device elsewhere"
     return None
 
 
@@ -164,7 +165,12 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
     scenario = kind(response, partial(RemoteTis, player), "drain")
     track = walk(scenario)
     if track.ending.guest != response:
-        return "not even suspended: the guest does not receive the response"
+        return "nothing is suspended, and the guest does not receive the response"
+    if track.ending.returned != len(response):
+        said = track.ending.message or "no message"
+        return f"nothing is suspended, and the driver ends with {track.ending.returned} ({said})"
+    if kind is Scenario and not _takes_commands(scenario.make_device()):
+        return "a write of COMMAND_READY to STS does not end the response"
     for name in policies:
 
         def stop(desk: Desk, name: str = name) -> None:
@@ -175,12 +181,18 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
             return Failure(
                 scenario,
                 failure.landing,
-                f"VMM {name}, {failure.where}",
+                f"{failure.where}, with the VMM {name}",
                 failure.what,
                 failure.calls,
                 failure.outcome,
             )
     return None
+
+
+def _takes_commands(device: Any) -> bool:
+    """Is there nothing more to read after a commandReady, as with the device that pops?"""
+    device.write(STS, bytes([COMMAND_READY]))
+    return not device.read(STS, 1)[0] & DATA_AVAIL
 
 
 DEVICE = Question(
@@ -202,9 +214,10 @@ QUESTIONS = (TWINS, DEVICE)
 
 def _drawn(seed: int) -> tuple[str, Histories, int]:
     dice = rng("twins problem", seed)
-    program = dice.choice(("driver", "wide"))
+    program = dice.choice(("driver", "wide", "wide"))
     known = histories(program, seed)
-    return program, known, dice.choice(sorted(set(known.wrong)))
+    wide = {at for pop, at in zip(known.pops, known.wrong, strict=True) if pop.size > 1}
+    return program, known, dice.choice(sorted(wide or set(known.wrong)))
 
 
 def problem(seed: int) -> str:

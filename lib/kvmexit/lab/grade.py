@@ -122,7 +122,8 @@ def grade(
                 if submission.problem is None:
                     running[number] = _Running(submission, seed)
                 else:
-                    done(number, Graded(submission, ()))
+                    lost = [nothing(q, submission.problem) for q in _questions(submission)]
+                    done(number, Graded(submission, tuple(lost)))
             now = time.monotonic()
             timeout = min((r.deadline - now for r in running.values()), default=0.0)
             ready = wait([r.pipe for r in running.values()], max(0.0, timeout))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -50,14 +51,19 @@ class Failure:
     outcome: Outcome | None = None
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return f"landing at {self.where}: {self.what}"
 
 
 class Desk:
-    """Does what a student's stop path asks for, on the machine that the referee owns."""
+    """Does what a student's stop path asks for, on the machine that the referee owns.
+
+    The request has been noticed and its kick is over: ``immediate_exit`` is 0. A stop path that
+    needs it set sets it.
+    """
 
     def __init__(self, vcpu: Vcpu, bus: Bus) -> None:
         self.vcpu, self.bus = vcpu, bus
+        vcpu.kvm_run.immediate_exit = 0
         self.runs = self.acts = 0
         self.is_open = True
         self.results: list[Any] = []
@@ -103,9 +109,12 @@ class Desk:
                 "KVM_RUN was called while immediate_exit was 0: the guest executes on, instead of"
                 " coming to rest"
             )
-        result = self.vcpu.run()
+        result = self._enter()
         self.results.append(result)
         return result
+
+    def _enter(self) -> Any:
+        return self.vcpu.run()
 
     def _serve(self) -> None:
         exit = self.vcpu.kvm_run.exit()
@@ -182,7 +191,8 @@ def first_failure(
 ) -> Failure | None:
     """Play ``stop`` at every landing of ``scenario``; the first failure in the order of the run.
 
-    Raises Hopeless if more landings would only repeat what is wrong.
+    That landing is played once more at the end, so that what the answer prints last belongs
+    to it. Raises Hopeless if more landings would only repeat what is wrong.
     """
     track = track or course(replace(scenario, policy="drain", compensation="none"))
     found: list[Failure] = []
@@ -190,7 +200,12 @@ def first_failure(
         failure = _play(track, scenario, landing, stop, make, desk)
         if failure is not None:
             found.append(failure)
-    return min(found, key=lambda f: (f.landing.exit, PHASES.index(f.landing.phase)), default=None)
+    if not found:
+        return None
+    first = min(found, key=lambda f: (f.landing.exit, PHASES.index(f.landing.phase)))
+    with contextlib.suppress(Hopeless):
+        _play(track, scenario, first.landing, stop, make, desk)
+    return first
 
 
 def _play(
@@ -227,7 +242,7 @@ def _window(machine: Machine, local: Landing) -> tuple[str, ...]:
     """The ioctls from the landing on, as strace would show them."""
     data = [i for i, (_, result) in enumerate(machine.calls) if isinstance(result, DATA_EXITS)]
     mark = data[local.exit - 1] if len(data) >= local.exit else 0
-    return tuple(call_text(call) for call in window(machine.calls, mark))[:12]
+    return tuple(call_text(call) for call in window(machine.calls, mark))
 
 
 def effect(outcome: Outcome) -> str:
@@ -243,7 +258,7 @@ def words(landing: Landing, exit: VcpuExit) -> str:
         Phase.SERVED: "after the device had done its part",
         Phase.ENTERED: "just before the next KVM_RUN",
     }[landing.phase]
-    return f"landing {landing.exit} ({asked(exit)}), {phase}"
+    return f"exit {landing.exit} ({asked(exit)}), {phase}"
 
 
 def asked(exit: VcpuExit) -> str:

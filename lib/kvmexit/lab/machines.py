@@ -74,17 +74,17 @@ def _test(access: str, player: Player, seed: int) -> Finding:
             continue
         if said not in WORDS:
             return f"predict_on() must return one of {', '.join(WORDS)}, not {said!r:.40}"
-        return f"for {as_text(moment)}: you say {said!r}; that is not what happens"
+        return f"{as_text(moment)}: you say {said!r}; that is not what happens"
     return None
 
 
-def as_text(moment: Moment) -> str:
+def as_text(moment: Moment, has_ports: bool = True) -> str:
     """A moment in words."""
     served = "served" if moment.served else "not served"
+    ports = f", {moment.pio_out} it at a pio out" if has_ports else ""
     return (
-        f"{moment.access}, {served}, on a machine whose program counter is, at an MMIO read"
-        f" {moment.mmio_read} the instruction, at an MMIO write {moment.mmio_write} it,"
-        f" at an out {moment.pio_out} it"
+        f"{moment.access}, {served}; the program counter is {moment.mmio_read} the instruction"
+        f" at an mmio read, {moment.mmio_write} it at an mmio write{ports}"
     )
 
 
@@ -102,15 +102,22 @@ def _drawn(seed: int) -> tuple[str, Moment]:
     dice = rng("machines problem", seed)
     row = MACHINES[dice.choice(list(MACHINES))]
     pcs = (row.mmio_read.value, row.mmio_write.value, row.pio_out.value)
-    return row.name, Moment(dice.choice(list(GUESTS)), dice.random() < 0.7, *pcs)
+    accesses = [access for access in GUESTS if _has_ports(row.name) or access != "pio out"]
+    return row.name, Moment(dice.choice(accesses), dice.random() < 0.7, *pcs)
+
+
+def _has_ports(machine: str) -> bool:
+    """Only x86 has instructions for ports."""
+    return machine.startswith("x86")
 
 
 def problem(seed: int) -> str:
     """A machine and a moment."""
     name, moment = _drawn(seed)
     return (
-        f"The machine is {name}.\nThe VMM saves without a drain at this exit: {as_text(moment)}."
-        f"\nThe state goes into a new VM.\n\nWhat is the outcome: {', '.join(WORDS)}?"
+        f"The machine is {name}.\nThe VMM saves without a drain at this exit:"
+        f" {as_text(moment, _has_ports(name))}.\nThe state goes into a new VM.\n\n"
+        f"What is the outcome: {', '.join(WORDS)}?"
     )
 
 

@@ -18,7 +18,6 @@ In ``nbgrader_config.py``::
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
@@ -31,7 +30,7 @@ from traitlets import Integer
 from kvmexit.lab import catalogue
 from kvmexit.lab.grade import verdict_on
 from kvmexit.lab.notebook import Checked, Mark
-from kvmexit.lab.submission import from_notebook
+from kvmexit.lab.submission import code_of
 
 SCHEMA = 3
 
@@ -112,20 +111,16 @@ class Referee(NbGraderPreprocessor):  # type: ignore[misc]
     ).tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        name = resources["nbgrader"]["notebook"]
-        submission = from_notebook(Path(f"{name}.ipynb"), "", None, nb.cells)
+        answer = code_of(nb.cells)
         notes = nb.metadata.get("kvmexit", {}).get("notes", [])
         for cell in nb.cells:
             settings = cell.metadata.get("nbgrader", {})
             if cell.cell_type != "code" or not settings.get("grade"):
                 continue
             number, seed = _question_of(cell.source)
-            verdict = verdict_on(
-                catalogue.question(number),
-                submission.cells,
-                seed if self.seed is None else self.seed,
-            )
-            text = "\n".join([str(Checked(verdict)), *notes])
+            seed = seed if self.seed is None else self.seed
+            verdict = verdict_on(catalogue.question(number), answer, seed)
+            text = "\n".join([str(Checked(verdict)), *notes, f"graded with seed {seed}"])
             cell.execution_count = 1
             cell.outputs = [
                 new_output("stream", name="stdout", text=text + "\n"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from kvmexit.bus import Bus
@@ -13,7 +14,7 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import Vcpu
 from kvmexit.experiment import Arrival, Landing, Scenario, make_machine
 from kvmexit.lab import catalogue, starting
-from kvmexit.lab.catalogue import Problem
+from kvmexit.lab.catalogue import Problem, wrapped
 from kvmexit.lab.landings import KERNEL, Desk, Failure
 from kvmexit.lab.questions import Verdict, judge, missing, nothing
 from kvmexit.lab.words import Role, StudentError
@@ -43,16 +44,23 @@ class Checked:
         lines = [f"{verdict.question}: {verdict.points} of {verdict.out_of} points"]
         for label, points, out_of in verdict.parts:
             lines.append(f"  {'ok' if points else '--'}  {label} ({points} of {out_of})")
-        lines.append(verdict.reason)
+        lines.append(wrapped(verdict.reason))
         if verdict.failure and verdict.failure.calls:
-            lines.append("From that landing on your VMM did:")
-            lines += [f"  {call}" for call in verdict.failure.calls]
+            lines.append("From that landing on the VMM did:")
+            lines += counted(verdict.failure.calls)
         if self.printed:
-            lines += [
-                "At the first landing that was tried your code printed:",
-                self.printed.rstrip("\n"),
-            ]
+            lines.append(f"In {'the last' if verdict.is_full else 'that'} try your code printed:")
+            lines.append(self.printed.rstrip("\n"))
         return "\n".join(lines)
+
+
+def counted(calls: Sequence[str]) -> list[str]:
+    """A line a call; the same call more than three times in a row is one line."""
+    lines: list[str] = []
+    for call, same in groupby(calls):
+        times = len(list(same))
+        lines += [f"  {call}, {times} times"] if times > 3 else [f"  {call}"] * times
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,7 @@ def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
     namespace = {question.name: names[question.name]}
     with starting.fork(namespace) if hasattr(os, "fork") else starting.Direct(namespace) as player:
         verdict = judge(question, player, seed)
-        return Checked(verdict, player.printed, film_of(verdict.failure, player))
+        return Checked(verdict, verdict.printed, film_of(verdict.failure, player))
 
 
 def film_of(failure: Failure | None, player: Any) -> Any:
@@ -125,7 +133,7 @@ def film_of(failure: Failure | None, player: Any) -> Any:
             restore=scenario.restore,
             program=scenario.program,
             landing=step_of(scenario, failure.landing),
-            title="Your stop path at the first landing where it fails",
+            title=f"Your stop path at exit {failure.landing.exit}, the first where it fails",
         )
         return Shown(repr(made), made._repr_mimebundle_())
     except (ImportError, KvmExitError):

@@ -33,7 +33,8 @@ def refuse(act: str, arguments: list[Any]) -> Any:
 class Player:
     """A student's process. ``problems`` says what went wrong while the answer was loaded.
 
-    ``printed`` keeps the first thing that the code printed during a call.
+    ``printed`` keeps what the code printed during the last call of a name of the answer, and
+    during the calls of its object's methods since.
     """
 
     def __init__(self, pid: int, reading: int, writing: int) -> None:
@@ -61,6 +62,8 @@ class Player:
     ) -> Any:
         """Call a name of the answer, or a method of the object ``target``."""
         deadline = time.monotonic() + CALL_SECONDS
+        if target is None:
+            self.printed = ""
         self._send(["call", target, name, list(arguments)], deadline)
         wrong: StudentError | None = None  # with an act, to be said at the next occasion
         while True:
@@ -76,7 +79,7 @@ class Player:
                     self._send(["stop", str(wrong)] if wrong else ["value", value], deadline)
                     wrong = wrong if isinstance(wrong, Blocked) else None
                 continue
-            self.printed = self.printed or printable(rest[1])
+            self.printed = printable(self.printed + str(rest[1]))
             if isinstance(wrong, Blocked):
                 raise wrong
             if kind == "raise":

@@ -31,6 +31,7 @@ class Question:
     """One name that a student defines. ``number`` is lab and question: ``2.1``.
 
     ``prepare(seed)`` computes what every answer will be held against, once for a whole batch.
+    ``where()`` is said of a right answer, where that depends on the machine.
     """
 
     number: str
@@ -38,6 +39,7 @@ class Question:
     title: str
     parts: Sequence[Part]
     prepare: Callable[[int], object] = lambda seed: None
+    where: Callable[[], str] = lambda: ""
 
     @property
     def lab(self) -> int:
@@ -50,7 +52,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The points of one answer and the reason: the first part that failed, in words."""
+    """The points of one answer and the reason: the first part that failed, in words.
+
+    ``printed`` is what the answer printed there, or in the last try if it is right.
+    """
 
     question: str
     points: int
@@ -58,6 +63,7 @@ class Verdict:
     reason: str
     parts: tuple[tuple[str, int, int], ...] = ()
     failure: Failure | None = None
+    printed: str = ""
 
     @property
     def is_full(self) -> bool:
@@ -84,7 +90,9 @@ def judge(question: Question, player: Player | Direct, seed: int) -> Verdict:
     """Try every part of ``question`` on the answer that ``player`` has loaded."""
     if question.name not in player.names:
         return nothing(question, missing(question, player.problems))
-    results, reasons, failure = [], [], None
+    results: list[tuple[str, int, int]] = []
+    reasons: list[str] = []
+    failure, printed = None, ""
     for part in question.parts:
         finding: Finding
         try:
@@ -93,16 +101,27 @@ def judge(question: Question, player: Player | Direct, seed: int) -> Verdict:
             return nothing(question, str(problem))
         except StudentError as problem:
             finding = str(problem)
-        if isinstance(finding, Failure):
-            failure = failure or finding
         if finding is not None:
+            if not reasons:
+                printed = player.printed
+                failure = finding if isinstance(finding, Failure) else None
             reasons.append(f"{part.label}: {finding}")
         results.append((part.label, 0 if finding else part.points, part.points))
     points = sum(got for _, got, _ in results)
-    reason = reasons[0] if reasons else "right everywhere"
+    reason = reasons[0] if reasons else f"right everywhere{question.where()}"
     if len(reasons) > 1:
-        reason += f" (and {len(reasons) - 1} more of {len(results)} parts failed)"
-    return Verdict(question.number, points, question.out_of, reason, tuple(results), failure)
+        first, *rest = reason.split("\n")
+        first += f" (and {len(reasons) - 1} more of {len(results)} parts failed)"
+        reason = "\n".join([first, *rest])
+    return Verdict(
+        question.number,
+        points,
+        question.out_of,
+        reason,
+        tuple(results),
+        failure,
+        printed if reasons else player.printed,
+    )
 
 
 def missing(question: Question, problems: Sequence[str]) -> str:
@@ -113,8 +132,8 @@ def missing(question: Question, problems: Sequence[str]) -> str:
 
 def rng(topic: str, seed: int) -> random.Random:
     """The source of a problem: the same for a topic and a seed on every machine."""
-    if not 0 <= seed < 1 << 63:
-        raise KvmExitError(f"a seed is a number from 0 to 2**63 - 1, not {seed}")
+    if not isinstance(seed, int) or not 0 <= seed < 1 << 63:
+        raise KvmExitError(f"a seed is a number from 0 to 2**63 - 1, not {seed!r}")
     return random.Random(f"kvmexit {topic} {seed}")
 
 

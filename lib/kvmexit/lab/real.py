@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import Kernel
+from kvmexit.exits import EINTR, Kernel
 from kvmexit.experiment import Landing, Phase, Scenario, call_text, run
 from kvmexit.lab.landings import PHASES, Desk, Failure, course, effect, words
 from kvmexit.lab.players import Player
@@ -56,6 +56,11 @@ def _recorded() -> Kernel:
     return RecordedKernel(recording())
 
 
+def kernel_name() -> str:
+    """The kernel that speaks on this machine: ``real`` or ``recorded``."""
+    return "real" if has_kvm() else "recorded"
+
+
 def kernel_for(seed: int) -> tuple[Kernel, int]:
     """The kernel of this machine, and the seed of the packets that it can run."""
     return (_real(), seed) if has_kvm() else (_recorded(), RECORDED_SEED)
@@ -77,6 +82,16 @@ def landings(scenario: Scenario) -> list[Landing]:
     return [Landing(exit, phase) for exit in range(first, last + 1) for phase in PHASES]
 
 
+class RestingDesk(Desk):
+    """A desk at a recording. After EINTR nothing is left that KVM_RUN could complete, and as
+    long as ``immediate_exit`` is set each further call ends like that one: the real kernel does
+    so, and no recording can hold how often somebody may call.
+    """
+
+    def _enter(self) -> Any:
+        return EINTR if self.results and self.results[-1] is EINTR else super()._enter()
+
+
 def first_failure(
     kernel: Kernel, scenario: Scenario, stop: Callable[[Desk], Any]
 ) -> Failure | None:
@@ -86,7 +101,7 @@ def first_failure(
         desks: list[Desk] = []
 
         def play(vcpu: Any, bus: Any, desks: list[Desk] = desks) -> None:
-            desks.append(Desk(vcpu, bus))
+            desks.append(RestingDesk(vcpu, bus) if kernel.name == "recorded" else Desk(vcpu, bus))
             stop(desks[-1])
 
         what, outcome = "", None
@@ -100,12 +115,11 @@ def first_failure(
         except Hopeless:
             raise
         except (StudentError, KvmExitError) as problem:
-            what = str(problem)
+            what = str(problem).partition("; take --kernel")[0]  # a student cannot
         if what:
             where = words(landing, points[landing.exit - 1][1])
-            return Failure(
-                scenario, landing, f"{kernel.name} kernel, {where}", what, calls, outcome
-            )
+            where = f"{where}, on the {kernel.name} kernel"
+            return Failure(scenario, landing, where, what, calls, outcome)
     return None
 
 
@@ -124,6 +138,7 @@ QUESTIONS = (
         "stop",
         "the stop path on the real kernel",
         tuple(Part(name, kind[2], partial(_test, name)) for name, kind in KINDS.items()),
+        where=lambda: f", on the {kernel_name()} kernel",
     ),
 )
 

@@ -73,14 +73,14 @@ def document(all_graded: list[Graded], seed: int, kernel: str) -> dict[str, Any]
 
 
 def write_csv(all_graded: list[Graded], file: IO[str]) -> None:
-    """One row a question; a submission that could not be read has one row without points."""
+    """One row a question; a file of which not even the lab is known has one row."""
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     for graded in all_graded:
         submission = graded.submission
         head = [_cell(submission.student), _cell(submission.path.name), submission.lab or ""]
         notes = "; ".join(submission.notes)
-        if submission.problem is not None:
+        if submission.problem is not None and not graded.verdicts:
             writer.writerow([*head, "", 0, "", _cell(submission.problem), notes])
         for verdict in graded.verdicts:
             points = (verdict.question, verdict.points, verdict.out_of)
@@ -102,7 +102,7 @@ def print_table(all_graded: list[Graded], seed: int) -> None:
     table = Table("student", "question", "points", "reason", title=f"seed {seed}")
     for graded in all_graded:
         submission = graded.submission
-        if submission.problem is not None:
+        if submission.problem is not None and not graded.verdicts:
             table.add_row(Text(submission.student), "", "0", Text(submission.problem))
         for verdict in graded.verdicts:
             reason = verdict.reason.split("\n")[0]
@@ -113,7 +113,7 @@ def print_table(all_graded: list[Graded], seed: int) -> None:
     console.print(table)
     summary = Table("question", "answers", "mean", "full", "zero", "parts missed by")
     for row in statistics(all_graded):
-        missed = ", ".join(f"{label} {count}" for label, count in row.failed.items())
+        missed = "; ".join(f"{label}: {count}" for label, count in row.failed.items())
         average = f"{row.mean:.2f} of {row.out_of}"
         cells = (row.question, str(row.answers), average, str(row.full), str(row.zero), missed)
         summary.add_row(*cells)

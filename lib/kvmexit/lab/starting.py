@@ -15,6 +15,7 @@ import kvmexit
 from kvmexit.errors import KvmExitError
 from kvmexit.lab import jail, wire
 from kvmexit.lab.client import ROLES
+from kvmexit.lab.imports import OPEN_MODULES, STANDARD, borrowed, is_open
 from kvmexit.lab.players import NOT_ANSWERED, Answer, Player, refuse
 from kvmexit.lab.words import Hopeless, Role, StudentError
 
@@ -46,9 +47,7 @@ def spawn(cells: Sequence[str]) -> Player:
 
 def fork(namespace: dict[str, Any]) -> Player:
     """A fork of this process, which knows its functions; this is how a notebook checks."""
-    from kvmexit.lab import worker
-
-    for name in (*worker.STANDARD, *worker.OPEN_MODULES):
+    for name in (*STANDARD, *OPEN_MODULES, "kvmexit.lab.worker"):
         __import__(name)
     theirs_in, out = os.pipe()
     into, theirs_out = os.pipe()
@@ -81,7 +80,7 @@ class Direct:
         self, name: str, *arguments: Any, answer: Answer = refuse, target: int | None = None
     ) -> Any:
         """As :meth:`Player.call`."""
-        from kvmexit.lab.worker import borrowed, in_words
+        from kvmexit.lab.worker import in_words
 
         def ask(act: str, *more: Any) -> Any:
             return wire.loads(wire.dumps(answer(act, list(more))))
@@ -91,8 +90,8 @@ class Direct:
             if target is not None:
                 return getattr(self.objects[target], name)(*given)
             function = self.namespace[name]
-            if inside := borrowed(function):
-                raise StudentError(f"uses {inside}: the answer must be your own")
+            if (inside := borrowed(function)) is not None:
+                raise StudentError(inside)
             value = function(*given)
         except StudentError:
             raise
@@ -123,6 +122,8 @@ def _be_worker(reading: int, writing: int, namespace: dict[str, Any]) -> None:
     jail.limit(memory=None if sys.platform != "linux" else _in_use() + jail.MEMORY)
     is_locked = jail.lock()
     worker.closed_library()
+    for name in [n for n in sys.modules if not is_open(n)]:
+        del sys.modules[name]  # what the notebook has imported, and the grader will not
     worker.Worker(worker.Pipe(reading, writing), namespace).serve([], is_locked)
 
 

@@ -6,8 +6,9 @@ import ast
 import json
 import re
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from kvmexit.lab.questions import Question
 
 LARGEST = 4 << 20
 SUFFIXES = (".ipynb", ".py")
+NOTHING = "holds no notebook (.ipynb) and no Python file (.py)"
+TIMING = ("%%time", "%%timeit", "%%capture", "%%prun")
+"""Cell magics under which the cell is Python all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +39,46 @@ def submissions(folder: Path, lab: int | None = None) -> list[Submission]:
     """Every notebook and Python file at or below ``folder``, in the order of their names.
 
     A file in a folder of its own belongs to the student whose name the folder has; otherwise
-    its own name is the student's. Raises KvmExitError if there is nothing to grade.
+    its own name is the student's, without that of the lab. A notebook with the cells of two labs
+    is two submissions. A student's folder with nothing to grade is one with a problem. Raises
+    KvmExitError if there is nothing to grade at all.
     """
     if folder.is_file():
-        return [read(folder, folder.stem, lab)]
+        return [*read(folder, _student(Path(folder.name)), lab)]
     if not folder.is_dir():
         raise KvmExitError(f"{folder}: no such file or folder")
-    found = [read(path, _student(path.relative_to(folder)), lab) for path in _files(folder)]
+    found = [
+        one
+        for path in _files(folder)
+        for one in read(path, _student(path.relative_to(folder)), lab)
+    ]
     if not found:
-        raise KvmExitError(f"{folder}: holds no notebook (.ipynb) and no Python file (.py)")
-    return found
+        raise KvmExitError(f"{folder}: {NOTHING}")
+    return sorted([*map(_marked(found), found), *_without(folder, lab)], key=lambda s: s.path)
+
+
+def _without(folder: Path, lab: int | None) -> Iterator[Submission]:
+    """Students whose folder holds nothing to grade."""
+    for path in folder.iterdir():
+        is_student = path.is_dir() and not path.name.startswith((".", "__"))
+        if is_student and not any(_files(path)):
+            yield Submission(path.name, path, lab, (), problem=f"the folder {NOTHING}")
+
+
+def _marked(found: list[Submission]) -> Callable[[Submission], Submission]:
+    """Gives a submission a note if its student has handed in the lab more than once."""
+    files = defaultdict(list)
+    for one in found:
+        files[one.student, one.lab].append(one.path.name)
+
+    def marked(one: Submission) -> Submission:
+        all_files = files[one.student, one.lab]
+        if len(all_files) == 1:
+            return one
+        note = f"one of {len(all_files)} files of this student: {one.path.name}"
+        return replace(one, notes=(*one.notes, note))
+
+    return marked
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -55,11 +89,18 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _student(relative: Path) -> str:
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    if len(relative.parts) > 1:
+        return relative.parts[0]
+    labs = "|".join(catalogue.NOTEBOOKS.values())
+    name = re.sub(rf"(^|[ _-])({labs}|lab[ _-]?[1-6])(?=[ _-]|$)", "", relative.stem, flags=re.I)
+    return name.strip(" _-") or relative.stem
 
 
-def read(path: Path, student: str, lab: int | None = None) -> Submission:
-    """The answer's cells in ``path``. Never raises for what a student put there."""
+def read(path: Path, student: str, lab: int | None = None) -> tuple[Submission, ...]:
+    """The answer's cells in ``path``, once for each lab that they answer.
+
+    Never raises for what a student put there.
+    """
     try:
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode):
@@ -67,12 +108,14 @@ def read(path: Path, student: str, lab: int | None = None) -> Submission:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"is larger than {LARGEST >> 20} MiB")
         text = path.read_text(encoding="utf-8-sig")
+        if not text.strip():
+            raise ValueError("is empty")
         if path.suffix == ".py":
             return _made(path, student, lab, [text], None)
         notebook = json.loads(text)
         if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
             raise ValueError("is no notebook of format 4: it has no list of cells")
-        return from_notebook(path, student, lab, notebook["cells"])
+        return _made(path, student, lab, *_code_of(notebook["cells"]))
     except UnicodeDecodeError:
         why = "is not UTF-8 text"
     except json.JSONDecodeError as problem:
@@ -83,11 +126,16 @@ def read(path: Path, student: str, lab: int | None = None) -> Submission:
         why = f"cannot be read: {problem.strerror}"
     except ValueError as problem:
         why = str(problem)
-    return Submission(student, path, lab, (), problem=f"{path.name} {why}")
+    return (Submission(student, path, lab or _named(path), (), problem=f"{path.name} {why}"),)
 
 
-def from_notebook(path: Path, student: str, lab: int | None, cells: list[Any]) -> Submission:
+def code_of(cells: list[Any]) -> list[str]:
     """The code cells that are the student's: all but the locked ones that only give points."""
+    return _code_of(cells)[0]
+
+
+def _code_of(cells: list[Any]) -> tuple[list[str], set[str]]:
+    """The student's code cells, and the ids of all cells."""
     sources, ids = [], set()
     for cell in cells:
         if not isinstance(cell, dict):
@@ -103,7 +151,7 @@ def from_notebook(path: Path, student: str, lab: int | None, cells: list[Any]) -
             source = "".join(line for line in source if isinstance(line, str))
         if isinstance(source, str):
             sources.append(_plain(source))
-    return _made(path, student, lab, sources, ids)
+    return sources, ids
 
 
 def cell_ids(question: Question) -> tuple[str, str]:
@@ -120,8 +168,11 @@ def _settings(cell: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(source: str) -> str:
     """Python without IPython's magics."""
-    if source.lstrip().startswith("%%"):
-        return ""
+    first, _, rest = source.lstrip().partition("\n")
+    if first.startswith("%%"):
+        if first.split()[0] not in TIMING:
+            return ""
+        source = f"\n{rest}"
     return "\n".join(
         "" if re.match(r"\s*[%!?]|.*\?\s*$", line) and not _is_python(line) else line
         for line in source.split("\n")
@@ -137,38 +188,51 @@ def _is_python(line: str) -> bool:
 
 
 def _made(
-    path: Path, student: str, lab: int | None, cells: list[str], ids: set[str] | None
-) -> Submission:
-    lab = lab or _lab_of(path, cells, ids or set())
-    if lab is None:
+    path: Path, student: str, lab: int | None, cells: list[str], ids: set[str] | None = None
+) -> tuple[Submission, ...]:
+    labs = (lab,) if lab else _labs_of(path, cells, ids or set())
+    if not labs:
         names = ", ".join(sorted({q.name for q in catalogue.QUESTIONS.values()}))
         why = f"{path.name} answers no question of any lab: it defines none of {names}"
-        return Submission(student, path, None, tuple(cells), problem=why)
-    notes = []
-    if ids is not None:
-        for question in catalogue.questions(lab):
-            wanted = set(cell_ids(question))
-            notes += [
-                f"the cell {name} or its metadata is missing" for name in sorted(wanted - ids)
-            ]
-    return Submission(student, path, lab, tuple(cells), tuple(notes))
+        return (Submission(student, path, None, tuple(cells), problem=why),)
+    return tuple(
+        Submission(student, path, one, tuple(cells), () if ids is None else _notes(one, ids))
+        for one in labs
+    )
 
 
-def _lab_of(path: Path, cells: list[str], ids: set[str]) -> int | None:
+def _notes(lab: int, ids: set[str]) -> tuple[str, ...]:
+    """Which cells of the lab are not there."""
+    wanted = [name for question in catalogue.questions(lab) for name in sorted(cell_ids(question))]
+    return tuple(
+        f"the cell {name} or its metadata is missing" for name in wanted if name not in ids
+    )
+
+
+def _labs_of(path: Path, cells: list[str], ids: set[str]) -> tuple[int, ...]:
     """By the file's name, by the cells' ids, by the checks called, by the names defined."""
-    for lab, stem in catalogue.NOTEBOOKS.items():
-        if stem in path.stem or path.parent.name == stem:
-            return lab
-    if found := re.match(r"(?:lab)?[ _-]?([1-6])(?:[ _-]|$)", path.stem, re.IGNORECASE):
-        return int(found[1])
+    if (named := _named(path)) is not None:
+        return (named,)
     text = "\n".join(cells)
     called = set(re.findall(r"\b(?:check|mark)\(\s*[\"'](\d\.\d)[\"']", text))
-    for number, question in catalogue.QUESTIONS.items():
-        if ids.intersection(cell_ids(question)) or number in called:
-            return question.lab
+    asked = [q.lab for q in catalogue.QUESTIONS.values() if ids.intersection(cell_ids(q))]
+    asked = asked or [q.lab for q in catalogue.QUESTIONS.values() if q.number in called]
+    if asked:
+        return tuple(sorted(set(asked)))
     for question in catalogue.QUESTIONS.values():
         defined = rf"^(?:(?:async )?(?:def|class) +{question.name}\b|{question.name} *=)"
         imported = rf"^from .*\b{question.name}\b"
         if re.search(f"{defined}|{imported}", text, re.MULTILINE):
-            return question.lab
+            return (question.lab,)
+    return ()
+
+
+def _named(path: Path) -> int | None:
+    """The lab that a file's name, or its folder's, bears."""
+    for lab, stem in catalogue.NOTEBOOKS.items():
+        if stem in path.stem or path.parent.name == stem:
+            return lab
+    for pattern in (r"(?:^|[ _-])lab[ _-]?([1-6])(?:[ _-]|$)", r"^([1-6])(?:[ _-]|$)"):
+        if found := re.search(pattern, path.stem, re.IGNORECASE):
+            return int(found[1])
     return None

@@ -7,43 +7,20 @@ or ``("raise", text)`` it serves what the student's code asks in between: ``("as
 
 from __future__ import annotations
 
-import importlib.abc
+import builtins
 import io
 import os
 import sys
 import traceback
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from kvmexit.lab import jail, wire
 from kvmexit.lab.client import ROLES
+from kvmexit.lab.imports import OPEN_MODULES, STANDARD, Gate, Refused, borrowed
 from kvmexit.lab.words import Role, StudentError
 
-OPEN_MODULES = (
-    "kvmexit", "kvmexit.errors", "kvmexit.exits", "kvmexit.lab", "kvmexit.lab.words",
-    "kvmexit.tis_registers",
-)  # fmt: skip
-"""What of this library an answer may use. The rest holds the answers."""
-STANDARD = (
-    "abc", "array", "bisect", "collections", "collections.abc", "contextlib", "copy",
-    "dataclasses", "enum", "fractions", "functools", "heapq", "itertools", "json", "math",
-    "operator", "pprint", "random", "re", "statistics", "string", "struct", "textwrap", "time",
-    "types", "typing",
-)  # fmt: skip
-"""Modules loaded before the jail closes; afterwards nothing can be read from disk."""
 NOISE, KEPT = 2_000, 64
-
-
-class Refused(ModuleNotFoundError):
-    """An import that a graded answer may not make."""
-
-
-class Gate(importlib.abc.MetaPathFinder):
-    """The only finder: whatever is not loaded yet is refused, in words."""
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        why = "the answer must be your own" if name.startswith("kvmexit.") else "not needed here"
-        raise Refused(f"{name} cannot be imported in a graded answer: {why}", name=name)
 
 
 class Printed(io.TextIOBase):
@@ -106,6 +83,9 @@ def closed_library() -> None:
     def nothing(*_: Any, **__: Any) -> None:
         """Checks and problems are silent while an answer is graded."""
 
+    def nobody(*_: Any) -> str:
+        raise EOFError("nobody is there to type")
+
     for name in ("check", "mark", "problem", "answer"):
         setattr(lab, name, nothing)
     lab.Snapshot = Snapshot  # type: ignore[attr-defined]
@@ -119,6 +99,8 @@ def closed_library() -> None:
         if kept_module is not None:
             sys.modules[name] = kept_module
     sys.modules["kvmexit.lab"] = package.lab = lab
+    builtins.display = print  # type: ignore[attr-defined]  # the notebook's is not there
+    builtins.input, sys.breakpointhook = nobody, nothing
     sys.meta_path[:] = [Gate()]
 
 
@@ -147,24 +129,6 @@ def in_words(problem: BaseException) -> str:
     return f"raised {type(problem).__name__}{f' ({text})' if text else ''}{where}"
 
 
-def borrowed(function: Any) -> str | None:
-    """The name of something of this library's inside that ``function`` uses, or None."""
-    own = getattr(function, "__module__", None)
-    if isinstance(own, str) and own.startswith("kvmexit."):
-        return f"{own}.{getattr(function, '__name__', '')}"
-    code = getattr(function, "__code__", None)
-    if not isinstance(code, CodeType):
-        return None
-    for name in code.co_names:
-        value = function.__globals__.get(name)
-        home = (
-            value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        )
-        if isinstance(home, str) and home.startswith("kvmexit.") and home not in OPEN_MODULES:
-            return f"{home}.{name}" if not isinstance(value, ModuleType) else home
-    return None
-
-
 class Worker:
     """Answers the referee's calls with the student's names."""
 
@@ -172,6 +136,7 @@ class Worker:
         self.pipe, self.namespace = pipe, namespace
         self.objects: dict[int, Any] = {}
         self.made = 0
+        self.passed: Any = None
         self.printed = Printed()
 
     def serve(self, problems: list[str], is_locked: bool) -> None:
@@ -202,9 +167,9 @@ class Worker:
         if target is not None:
             return getattr(self.objects[target], name)(*given)
         function = self.namespace[name]
-        inside = borrowed(function)
-        if inside is not None:
-            raise StudentError(f"uses {inside}: the answer must be your own")
+        if function is not self.passed and (inside := borrowed(function)) is not None:
+            raise StudentError(inside)
+        self.passed = function
         value = function(*given)
         if isinstance(function, type):
             self.made += 1
