@@ -85,7 +85,7 @@ class Machine:
         self.page[IMMEDIATE_EXIT] = 0
 
     def save(self):
-        """Registers and memory: all of it that the kernel will show."""
+        """Registers and memory: all that this guest uses."""
         regs, sregs = bytearray(REGS), bytearray(SREGS)
         ioctl(self.vcpu, KVM_GET_REGS, regs, True)
         ioctl(self.vcpu, KVM_GET_SREGS, sregs, True)

@@ -56,7 +56,7 @@ answer: mov al, [STS]
         and al, 0x90
         cmp al, 0x90                    ; valid, data available
         jne answer
-        movzx ebx, byte [STS+1]         ; the burst count, once, as the driver of 2011 does
+        movzx ebx, byte [STS+1]         ; the burst count, once, then as many bytes
         mov bh, [STS+2]
         mov edi, 0x10000
         mov ebp, ebx
