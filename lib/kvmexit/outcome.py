@@ -74,7 +74,8 @@ WIDEST = 16
 def classify(undisturbed: Ending, ending: Ending) -> Outcome:
     """Name the difference between two endings.
 
-    Shifts are looked for before single bytes: which way, the device's own count tells.
+    Shifts are looked for before single bytes: which way, the device's own count tells. A byte
+    is stale only if the device has no byte left that it should not have.
     """
     want, got = undisturbed.guest, ending.guest
     same_device = undisturbed.device == ending.device
@@ -90,7 +91,7 @@ def classify(undisturbed: Ending, ending: Ending) -> Outcome:
         _is_shifted(want, got, at, -n) for n in shifts if n <= at
     ):
         return Outcome(Kind.DUPLICATE, at)
-    if len(got) == len(want):
+    if len(got) == len(want) and ending.left_over <= undisturbed.left_over:
         wrong = sum(a != b for a, b in zip(want, got))
         if wrong <= WIDEST and got[at + WIDEST :] == want[at + WIDEST :]:
             return Outcome(Kind.STALE, at)

@@ -92,6 +92,17 @@ def test_a_response_shorter_than_its_header():
     assert result.ending.message == "Unable to read header"
 
 
+def test_a_first_byte_of_the_body_that_nobody_asked_for_is_torn():
+    """The status stands in its place, all moves down, one byte is left: no stale byte alone."""
+    result = at(
+        Landing(11, Phase.UNSERVED, data_only=True),
+        response=response_of(20),
+        restore="same-vcpu",
+    )
+    assert result.ending.guest == response_of(20)[:10] + b"\x90" + response_of(20)[10:19]
+    assert (result.outcome, result.ending.left_over) == (Outcome(Kind.TORN, 10), 1)
+
+
 def test_equal_neighbours_hide_a_stale_byte():
     response = response_of(20)[:10] + b"\x77" * 10
     result = at(Landing(15, data_only=True), response=response, restore="same-vcpu")
