@@ -42,7 +42,7 @@ $(SITE): $(SOURCES) | .venv/ready
 lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
 	$(BIN)/jupyter lab book/00-start-here.ipynb
 
-test: setup book ## every test, every notebook, style and types (about eight minutes on two cores)
+test: setup book ## every test, every notebook, style and types (about four minutes on two cores)
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: setup book ## measure: exits a second, the time of a sweep, key to painted frame

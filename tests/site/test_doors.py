@@ -36,6 +36,7 @@ def test_the_theme_can_be_switched(visit: Callable[..., Visit], address: str) ->
 
 def test_search_finds_a_word(visit: Callable[..., Visit], over_http: str) -> None:
     seen = visit(over_http, "search")
+    seen.page.wait_for_load_state("networkidle")  # leaving early ends a request or two
     seen.go(f"{over_http}/search.html?q=completion")
     # Results come in one by one; the page of words is among them.
     seen.page.locator("#search-results li a", has_text="Words").first.wait_for()
