@@ -203,7 +203,9 @@ def _read_packet(
 
 def _read_is_pending(bus: Bus, machine: Machine) -> bool:
     result = machine.calls[-1][1] if machine.calls else EINTR
-    return result is not None and result is not EINTR and bus.is_data_read(result)  # type: ignore[arg-type]
+    if result is None or result is EINTR:
+        return False
+    return bus.is_data_read(result)  # type: ignore[arg-type]  # EINTR is out, mypy cannot tell
 
 
 def genuine(guest: bytes, response: bytes) -> int:

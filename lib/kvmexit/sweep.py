@@ -123,7 +123,7 @@ def _quiet_points(kernel: SimulatedKernel, scenario: Scenario) -> Iterator[tuple
                 vcpu.get_state(),
                 bytes(machine.vm.memory),
                 device.save(),
-                (device.reads, device.taken),  # type: ignore[attr-defined]
+                (device.reads, device.taken),  # type: ignore[attr-defined]  # a Tis
             )
             vcpu.kvm_run.immediate_exit = 0
             result = vcpu.run()

@@ -250,7 +250,7 @@ class Machine:
             self.vm.close()
             self.vm = self.kernel.create_vm(len(snapshot.memory))
             if watched is not None:
-                self.vm.vcpu.watched = watched  # type: ignore[attr-defined]
+                self.vm.vcpu.watched = watched  # type: ignore[attr-defined]  # it has one
         self.vm.memory[:] = snapshot.memory
         Journal(self.vm.vcpu, self.calls, self.tell).set_state(snapshot.state)
         self.bus.device.load(self.compensation(snapshot.device))

@@ -25,8 +25,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracelint"))
 
-import reference  # noqa: E402
-from kvmexit.tracelint import lint_stream  # noqa: E402
+import reference
+from kvmexit.tracelint import lint_stream
 
 _VCPU = "<anon_inode:kvm-vcpu:0>"
 TARGET = 300_000

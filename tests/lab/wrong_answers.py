@@ -1,4 +1,7 @@
-"""Plausible wrong answers: the marks a lecturer would give, and words of the reason."""
+"""Plausible wrong answers: the marks a lecturer would give, and words of the reason.
+
+Each file is whole, as one student hands it in, so devices begin alike in several of them.
+"""
 
 from pathlib import Path
 

@@ -66,11 +66,11 @@ def test_a_kick_touches_only_its_own_vcpu(boot: Boot) -> None:
 
 
 def in_main(call: object) -> None:
-    call()  # type: ignore[operator]
+    call()
 
 
 def in_thread(call: object) -> None:
-    thread = threading.Thread(target=call)  # type: ignore[arg-type]
+    thread = threading.Thread(target=call)
     thread.start()
     thread.join(5)
     assert not thread.is_alive()
@@ -90,7 +90,7 @@ def test_the_watchdog_ends_a_run_that_never_exits(kernel: RealKernel, where: obj
                 errors.append(str(error))
 
         started = time.monotonic()
-        where(run)  # type: ignore[operator]
+        where(run)
         assert 0.2 <= time.monotonic() - started < 2
         assert "did not leave for 0.2 s and is at 0x1000" in errors[0]
         assert vm.vcpu.kvm_run.immediate_exit == 0  # the VM can be used again

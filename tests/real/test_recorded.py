@@ -100,15 +100,15 @@ def test_every_landing_of_the_driver_replays(kernel: RealKernel, tmp_path: Path)
 )
 def test_what_was_not_recorded_is_refused(recording: Path, ask: object, said: str) -> None:
     with pytest.raises(KvmExitError, match=f"no such run: {said}.*--kernel simulated") as error:
-        ask(RecordedKernel(recording))  # type: ignore[operator]
+        ask(RecordedKernel(recording))
     assert "\n" not in str(error.value)
 
 
 def test_other_memory_is_another_question(recording: Path) -> None:
     vm = boot(RecordedKernel(recording))
-    vm.memory[START] = 0x90  # type: ignore[attr-defined]
+    vm.memory[START] = 0x90
     with pytest.raises(KvmExitError, match="no such run"):
-        vm.vcpu.run()  # type: ignore[attr-defined]
+        vm.vcpu.run()
 
 
 def test_two_answers_to_one_question_are_not_recorded() -> None:
@@ -121,13 +121,13 @@ def test_two_answers_to_one_question_are_not_recorded() -> None:
         def create_vm(self, size: int) -> object:
             Moody.count += 1
             vm = SimulatedKernel().create_vm(size)
-            vm.vcpu.run = lambda: MmioRead(Moody.count, 1)  # type: ignore[method-assign]
+            vm.vcpu.run = lambda: MmioRead(Moody.count, 1)
             return vm
 
-    recorder = Recorder(Moody())  # type: ignore[arg-type]
-    boot(recorder).vcpu.run()  # type: ignore[attr-defined]
+    recorder = Recorder(Moody())
+    boot(recorder).vcpu.run()
     with pytest.raises(KvmExitError, match="in two ways"):
-        boot(recorder).vcpu.run()  # type: ignore[attr-defined]
+        boot(recorder).vcpu.run()
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:

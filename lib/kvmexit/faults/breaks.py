@@ -200,7 +200,7 @@ def restore_old_memory(old: Any, self: Machine, snapshot: Any) -> None:
 
 
 def note_memory(old: Any, self: Machine) -> None:
-    self._early = bytes(self.vm.memory)  # type: ignore[attr-defined]
+    self._early = bytes(self.vm.memory)  # type: ignore[attr-defined]  # the fault's own
     old(self)
 
 

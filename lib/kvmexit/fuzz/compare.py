@@ -86,7 +86,7 @@ def _clear_page(vm: Vm) -> None:
     """What earlier exits have left in the shared page would be read by an unanswered read."""
     page = getattr(vm.vcpu, "_page", None)
     if page is None:
-        vm.vcpu.kvm_run.__init__()  # type: ignore[misc]
+        vm.vcpu.kvm_run.__init__()  # type: ignore[misc]  # all fields anew
     else:
         page[8:12] = bytes(4)
         page[32:288] = bytes(256)

@@ -47,6 +47,7 @@ class Insn:
 
     def locate(self, cpu: Cpu) -> list[Located]:
         """The operands, memory addresses computed with the registers of now."""
+        # Only a memory operand has in_memory true; mypy does not narrow by a property.
         return [o.place(cpu) if o.in_memory else o for o in self.operands]  # type: ignore[union-attr,misc]
 
     def after(self, cpu: Cpu) -> int:

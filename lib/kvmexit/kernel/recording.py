@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -180,7 +181,7 @@ def load(path: Path) -> Recording:
         if isinstance(problem, gzip.BadGzipFile):
             raise _damaged(path, problem) from None
         raise KvmExitError(f"recording {path}: {problem.strerror}; give another file") from None
-    except (EOFError, ValueError, gzip.zlib.error) as problem:  # type: ignore[attr-defined]
+    except (EOFError, ValueError, zlib.error) as problem:
         raise _damaged(path, problem) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise KvmExitError(

@@ -20,7 +20,7 @@ _PUBLIC = {
     "answer": "kvmexit.lab.notebook",
     "Snapshot": "kvmexit.lab.words",
 }
-__all__ = list(_PUBLIC)  # noqa: PLE0604
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:

@@ -47,11 +47,6 @@ def verdict_on(question: Question, cells: Iterable[str], seed: int) -> Verdict:
         return judge(question, player, seed)
 
 
-def grade_one(submission: Submission, seed: int) -> list[Verdict]:
-    """All questions of a submission's lab."""
-    return [verdict_on(q, submission.cells, seed) for q in _questions(submission)]
-
-
 def _questions(submission: Submission) -> tuple[Question, ...]:
     return () if submission.lab is None else catalogue.questions(submission.lab)
 

@@ -163,7 +163,7 @@ def walk(scenario: Scenario) -> Course:
         vcpu.kvm_run.immediate_exit = 1
         result = vcpu.run()
         if result is EINTR:
-            counts = (device.reads, device.taken)  # type: ignore[attr-defined]
+            counts = (device.reads, device.taken)  # type: ignore[attr-defined]  # a Tis
             point = Quiet(
                 len(points), vcpu.get_state(), bytes(machine.vm.memory), device.save(), counts
             )

@@ -143,7 +143,7 @@ def film_of(failure: Failure | None, player: Any) -> Any:
 def step_of(scenario: Scenario, landing: Landing) -> int:
     """Before which step of the undisturbed run, counted from 1, the request arrives."""
     machine = make_machine(KERNEL, replace(scenario, policy="drain"))
-    machine.vm.vcpu.watched = True  # type: ignore[attr-defined]
+    machine.vm.vcpu.watched = True  # type: ignore[attr-defined]  # simulated
     arrival = Arrival(landing, machine.bus)
     return next(n for n, step in enumerate(machine.steps(), start=1) if arrival.due(step))
 

@@ -42,7 +42,7 @@ class Pipe:
     """Both ends as unbuffered descriptors; a line is a value."""
 
     def __init__(self, reading: int, writing: int) -> None:
-        self._in = open(reading, "rb", buffering=wire.LONGEST_LINE)  # noqa: SIM115
+        self._in = open(reading, "rb", buffering=wire.LONGEST_LINE)
         self._out = writing
         self._posted = b""
 
@@ -88,7 +88,7 @@ def closed_library() -> None:
 
     for name in ("check", "mark", "problem", "answer"):
         setattr(lab, name, nothing)
-    lab.Snapshot = Snapshot  # type: ignore[attr-defined]
+    lab.Snapshot = Snapshot  # type: ignore[attr-defined]  # a module made just now
     kept = {name: sys.modules.get(name) for name in OPEN_MODULES}
     package: Any = kept["kvmexit"]
     for name in [n for n in sys.modules if n == "kvmexit" or n.startswith("kvmexit.")]:

@@ -119,7 +119,7 @@ class Camera:
             (*state.gpr, state.rip, state.rflags),
             vcpu.kvm_run.immediate_exit,
             self._pending_words(),
-            (device.offset, device.status, device.index),  # type: ignore[attr-defined]
+            (device.offset, device.status, device.index),  # type: ignore[attr-defined]  # a Tis
             self.machine.stop_requested,
         )
 

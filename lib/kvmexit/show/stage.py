@@ -13,7 +13,7 @@ from typing import Any
 
 from kvmexit.bus import Bus
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import GPR_NAMES, Kernel, VcpuState
+from kvmexit.exits import Kernel, VcpuState
 from kvmexit.experiment import Scenario, ending_of, make_machine, reference
 from kvmexit.guest import tis_driver
 from kvmexit.guest.assembler import Program, assemble
@@ -170,8 +170,3 @@ def _shift(kind: str, index: int | None, want: bytes, got: bytes) -> int:
         if index + sign * n >= 0 and got[index : index + length] == tail[:length]:
             return n
     raise KvmExitError(f"a {kind} at {index} without a shift")
-
-
-def register_names() -> tuple[str, ...]:
-    """The registers that a frame shows, in its order."""
-    return (*GPR_NAMES, "rip", "rflags")

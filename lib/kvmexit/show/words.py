@@ -106,7 +106,8 @@ def _serve(exit: Any, camera: Camera, before: Seen, after: Seen) -> str:
         if moved > 1:
             which = f"bytes {before.device[0]} to {after.device[0] - 1}"
         return f"The device pops {which}: {data}. The VMM puts it in kvm_run."
-    if after.device[2] < len(machine.bus.device.save().response) and after.device[1] & 0x10:  # type: ignore[attr-defined]
+    response = machine.bus.device.save().response  # type: ignore[attr-defined]  # a Tis's state
+    if after.device[2] < len(response) and after.device[1] & 0x10:
         return f"The device shows byte {after.device[2]}: {data}. Nothing is popped."
     return f"The device has no byte left and answers with a filler, {data}."
 
