@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from kvmexit.guest.assembler import assemble
+from kvmexit.guest import assemble
 
 ROM, MAIN, COMMANDS = 0xFFFF0000, 0xFFFF0100, 0xFFFF0800
 STARTUP = bytes.fromhex("8001 0000000c 00000144 0000")

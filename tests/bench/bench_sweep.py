@@ -4,10 +4,10 @@ import math
 import sys
 import time
 
-from kvmexit.experiment import Scenario, response_of
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.sweep import sweep_policies
-from kvmexit.vmm import POLICIES
+from kvmexit.packet.experiment import Scenario, response_of
+from kvmexit.packet.sweeps import sweep_policies
+from kvmexit.vmm.machine import POLICIES
 
 
 def seconds(length: int) -> float:

@@ -20,7 +20,7 @@ REFUSED = {
     "_socket": "__import__('_socket').socket()",
     "threads": "__import__('_thread').start_new_thread(print, ())",
     "affinity": "os.sched_setaffinity(0, {0})",
-    "answers": "__import__('kvmexit.vmm')",
+    "answers": "__import__('kvmexit.vmm.machine')",
     "files": "__import__('pathlib').Path('/etc/passwd').read_text()",
     "devices": "os.open('/dev/kvm', os.O_RDWR)",
     "limits": "__import__('resource').setrlimit(0, (-1, -1))",

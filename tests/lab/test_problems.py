@@ -9,7 +9,7 @@ from kvmexit.lab.log import THEMES, logs
 from kvmexit.lab.predict import THEMES as PREDICT_THEMES
 from kvmexit.lab.predict import cases
 from kvmexit.lab.submission import submissions
-from kvmexit.vmm import drain, kick_once
+from kvmexit.vmm.machine import drain, kick_once
 from wrong_answers import FOLDER
 
 

@@ -12,7 +12,7 @@ EXPECTED = {
     "1_always_ok": ("1.1", 0, "you say 'ok' for a data read, served, policy save-at-once"),
     # right for every access of one exit
     "1_forgets_the_second_piece": ("1.1", 4, "two pieces: landing"),
-    "1_runs_the_simulator": ("1.1", 0, "kvmexit.experiment cannot be imported"),
+    "1_runs_the_simulator": ("1.1", 0, "kvmexit.kernel cannot be imported"),
     # enough for a byte a read and for read-modify-write, not for an access of two reads
     "2_drains_once": ("2.1", 4, "wide: landing"),
     "2_ignores_the_result": ("2.1", 3, "wide: landing"),
@@ -27,7 +27,7 @@ EXPECTED = {
     "2_closes_the_device_first": ("2.2", 1, "string: landing"),
     "2_leaves_the_device_open": ("2.2", 0, "the device is still open"),
     "2_knows_the_packet": ("2.1", None, "wide: landing"),
-    "2_reads_the_answer_key": ("2.1", 0, "kvmexit.vmm cannot be imported"),
+    "2_reads_the_answer_key": ("2.1", 0, "kvmexit.vmm.machine cannot be imported"),
     "2_opens_the_answer_key": ("2.1", 0, "Operation not permitted"),
     "2_loops_for_ever": ("2.1", 0, "loop for ever?"),
     "2_polls_for_ever": ("2.1", 0, "for ever?"),

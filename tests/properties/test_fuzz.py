@@ -2,14 +2,14 @@
 
 import pytest
 from kvmexit.faults.faults import FAULTS
-from kvmexit.fuzz.anomalies import ANOMALIES
-from kvmexit.fuzz.programs import Program, program
-from kvmexit.fuzz.run import Pair, describe, fuzz
-from kvmexit.fuzz.shrink import shrink
 from kvmexit.guest.forms import FORMS
 from kvmexit.guest.x86 import decode
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.probe import retirement_of
+from kvmexit.probe.fuzz.anomalies import ANOMALIES
+from kvmexit.probe.fuzz.programs import Program, program
+from kvmexit.probe.fuzz.run import Pair, describe, fuzz
+from kvmexit.probe.fuzz.shrink import shrink
+from kvmexit.probe.report import retirement_of
 
 FIXED = 1_000_000
 """Seeds of the share that every test run does."""
@@ -90,7 +90,7 @@ def test_the_fuzz_finds_a_fault_and_makes_it_small(name: str) -> None:
 
 
 def _events(one: Program) -> list:
-    from kvmexit.fuzz.compare import Runner
+    from kvmexit.probe.fuzz.compare import Runner
 
     return Runner(SimulatedKernel(limit=100_000)).run(one).events
 

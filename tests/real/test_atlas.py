@@ -3,14 +3,14 @@
 import pytest
 from kvmexit.commands.probe import as_json
 from kvmexit.exits import MmioRead, MmioWrite, PioIn, PioOut, Rdmsr, Wrmsr
-from kvmexit.guest.atlas_cases import atlas_cases
-from kvmexit.guest.case import Case, case
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.retirement import MACHINES
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.probe import Report, probe, retirement_of
-from kvmexit.saves import RESTORES
-from kvmexit.verdict import Verdict
+from kvmexit.probe.atlas import atlas_cases
+from kvmexit.probe.cases import Case, case
+from kvmexit.probe.report import Report, probe, retirement_of
+from kvmexit.probe.saves import RESTORES
+from kvmexit.probe.verdict import Verdict
 
 FINE, REPEATED, LOST, STALE = Verdict.FINE, Verdict.REPEATED, Verdict.LOST, Verdict.STALE
 CASES = {one.name: one for one in atlas_cases()}
@@ -146,7 +146,7 @@ def test_fast_input_survives_the_same_vcpu_and_a_moved_rip_cancels_it() -> None:
     from dataclasses import replace
 
     from kvmexit.faults.checks import complete
-    from kvmexit.verdict import begin
+    from kvmexit.probe.verdict import begin
 
     kernel = SimulatedKernel(MACHINES["x86-fast-out"])
     one = case("in", "in al, 0x5a")

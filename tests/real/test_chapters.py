@@ -5,14 +5,14 @@ import threading
 from fcntl import ioctl
 
 import pytest
-from kvmexit import firsts
 from kvmexit.exits import EINTR, Hlt, MmioRead, MmioWrite, PioOut, Reason, VcpuState
 from kvmexit.guest.assembler import assemble
-from kvmexit.guest.case import RAM, Case, case
 from kvmexit.kernel import abi
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.probe import firsts
+from kvmexit.probe.cases import RAM, Case, case
 
 pytestmark = pytest.mark.usefixtures("kvm")
 FIFO = 0xFED40024

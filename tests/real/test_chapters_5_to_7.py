@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from kvmexit.experiment import Landing, Scenario, response_of, run
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.packet.experiment import Landing, Scenario, response_of, run
 
 pytestmark = pytest.mark.usefixtures("kvm")
 

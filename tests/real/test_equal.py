@@ -4,13 +4,13 @@ import json
 
 import pytest
 from kvmexit.commands import main
-from kvmexit.experiment import Landing, Phase, Scenario, response_of, run
-from kvmexit.guest.tis_driver import PROGRAMS
+from kvmexit.guest.driver import PROGRAMS
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.race import race
-from kvmexit.sweep import sweep
-from kvmexit.vmm import POLICIES, RESTORES
+from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of, run
+from kvmexit.packet.races import race
+from kvmexit.packet.sweeps import sweep
+from kvmexit.vmm.machine import POLICIES, RESTORES
 
 pytestmark = pytest.mark.usefixtures("kvm")
 

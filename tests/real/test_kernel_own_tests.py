@@ -15,11 +15,11 @@ import pytest
 from kvmexit.exits import EINTR, Hlt, Kernel, MmioRead, MmioWrite, PioIn, Rdmsr, Wrmsr
 from kvmexit.faults import vmm_checks  # noqa: F401 - adds its checks
 from kvmexit.faults.checks import CHECKS, complete
-from kvmexit.guest.case import ORIGIN, RAM, Case, case
 from kvmexit.kernel.kick import kick_signal
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.probe import probe
-from kvmexit.verdict import Feed, Verdict, begin
+from kvmexit.probe.cases import ORIGIN, RAM, Case, case
+from kvmexit.probe.report import probe
+from kvmexit.probe.verdict import Feed, Verdict, begin
 
 MMIO, PAGE_END = 0xD0024, 0xD1000
 

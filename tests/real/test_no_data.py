@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kvmexit.exits import EINTR, Hlt, InternalError, Kernel, MmioRead, Shutdown, Vm
-from kvmexit.guest.case import Case, case
-from kvmexit.verdict import begin
+from kvmexit.probe.cases import Case, case
+from kvmexit.probe.verdict import begin
 
 
 def nothing_to_finish(vm: Vm) -> bool:

@@ -8,15 +8,15 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from kvmexit.devices import DEVICES
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Hlt, Kernel, MmioRead, VcpuState
-from kvmexit.experiment import Landing, Phase, Scenario, response_of, run
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.recorder import Recorder
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.vmm import POLICIES, RESTORES
+from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of, run
+from kvmexit.vmm.devices import DEVICES
+from kvmexit.vmm.machine import POLICIES, RESTORES
 
 SCENARIO = Scenario(response=response_of(12))
 START = 0x1000

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.repeats import COUNTS, drain_repeat, record
+from kvmexit.probe.repeats import COUNTS, drain_repeat, record
 
 
 @pytest.mark.parametrize("count", COUNTS)

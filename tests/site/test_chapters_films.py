@@ -8,9 +8,9 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
-from kvmexit.experiment import Scenario, run
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.outcome import Kind
+from kvmexit.packet.experiment import Scenario, run
+from kvmexit.packet.outcome import Kind
 from kvmexit.show import film
 from kvmexit.show.films import landings_of
 from playwright.sync_api import Browser

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from kvmexit.experiment import Landing, run
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.packet.experiment import Landing, run
 from kvmexit.show import film
 from kvmexit.show.films import Film, landing_of
 from kvmexit.show.page import page as page_of

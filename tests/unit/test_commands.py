@@ -4,7 +4,7 @@ import json
 
 import pytest
 from kvmexit.commands import main
-from kvmexit.experiment import response_of
+from kvmexit.packet.experiment import response_of
 
 RUN_KEYS = set(
     "kernel policy compensation restore device landing outcome guest expected device_reads"

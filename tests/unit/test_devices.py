@@ -1,10 +1,8 @@
 """The TIS as QEMU 7.2 was observed to behave, and as the report describes its own."""
 
 import pytest
-from kvmexit.devices import DEVICES, Tis, TisIndexed, tis_2011
 from kvmexit.errors import KvmExitError
-from kvmexit.experiment import response_of
-from kvmexit.tis_registers import (
+from kvmexit.guest.tis_registers import (
     COMMAND_READY,
     DATA_FIFO,
     INDEX,
@@ -12,7 +10,9 @@ from kvmexit.tis_registers import (
     STS,
     XDATA_FIFO,
 )
-from kvmexit.vmm import rewind
+from kvmexit.packet.experiment import response_of
+from kvmexit.vmm.devices import DEVICES, Tis, TisIndexed, tis_2011
+from kvmexit.vmm.machine import rewind
 
 
 def sts(device: Tis) -> int:

@@ -1,10 +1,10 @@
 """The first runs: the simulated kernel tells what real KVM, recorded, told."""
 
 import pytest
-from kvmexit.firsts import STORIES
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.retirement import ARM64
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.probe.firsts import STORIES
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)

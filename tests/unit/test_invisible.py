@@ -5,13 +5,13 @@ import random
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import What
-from kvmexit.experiment import Landing, Phase, Scenario, response_of
-from kvmexit.guest.tis_driver import PROGRAMS
-from kvmexit.invisible import invisibility, suspend_often, undisturbed_points
+from kvmexit.guest.driver import PROGRAMS
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.outcome import Kind
-from kvmexit.sweep import sweep
-from kvmexit.vmm import POLICIES, RESTORES
+from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of
+from kvmexit.packet.invisible import invisibility, suspend_often, undisturbed_points
+from kvmexit.packet.outcome import Kind
+from kvmexit.packet.sweeps import sweep
+from kvmexit.vmm.machine import POLICIES, RESTORES
 
 KERNEL = SimulatedKernel()
 MACHINES = [("tis", program) for program in PROGRAMS] + [("tis-indexed", "driver")]

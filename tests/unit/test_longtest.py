@@ -2,9 +2,9 @@
 
 import pytest
 from kvmexit.errors import KvmExitError
-from kvmexit.experiment import Scenario, response_of, run
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.longtest import compare, long_test
+from kvmexit.packet.experiment import Scenario, response_of, run
+from kvmexit.packet.longtest import compare, long_test
 
 RESPONSE = response_of(16)
 

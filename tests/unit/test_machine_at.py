@@ -3,9 +3,9 @@
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR
-from kvmexit.experiment import Landing, Phase, Scenario, machine_at, response_of
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.vmm import drain
+from kvmexit.packet.experiment import Landing, Phase, Scenario, machine_at, response_of
+from kvmexit.vmm.machine import drain
 
 KERNEL = SimulatedKernel()
 

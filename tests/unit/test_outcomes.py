@@ -1,10 +1,10 @@
 """What becomes of the guest: the report's observations, and the driver's errors by position."""
 
 import pytest
-from kvmexit.devices import TisState
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import What
-from kvmexit.experiment import (
+from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.packet.experiment import (
     Landing,
     Phase,
     Scenario,
@@ -13,9 +13,9 @@ from kvmexit.experiment import (
     response_of,
     run,
 )
-from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.outcome import Ending, Kind, Outcome, classify
-from kvmexit.vmm import Policy, drain
+from kvmexit.packet.outcome import Ending, Kind, Outcome, classify
+from kvmexit.vmm.devices import TisState
+from kvmexit.vmm.machine import Policy, drain
 
 KERNEL = SimulatedKernel()
 BODY = Landing(13, data_only=True)

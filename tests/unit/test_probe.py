@@ -5,10 +5,10 @@ import json
 import pytest
 from kvmexit.commands import main
 from kvmexit.errors import KvmExitError
-from kvmexit.guest.case import Case
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.probe import probe
-from kvmexit.saves import SAVES
+from kvmexit.probe.cases import Case
+from kvmexit.probe.report import probe
+from kvmexit.probe.saves import SAVES
 
 READ = ["--code", "8a0524000d00f4"]
 

@@ -3,7 +3,7 @@
 import pytest
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.repeats import COUNTS, Drain, drain_repeat
+from kvmexit.probe.repeats import COUNTS, Drain, drain_repeat
 
 
 @pytest.mark.parametrize("count", COUNTS)

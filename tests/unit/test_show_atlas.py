@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 
 import pytest
 from kvmexit.errors import KvmExitError
-from kvmexit.guest.atlas_cases import atlas_cases
-from kvmexit.guest.case import case
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.probe import probe
-from kvmexit.saves import SAVES
+from kvmexit.probe.atlas import atlas_cases
+from kvmexit.probe.cases import case
+from kvmexit.probe.report import probe
+from kvmexit.probe.saves import SAVES
 from kvmexit.show import atlas
 
 REPORTS = [probe(SimulatedKernel(), one) for one in atlas_cases()]

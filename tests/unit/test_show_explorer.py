@@ -2,8 +2,8 @@
 
 import pytest
 from kvmexit.errors import KvmExitError
-from kvmexit.experiment import Landing, run
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.packet.experiment import Landing, run
 from kvmexit.show import explore, film
 from kvmexit.show.explorer import live_strip
 

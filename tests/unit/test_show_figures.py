@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 
 import pytest
 from kvmexit.errors import KvmExitError
-from kvmexit.experiment import Scenario, response_of
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.packet.experiment import Scenario, response_of
+from kvmexit.packet.sweeps import sweep
 from kvmexit.show import card, devices, film, grid, listing, odds, predict, strip
-from kvmexit.sweep import sweep
-from kvmexit.vmm import POLICIES
+from kvmexit.vmm.machine import POLICIES
 
 
 def svg_of(chart):

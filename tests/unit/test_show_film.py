@@ -6,12 +6,12 @@ import json
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import What
-from kvmexit.experiment import Scenario, response_of, run
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.packet.experiment import Scenario, response_of, run
 from kvmexit.show import film, text
 from kvmexit.show.films import landings_of
 from kvmexit.show.scene import marks, scene
-from kvmexit.vmm import COMPENSATIONS, POLICIES
+from kvmexit.vmm.machine import COMPENSATIONS, POLICIES
 
 KERNEL = SimulatedKernel()
 RESTORES = ("new-vm", "same-vcpu")

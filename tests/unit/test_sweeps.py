@@ -1,11 +1,11 @@
 """Every landing of every machine."""
 
 import pytest
-from kvmexit.experiment import Phase, Scenario, response_of, run
-from kvmexit.guest.tis_driver import PROGRAMS
+from kvmexit.guest.driver import PROGRAMS
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.sweep import sweep, sweep_policies
-from kvmexit.vmm import COMPENSATIONS, POLICIES, RESTORES
+from kvmexit.packet.experiment import Phase, Scenario, response_of, run
+from kvmexit.packet.sweeps import sweep, sweep_policies
+from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES
 
 KERNEL = SimulatedKernel()
 MACHINES = [("tis", p) for p in PROGRAMS] + [("tis-2011", p) for p in PROGRAMS]

@@ -3,9 +3,9 @@
 import math
 
 import pytest
-from kvmexit.experiment import Scenario, response_of
-from kvmexit.outcome import Kind
-from kvmexit.timing import Costs, Cycle, expected_share, simulate
+from kvmexit.packet.experiment import Scenario, response_of
+from kvmexit.packet.outcome import Kind
+from kvmexit.packet.timing import Costs, Cycle, expected_share, simulate
 
 WRONG = Scenario(response_of(32), policy="skip-entry")
 

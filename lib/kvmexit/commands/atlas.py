@@ -18,10 +18,10 @@ from kvmexit.commands.probe import (
 from kvmexit.commands.scenario import print_json
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Kernel
-from kvmexit.guest.atlas_cases import atlas_cases
 from kvmexit.kernel.recorded import RecordedKernel, Recorder, shipped
-from kvmexit.probe import Report, probe
-from kvmexit.saves import RESTORES
+from kvmexit.probe.atlas import atlas_cases
+from kvmexit.probe.report import Report, probe
+from kvmexit.probe.saves import RESTORES
 
 
 def add(subparsers: Any) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from kvmexit.commands.scenario import add_scenario, make_scenario, print_json
 from kvmexit.errors import KvmExitError
-from kvmexit.experiment import Phase
-from kvmexit.outcome import Kind
+from kvmexit.packet.experiment import Phase
+from kvmexit.packet.outcome import Kind
 from kvmexit.show.films import Film, film
 
 

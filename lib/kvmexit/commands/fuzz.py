@@ -8,9 +8,9 @@ from typing import Any
 
 from kvmexit.commands.scenario import print_json
 from kvmexit.errors import KvmExitError
-from kvmexit.fuzz.run import LIMIT, Tally, describe, fuzz
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.probe import retirement_of
+from kvmexit.probe.fuzz.run import LIMIT, Tally, describe, fuzz
+from kvmexit.probe.report import retirement_of
 
 
 def add(subparsers: Any) -> None:

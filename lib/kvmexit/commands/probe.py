@@ -10,11 +10,11 @@ from typing import Any
 from kvmexit.commands.scenario import add_kernel, parse_hex, print_json
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import DataExit, Kernel
-from kvmexit.guest.case import Case
 from kvmexit.kernel.retirement import MACHINES
-from kvmexit.probe import Report, Row, probe
-from kvmexit.saves import SAVES
-from kvmexit.verdict import Verdict, access
+from kvmexit.probe.cases import Case
+from kvmexit.probe.report import Report, Row, probe
+from kvmexit.probe.saves import SAVES
+from kvmexit.probe.verdict import Verdict, access
 
 
 def add(subparsers: Any) -> None:

@@ -34,7 +34,7 @@ def add(subparsers: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     from kvmexit.kernel.real import RealKernel
-    from kvmexit.race import race
+    from kvmexit.packet.races import race
 
     if args.record:
         return record(args)
@@ -56,7 +56,7 @@ def record(args: argparse.Namespace) -> int:
     """Race one guest after another, each idle for longer, and write what was counted."""
     from kvmexit.kernel.host import host
     from kvmexit.kernel.real import RealKernel
-    from kvmexit.race import THINKS, Record, race
+    from kvmexit.packet.races import THINKS, Record, race
 
     path = Path(args.record)
     if not path.absolute().parent.is_dir():

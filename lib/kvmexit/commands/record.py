@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
-from kvmexit.devices import DEVICES
 from kvmexit.errors import KvmExitError
-from kvmexit.experiment import Landing, Phase, Scenario, response_of, run
 from kvmexit.kernel.recorded import RecordedKernel
 from kvmexit.kernel.recorder import Recorder
-from kvmexit.vmm import COMPENSATIONS, POLICIES, RESTORES
+from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of, run
+from kvmexit.vmm.devices import DEVICES
+from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES
 
 
 def add(subparsers: Any) -> None:

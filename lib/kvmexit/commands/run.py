@@ -13,8 +13,8 @@ from kvmexit.commands.scenario import (
     print_json,
 )
 from kvmexit.errors import KvmExitError
-from kvmexit.experiment import Landing, Phase, Result, run
-from kvmexit.outcome import Kind
+from kvmexit.packet.experiment import Landing, Phase, Result, run
+from kvmexit.packet.outcome import Kind
 
 
 def add(subparsers: Any) -> None:

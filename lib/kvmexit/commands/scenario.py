@@ -6,12 +6,12 @@ import argparse
 import json
 from typing import Any
 
-from kvmexit.devices import DEVICES
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Kernel
-from kvmexit.experiment import Scenario, response_of
-from kvmexit.guest.tis_driver import PROGRAMS
-from kvmexit.vmm import COMPENSATIONS, POLICIES, RESTORES
+from kvmexit.guest.driver import PROGRAMS
+from kvmexit.packet.experiment import Scenario, response_of
+from kvmexit.vmm.devices import DEVICES
+from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES
 
 KERNELS = ("simulated", "real", "recorded")
 

@@ -12,10 +12,10 @@ from kvmexit.commands.scenario import (
     make_scenario,
     print_json,
 )
-from kvmexit.experiment import Phase
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.sweep import Sweep, sweep, sweep_policies
-from kvmexit.vmm import POLICIES
+from kvmexit.packet.experiment import Phase
+from kvmexit.packet.sweeps import Sweep, sweep, sweep_policies
+from kvmexit.vmm.machine import POLICIES
 
 
 def add(subparsers: Any) -> None:

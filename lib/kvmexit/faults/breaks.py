@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from kvmexit import vmm
 from kvmexit.exits import EINTR, MmioRead, MmioWrite, Wrmsr
 from kvmexit.guest.cpu import Register
 from kvmexit.kernel.pending import fragments
 from kvmexit.kernel.retirement import Retirement
 from kvmexit.kernel.simulated import SimulatedKernel, SimulatedVcpu
 from kvmexit.kernel.simulated_page import SimulatedRun
-from kvmexit.vmm import Machine
+from kvmexit.vmm import machine as vmm
+from kvmexit.vmm.machine import Machine
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from kvmexit.exits import (
     VcpuExit,
     Vm,
 )
-from kvmexit.guest.case import ORIGIN, RAM, Case, case
-from kvmexit.verdict import begin
+from kvmexit.probe.cases import ORIGIN, RAM, Case, case
+from kvmexit.probe.verdict import begin
 
 MMIO, PAGE_END = 0xD0024, 0xD1000
 EAX = 0x05060708

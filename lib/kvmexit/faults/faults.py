@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kvmexit import vmm
 from kvmexit.errors import KvmExitError
 from kvmexit.faults import checks, vmm_checks
 from kvmexit.faults.breaks import (
@@ -46,7 +45,8 @@ from kvmexit.kernel import simulated
 from kvmexit.kernel.retirement import EMULATOR, Pc
 from kvmexit.kernel.simulated import SimulatedKernel, SimulatedVcpu
 from kvmexit.kernel.simulated_page import SimulatedRun
-from kvmexit.vmm import Machine
+from kvmexit.vmm import machine as vmm
+from kvmexit.vmm.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.exits import Kernel, VcpuState
-from kvmexit.experiment import Arrival, Landing, Phase
 from kvmexit.faults.checks import MMIO, PAGE_END, check, same
-from kvmexit.guest.case import Case, case
-from kvmexit.probe import probe
-from kvmexit.verdict import Verdict, begin
-from kvmexit.vmm import POLICIES, Machine
+from kvmexit.packet.experiment import Arrival, Landing, Phase
+from kvmexit.probe.cases import Case, case
+from kvmexit.probe.report import probe
+from kvmexit.probe.verdict import Verdict, begin
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import POLICIES, Machine
 
 
 class Counter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kvmexit.guest.cpu import (
     AF,
@@ -24,10 +24,7 @@ from kvmexit.guest.cpu import (
     fetch,
     write,
 )
-from kvmexit.guest.forms import Body, instruction
-
-if TYPE_CHECKING:
-    from kvmexit.guest.x86 import Insn
+from kvmexit.guest.forms import Body, Insn, instruction
 
 PARITY = tuple(PF if bin(byte).count("1") % 2 == 0 else 0 for byte in range(256))
 

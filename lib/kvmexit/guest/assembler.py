@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import GPR_NAMES
 from kvmexit.guest.cpu import Immediate, Memory, Operand, Relative
+from kvmexit.guest.forms import FORMS
 from kvmexit.guest.moves import ALIASES
-from kvmexit.guest.strings import STRINGS
 from kvmexit.guest.x86 import REGISTERS, decode, encode
 
 SIZES = {"byte": 1, "word": 2, "dword": 4, "xmmword": 16}
-_STRING = re.compile(rf"({'|'.join(STRINGS)})([bwd])$")
+_STRING = re.compile(rf"({'|'.join(sorted({form.name for form in FORMS if form.string}))})([bwd])$")
 _RELATIVE = re.compile(r"(j[a-z]+|loop|call)$")
 _TERM = re.compile(r"\s*([+-]?)\s*([^\s+-][^+-]*)")
 

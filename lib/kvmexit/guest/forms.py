@@ -11,12 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import isgeneratorfunction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from kvmexit.guest.cpu import Cpu
-
-if TYPE_CHECKING:
-    from kvmexit.guest.x86 import Insn
+from kvmexit.guest.cpu import Cpu, Located, Memory, Operand, Register, Relative
 
 Body: TypeAlias = Callable[[Cpu, "Insn"], Any]
 
@@ -31,6 +28,61 @@ class Form:
     operands: tuple[str, ...]
     run: Body
     plain: bool  # touches no memory and no port: runs to its end at once
+
+    @property
+    def string(self) -> bool:
+        """Is it a string instruction, which names a size and no operands, and takes ``rep``?"""
+        return self.operands in (("b",), ("v",))
+
+
+@dataclass(slots=True)
+class Insn:
+    """A decoded instruction, good at any address.
+
+    ``size`` is the operand or element size in bytes, ``length`` that of the encoding.
+    """
+
+    form: Form
+    operands: tuple[Operand, ...]
+    size: int
+    length: int
+    rep: bool = False
+    lock: bool = False
+
+    def locate(self, cpu: Cpu) -> list[Located]:
+        """The operands, memory addresses computed with the registers of now."""
+        # Only a memory operand has in_memory true; mypy does not narrow by a property.
+        return [o.place(cpu) if o.in_memory else o for o in self.operands]  # type: ignore[union-attr,misc]
+
+    def after(self, cpu: Cpu) -> int:
+        """The address of the next instruction, while ``rip`` is on this one."""
+        return (cpu.rip + self.length) & 0xFFFFFFFF
+
+    def target(self, cpu: Cpu) -> int:
+        """Where a relative jump leads."""
+        (operand,) = self.operands
+        assert isinstance(operand, Relative)
+        return (self.after(cpu) + operand.distance) & 0xFFFFFFFF
+
+    def text(self, address: int) -> str:
+        """The instruction in assembler's words, as if it stood at ``address``."""
+        prefix = ("lock " if self.lock else "") + ("rep " if self.rep else "")
+        if self.form.string:
+            return f"{prefix}{self.form.name}{_SUFFIX[self.size]}"
+        sized = any(isinstance(o, Register) for o in self.operands)
+        words = []
+        for operand in self.operands:
+            if isinstance(operand, Relative):
+                words.append(f"{address + self.length + operand.distance & 0xFFFFFFFF:#x}")
+            elif isinstance(operand, Memory) and (not sized or operand.size != self.size):
+                words.append(f"{_KEYWORD[operand.size]} {operand}")
+            else:
+                words.append(str(operand))
+        return f"{prefix}{self.form.name} {', '.join(words)}".rstrip()
+
+
+_SUFFIX = {1: "b", 2: "w", 4: "d"}
+_KEYWORD = {1: "byte", 2: "word", 4: "dword", 16: "xmmword"}
 
 
 FORMS: list[Form] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kvmexit.guest.cpu import (
     CF,
@@ -32,10 +32,7 @@ from kvmexit.guest.cpu import (
     fetch,
     write,
 )
-from kvmexit.guest.forms import Body, instruction
-
-if TYPE_CHECKING:
-    from kvmexit.guest.x86 import Insn
+from kvmexit.guest.forms import Body, Insn, instruction
 
 
 @instruction(

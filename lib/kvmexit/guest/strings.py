@@ -9,7 +9,7 @@ ecx 0 it retires from there.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from kvmexit.guest.cpu import (
     DF,
@@ -30,10 +30,7 @@ from kvmexit.guest.cpu import (
     Register,
     Store,
 )
-from kvmexit.guest.forms import Body, instruction
-
-if TYPE_CHECKING:
-    from kvmexit.guest.x86 import Insn
+from kvmexit.guest.forms import Body, Insn, instruction
 
 Element: TypeAlias = Generator[Access, Any, tuple[bool, int]]
 """One round of a string instruction: (must a device see it first?, elements moved)."""
@@ -128,7 +125,6 @@ instruction("stos", "aa b", "ab v")(_repeated(_stos))
 instruction("lods", "ac b", "ad v")(_repeated(_lods))
 instruction("outs", "6e b", "6f v")(_repeated(_outs))
 instruction("ins", "6c b", "6d v")(ins)
-STRINGS = ("movs", "stos", "lods", "outs", "ins")
 
 
 @instruction("in", "ec al dx", "ed eaxv dx", "e4 al imm8", "e5 eaxv imm8")

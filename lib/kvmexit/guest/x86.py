@@ -8,7 +8,6 @@ else is refused with its bytes and its address.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from kvmexit.errors import KvmExitError
 from kvmexit.guest import arithmetic, moves, strings  # noqa: F401 - they fill FORMS
@@ -16,69 +15,17 @@ from kvmexit.guest.cpu import (
     EAX,
     ESP,
     REGISTER_NAMES,
-    Cpu,
     Immediate,
-    Located,
     Memory,
     Operand,
     Register,
     Relative,
 )
-from kvmexit.guest.forms import FORMS, Form
+from kvmexit.guest.forms import FORMS, Form, Insn
 
 OPERAND_SIZE, REPEAT, LOCK = 0x66, 0xF3, 0xF0
 LOCKABLE = set("add or adc sbb and sub xor inc dec not neg xadd cmpxchg xchg".split())
 DX = Register(2, 2)
-
-
-@dataclass(slots=True)
-class Insn:
-    """A decoded instruction, good at any address.
-
-    ``size`` is the operand or element size in bytes, ``length`` that of the encoding.
-    """
-
-    form: Form
-    operands: tuple[Operand, ...]
-    size: int
-    length: int
-    rep: bool = False
-    lock: bool = False
-
-    def locate(self, cpu: Cpu) -> list[Located]:
-        """The operands, memory addresses computed with the registers of now."""
-        # Only a memory operand has in_memory true; mypy does not narrow by a property.
-        return [o.place(cpu) if o.in_memory else o for o in self.operands]  # type: ignore[union-attr,misc]
-
-    def after(self, cpu: Cpu) -> int:
-        """The address of the next instruction, while ``rip`` is on this one."""
-        return (cpu.rip + self.length) & 0xFFFFFFFF
-
-    def target(self, cpu: Cpu) -> int:
-        """Where a relative jump leads."""
-        (operand,) = self.operands
-        assert isinstance(operand, Relative)
-        return (self.after(cpu) + operand.distance) & 0xFFFFFFFF
-
-    def text(self, address: int) -> str:
-        """The instruction in assembler's words, as if it stood at ``address``."""
-        prefix = ("lock " if self.lock else "") + ("rep " if self.rep else "")
-        if self.form.name in strings.STRINGS:
-            return f"{prefix}{self.form.name}{_SUFFIX[self.size]}"
-        sized = any(isinstance(o, Register) for o in self.operands)
-        words = []
-        for operand in self.operands:
-            if isinstance(operand, Relative):
-                words.append(f"{address + self.length + operand.distance & 0xFFFFFFFF:#x}")
-            elif isinstance(operand, Memory) and (not sized or operand.size != self.size):
-                words.append(f"{_KEYWORD[operand.size]} {operand}")
-            else:
-                words.append(str(operand))
-        return f"{prefix}{self.form.name} {', '.join(words)}".rstrip()
-
-
-_SUFFIX = {1: "b", 2: "w", 4: "d"}
-_KEYWORD = {1: "byte", 2: "word", 4: "dword", 16: "xmmword"}
 
 
 def operand_size(spec: str, v: int) -> int:
@@ -173,7 +120,7 @@ def _decode(reader: _Reader) -> Insn:
 
 def _check_prefixes(insn: Insn, v: int) -> None:
     form = insn.form
-    if insn.rep and form.name not in strings.STRINGS:
+    if insn.rep and not form.string:
         raise ValueError("rep")
     if v == 2 and not _uses_v(form):
         raise ValueError("operand size")

@@ -47,8 +47,8 @@ from kvmexit.guest.cpu import (
     Store,
     WriteMsr,
 )
-from kvmexit.guest.strings import STRINGS
-from kvmexit.guest.x86 import Insn, decode
+from kvmexit.guest.forms import Insn
+from kvmexit.guest.x86 import decode
 from kvmexit.kernel.pending import PAGE, Pending, fragments, mmio_read
 from kvmexit.kernel.retirement import EMULATOR, Pc, Retirement
 from kvmexit.kernel.simulated_page import WIDEST, SimulatedRun
@@ -175,7 +175,7 @@ class SimulatedVcpu:
             return None
         running = insn.form.run(cpu, insn)
         operation = Pending([], cpu.rip, insn.after(cpu), cpu.flags, running, insn.rep)
-        operation.string = insn.form.name in STRINGS
+        operation.string = insn.form.string
         operation.locked = insn.lock or insn.form.name == "xchg"
         return self._go_on(operation, None)
 

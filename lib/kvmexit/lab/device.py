@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-from kvmexit.bus import Bus
-from kvmexit.devices import Tis
-from kvmexit.experiment import Arrival, Landing, Phase, Scenario
+from kvmexit.guest.tis_registers import COMMAND_READY, DATA_AVAIL, STS
 from kvmexit.lab import wire
 from kvmexit.lab.landings import KERNEL, Course, Desk, Failure, course, first_failure, walk
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
 from kvmexit.lab.stop import scenario_of
 from kvmexit.lab.words import Pop, StudentError
-from kvmexit.tis_registers import COMMAND_READY, DATA_AVAIL, STS
-from kvmexit.vmm import POLICIES, Policy
+from kvmexit.packet.experiment import Arrival, Landing, Phase, Scenario
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.devices import Tis
+from kvmexit.vmm.machine import POLICIES, Policy
 
 # ------------------------------------------------------------------------ 3.1: two histories
 

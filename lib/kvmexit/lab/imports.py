@@ -10,7 +10,7 @@ from typing import Any
 
 OPEN_MODULES = (
     "kvmexit", "kvmexit.errors", "kvmexit.exits", "kvmexit.lab", "kvmexit.lab.words",
-    "kvmexit.tis_registers",
+    "kvmexit.guest.tis_registers",
 )  # fmt: skip
 """What of this library an answer may use. The rest holds the answers."""
 STANDARD = (

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     DATA_EXITS,
@@ -25,12 +24,21 @@ from kvmexit.exits import (
     Wrmsr,
     answer_size,
 )
-from kvmexit.experiment import Landing, Phase, Scenario, call_text, ending_of, make_machine, window
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.lab.words import Blocked, Hopeless, StudentError
-from kvmexit.outcome import Ending, Kind, Outcome, classify
-from kvmexit.sweep import Quiet, Tails
-from kvmexit.vmm import Machine, Policy
+from kvmexit.packet.experiment import (
+    Landing,
+    Phase,
+    Scenario,
+    call_text,
+    ending_of,
+    make_machine,
+    window,
+)
+from kvmexit.packet.outcome import Ending, Kind, Outcome, classify
+from kvmexit.packet.sweeps import Quiet, Tails
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import Machine, Policy
 
 LONGEST_RUN = 2_000
 RUNS, ACTS = 40, 2_000

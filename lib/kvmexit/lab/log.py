@@ -9,13 +9,13 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.exits import DATA_EXITS, EINTR, Hlt, Interrupted, OtherExit, VcpuState
-from kvmexit.experiment import Arrival, Landing, Phase, Scenario, make_machine
 from kvmexit.lab.landings import KERNEL, course
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
-from kvmexit.vmm import Call
+from kvmexit.packet.experiment import Arrival, Landing, Phase, Scenario, make_machine
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import Call
 
 Event = tuple[int, str, Any]
 """vCPU, ioctl, and for KVM_RUN what came back."""

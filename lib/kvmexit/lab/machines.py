@@ -6,16 +6,16 @@ from functools import lru_cache, partial
 from itertools import product
 from typing import Any
 
-from kvmexit.bus import Bus
-from kvmexit.devices import Tis
 from kvmexit.exits import DATA_EXITS, VcpuState
 from kvmexit.guest.assembler import assemble
+from kvmexit.guest.tis_registers import DATA_FIFO, STS, TIS_BASE
 from kvmexit.kernel.retirement import MACHINES, Pc, Retirement
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, rng
 from kvmexit.lab.words import Moment
-from kvmexit.tis_registers import DATA_FIFO, STS, TIS_BASE
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.devices import Tis
 
 RAM, ORIGIN = 0x2000, 0x1000
 OLD, BYTE = 0x77, 0xA5

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Vcpu
-from kvmexit.experiment import Arrival, Landing, Scenario, make_machine
 from kvmexit.lab import catalogue, starting
 from kvmexit.lab.catalogue import Problem, wrapped
 from kvmexit.lab.landings import KERNEL, Desk, Failure
 from kvmexit.lab.questions import Verdict, judge, missing, nothing
 from kvmexit.lab.words import Role, StudentError
-from kvmexit.vmm import Policy
+from kvmexit.packet.experiment import Arrival, Landing, Scenario, make_machine
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import Policy
 
 PUBLIC_SEED = 1
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.exits import MmioRead
-from kvmexit.experiment import Landing, Scenario
 from kvmexit.lab.landings import KERNEL, PHASES, Failure, course, words
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
 from kvmexit.lab.words import Situation
-from kvmexit.outcome import Kind
-from kvmexit.sweep import sweep_policies
-from kvmexit.vmm import POLICIES
+from kvmexit.packet.experiment import Landing, Scenario
+from kvmexit.packet.outcome import Kind
+from kvmexit.packet.sweeps import sweep_policies
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import POLICIES
 
 WORDS = tuple(kind.value for kind in Kind)
 THEMES = {

@@ -11,13 +11,13 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Kernel
-from kvmexit.experiment import Landing, Phase, Scenario, call_text, run
 from kvmexit.lab.landings import PHASES, Desk, Failure, course, effect, words
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
 from kvmexit.lab.words import Hopeless, Role, StudentError
-from kvmexit.outcome import Kind
-from kvmexit.vmm import Policy
+from kvmexit.packet.experiment import Landing, Phase, Scenario, call_text, run
+from kvmexit.packet.outcome import Kind
+from kvmexit.vmm.machine import Policy
 
 KVM = "/dev/kvm"
 RECORDED_SEED = 2011
@@ -146,7 +146,7 @@ QUESTIONS = (
 def record(path: Path) -> None:
     """Record every landing of the lab under every policy of the book, where there is a KVM."""
     from kvmexit.kernel.recorded import Recorder
-    from kvmexit.vmm import POLICIES
+    from kvmexit.vmm.machine import POLICIES
 
     recorder = Recorder(_real())
     for part in KINDS:

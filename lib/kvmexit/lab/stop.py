@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.exits import Lane, Step, Vcpu, What
-from kvmexit.experiment import Landing, Phase, Scenario, run
 from kvmexit.lab.landings import KERNEL, Desk, course, first_failure, words
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
 from kvmexit.lab.words import Role, Saved, StudentError
 from kvmexit.lab.words import Snapshot as Tickets
-from kvmexit.vmm import Journal, Machine, Snapshot, drain
+from kvmexit.packet.experiment import Landing, Phase, Scenario, run
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import Journal, Machine, Snapshot, drain
 
 PROGRAMS = {
     "driver": "Linux's driver, a byte a read",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kvmexit.verdict import Verdict
+from kvmexit.probe.verdict import Verdict
 
 # A button of the browser's own may stand at the end of one line and its label on the next, so
 # the labels draw the buttons.

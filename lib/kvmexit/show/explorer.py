@@ -15,18 +15,18 @@ from typing import Any
 
 import ipywidgets
 
-from kvmexit.devices import DEVICES
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import What
-from kvmexit.experiment import Landing, Phase, Scenario, response_of
-from kvmexit.guest.tis_driver import PROGRAMS
+from kvmexit.guest.driver import PROGRAMS
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of
+from kvmexit.packet.sweeps import sweep_policies
 from kvmexit.show.films import Film, as_policy, film, film_data, landing_of, name_of
 from kvmexit.show.frames import Tables, World
 from kvmexit.show.stage import Stage
 from kvmexit.show.widget import FilmWidget
-from kvmexit.sweep import sweep_policies
-from kvmexit.vmm import COMPENSATIONS, POLICIES, RESTORES
+from kvmexit.vmm.devices import DEVICES
+from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES
 
 LONGEST_LIVE = 256
 PHASES = {

@@ -17,14 +17,14 @@ from re import sub
 from textwrap import wrap
 from typing import Any
 
-from kvmexit.devices import DEVICES
-from kvmexit.experiment import Phase, Scenario, response_of
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.outcome import Kind
+from kvmexit.packet.experiment import Phase, Scenario, response_of
+from kvmexit.packet.outcome import Kind
+from kvmexit.packet.sweeps import Sweep, sweep_policies
 from kvmexit.show.films import as_policy, name_of
 from kvmexit.show.still import BARS, OUTCOME_COLOURS
-from kvmexit.sweep import Sweep, sweep_policies
-from kvmexit.vmm import POLICIES
+from kvmexit.vmm.devices import DEVICES
+from kvmexit.vmm.machine import POLICIES
 
 INK = "#010203"
 """Stands for the page's text colour until the SVG is written."""

@@ -15,15 +15,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kvmexit.devices import DEVICES, Tis, TisIndexed
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Hlt, What
-from kvmexit.experiment import Landing, Phase, Scenario, response_of
-from kvmexit.outcome import Kind
+from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of
+from kvmexit.packet.outcome import Kind
 from kvmexit.show.frames import Tables, World, columns, tables_json
 from kvmexit.show.record import Frame, record
 from kvmexit.show.stage import Stage, Verdict
-from kvmexit.vmm import COMPENSATIONS, POLICIES, Policy
+from kvmexit.vmm.devices import DEVICES, Tis, TisIndexed
+from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, Policy
 
 MODULE = Path(__file__).with_name("film.js")
 PHASES = {What.EXIT: Phase.UNSERVED, What.LOOK: Phase.SERVED, What.ENTRY: Phase.ENTERED}

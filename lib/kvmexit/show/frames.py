@@ -16,11 +16,11 @@ from hashlib import blake2b
 from typing import Any
 
 from kvmexit.exits import What
-from kvmexit.experiment import Scenario
-from kvmexit.outcome import Ending
+from kvmexit.packet.experiment import Scenario
+from kvmexit.packet.outcome import Ending
 from kvmexit.show.record import Camera, Frame, Seen, drive, shown_steps
 from kvmexit.show.stage import Point, Stage, Verdict, point_of
-from kvmexit.vmm import Machine
+from kvmexit.vmm.machine import Machine
 
 LANES = ("host", "guest", "kernel", "vmm", "device")
 WHATS = tuple(what.value for what in What)

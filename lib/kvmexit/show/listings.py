@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.guest import tis_driver
+from kvmexit.guest import driver as tis_driver
 from kvmexit.guest.assembler import assemble
 from kvmexit.guest.x86 import decode
 from kvmexit.show.films import Film

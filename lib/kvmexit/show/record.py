@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.exits import (
     DATA_EXITS,
     READS,
@@ -23,11 +22,12 @@ from kvmexit.exits import (
     Step,
     What,
 )
-from kvmexit.experiment import Scenario
 from kvmexit.kernel.simulated import MemoryAccess
+from kvmexit.packet.experiment import Scenario
 from kvmexit.show.stage import BUFFER, Stage
 from kvmexit.show.words import say
-from kvmexit.vmm import Machine
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import Machine
 
 PageOp = tuple[Any, ...]
 """What a step does to kvm_run: ("exit", reason, gpa, len, is_write, data), ("answer", data),

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Kernel, VcpuState
-from kvmexit.experiment import Scenario, ending_of, make_machine, reference
-from kvmexit.guest import tis_driver
+from kvmexit.guest import driver as tis_driver
 from kvmexit.guest.assembler import Program, assemble
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.outcome import Ending, Kind, classify
-from kvmexit.vmm import Machine
+from kvmexit.packet.experiment import Scenario, ending_of, make_machine, reference
+from kvmexit.packet.outcome import Ending, Kind, classify
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import Machine
 
 BUFFER = tis_driver.BUFFER
 

@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from kvmexit.exits import GPR_NAMES, What
-from kvmexit.outcome import Kind
+from kvmexit.packet.outcome import Kind
 from kvmexit.show.frames import LANES
 from kvmexit.show.record import Frame
 from kvmexit.show.scene import marks, scene

@@ -18,7 +18,7 @@ from kvmexit.exits import (
     What,
     Wrmsr,
 )
-from kvmexit.tis_registers import COMMAND_READY, INDEX, STS, TIS_BASE
+from kvmexit.guest.tis_registers import COMMAND_READY, INDEX, STS, TIS_BASE
 
 if TYPE_CHECKING:
     from kvmexit.show.record import Camera, Seen

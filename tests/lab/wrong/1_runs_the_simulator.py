@@ -1,5 +1,5 @@
-from kvmexit.experiment import Landing, Scenario, run
-from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.kernel import SimulatedKernel
+from kvmexit.packet import Landing, Scenario, run
 
 
 def predict(situation):

@@ -1,4 +1,4 @@
-from kvmexit.tis_registers import COMMAND_READY, DATA_AVAIL, DATA_FIFO, STS, VALID
+from kvmexit.guest import COMMAND_READY, DATA_AVAIL, DATA_FIFO, STS, VALID
 
 at = {}
 

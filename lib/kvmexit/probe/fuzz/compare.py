@@ -18,10 +18,10 @@ from kvmexit.exits import (
     VcpuState,
     Vm,
 )
-from kvmexit.fuzz.programs import Program, Save
-from kvmexit.guest.case import RAM
 from kvmexit.guest.cpu import ARITHMETIC, DF
-from kvmexit.verdict import Feed
+from kvmexit.probe.cases import RAM
+from kvmexit.probe.fuzz.programs import Program, Save
+from kvmexit.probe.verdict import Feed
 
 FLAGS = ARITHMETIC | DF
 MOST_EXITS = 2200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from kvmexit.devices import TisState
+from kvmexit.vmm.devices import TisState
 
 
 class Kind(Enum):

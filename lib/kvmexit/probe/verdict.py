@@ -33,7 +33,7 @@ from kvmexit.exits import (
     Wrmsr,
     answer_size,
 )
-from kvmexit.guest.case import RAM, Case
+from kvmexit.probe.cases import RAM, Case
 
 LIMIT = 6000
 """Exits after which a run is given up: some instructions never finish on a real kernel."""
@@ -146,7 +146,7 @@ class Undisturbed:
     """The run that nobody suspends: its data exits and its end as points, and the device's log.
 
     ``first`` has the numbers of the exits that come right after a quiet point, once the walk
-    of :mod:`kvmexit.probe` has found them.
+    of :mod:`kvmexit.probe.report` has found them.
     """
 
     points: list[Point]

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from kvmexit.exits import DATA_EXITS, EINTR, DataExit, Interrupted, Kernel, VcpuState, Vm
-from kvmexit.guest.case import Case
-from kvmexit.verdict import LIMIT, Feed, Undisturbed, Verdict, begin, follow
+from kvmexit.probe.cases import Case
+from kvmexit.probe.verdict import LIMIT, Feed, Undisturbed, Verdict, begin, follow
 
 SAVES = ("served", "unserved", "kick-once", "serve-once", "drain")
 

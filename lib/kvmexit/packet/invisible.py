@@ -17,7 +17,8 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Kernel, Step, VcpuExit, What
-from kvmexit.experiment import (
+from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.packet.experiment import (
     Arrival,
     Landing,
     Phase,
@@ -26,10 +27,9 @@ from kvmexit.experiment import (
     make_machine,
     reference,
 )
-from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.outcome import Outcome, classify
-from kvmexit.sweep import Quiet
-from kvmexit.vmm import Machine
+from kvmexit.packet.outcome import Outcome, classify
+from kvmexit.packet.sweeps import Quiet
+from kvmexit.vmm.machine import Machine
 
 Served = list[tuple[VcpuExit, bytes]]
 IN_A_SUSPEND = (What.STOP, What.SAVE, What.RESTORE)

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kvmexit.bus import Bus
-from kvmexit.devices import TisState
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     DATA_EXITS,
@@ -29,6 +27,8 @@ from kvmexit.exits import (
     Vm,
     What,
 )
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.devices import TisState
 
 # ------------------------------------------------------------------------ stop policies
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Kernel, VcpuState, What
-from kvmexit.experiment import Scenario, make_machine
-from kvmexit.guest import tis_driver
-from kvmexit.vmm import Machine
+from kvmexit.guest import driver as tis_driver
+from kvmexit.packet.experiment import Scenario, make_machine
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import Machine
 
 WAIT = 0.002
 """Seconds between two suspends of a guest that is never idle: once to twice this."""
@@ -133,7 +133,7 @@ class Host(threading.Thread):
         self.join()
 
 
-def recorded() -> Record:
+def recorded_race() -> Record:
     """The race that ships with the library, for machines that have no KVM."""
     document = json.loads(SHIPPED.read_text())
     return Record(document["host"], [Tally(**tally) for tally in document["tallies"]])

@@ -13,8 +13,6 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from kvmexit.bus import Bus
-from kvmexit.devices import DEVICES, Tis
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     DATA_EXITS,
@@ -27,10 +25,12 @@ from kvmexit.exits import (
     Vm,
     What,
 )
-from kvmexit.guest import tis_driver
+from kvmexit.guest import driver as tis_driver
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.outcome import Ending, Kind, Outcome, classify
-from kvmexit.vmm import COMPENSATIONS, POLICIES, RESTORES, Call, Machine, Policy
+from kvmexit.packet.outcome import Ending, Kind, Outcome, classify
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.devices import DEVICES, Tis
+from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES, Call, Machine, Policy
 
 LONGEST = tis_driver.BUFFER_SIZE
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvmexit.fuzz.programs import Program, Save
 from kvmexit.guest.assembler import assemble
-from kvmexit.guest.case import ORIGIN
+from kvmexit.probe.cases import ORIGIN
+from kvmexit.probe.fuzz.programs import Program, Save
 
 
 @dataclass(frozen=True, slots=True)

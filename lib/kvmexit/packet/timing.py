@@ -19,9 +19,9 @@ from typing import Any
 import simpy
 
 from kvmexit.exits import DATA_EXITS, Step, What
-from kvmexit.experiment import Scenario, ending_of, make_machine, reference
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.outcome import Kind, classify
+from kvmexit.packet.experiment import Scenario, ending_of, make_machine, reference
+from kvmexit.packet.outcome import Kind, classify
 
 
 @dataclass(frozen=True, slots=True)

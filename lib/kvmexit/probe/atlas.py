@@ -6,7 +6,7 @@ Registers and RAM are such that a dropped or repeated byte shows: no two bytes a
 
 from __future__ import annotations
 
-from kvmexit.guest.case import Case, case
+from kvmexit.probe.cases import Case, case
 
 DEVICE, OTHER = 0xD0024, 0xD0040
 """Two places in MMIO, on the same page."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvmexit.exits import DATA_EXITS, Kernel
-from kvmexit.guest.case import case
 from kvmexit.kernel.recorder import Recorder
-from kvmexit.verdict import Feed, begin
+from kvmexit.probe.cases import case
+from kvmexit.probe.verdict import Feed, begin
 
 DEVICE, TARGET = 0xD0024, 0x2000
 COUNTS = (8, 1024, 1025, 1030, 3000)

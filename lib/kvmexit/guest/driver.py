@@ -17,7 +17,7 @@ from __future__ import annotations
 from functools import cache
 
 from kvmexit.guest.assembler import Program, assemble
-from kvmexit.tis_registers import (
+from kvmexit.guest.tis_registers import (
     COMMAND_READY,
     DATA_AVAIL,
     DATA_FIFO,

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kvmexit.bus import Bus
 from kvmexit.exits import DATA_EXITS, EINTR, Kernel, VcpuState, What
-from kvmexit.experiment import (
+from kvmexit.guest import driver as tis_driver
+from kvmexit.kernel.simulated import MemoryAccess, SimulatedKernel
+from kvmexit.packet.experiment import (
     Arrival,
     Landing,
     Phase,
@@ -25,10 +26,9 @@ from kvmexit.experiment import (
     reference,
     run,
 )
-from kvmexit.guest import tis_driver
-from kvmexit.kernel.simulated import MemoryAccess, SimulatedKernel
-from kvmexit.outcome import Ending, Outcome, classify
-from kvmexit.vmm import Machine
+from kvmexit.packet.outcome import Ending, Outcome, classify
+from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from kvmexit.errors import KvmExitError
-from kvmexit.tis_registers import (
+from kvmexit.guest.tis_registers import (
     BUFFER_SIZE,
     COMMAND_READY,
     DATA_AVAIL,

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kvmexit.exits import Interrupted, Kernel, Vcpu, VcpuExit, Vm
-from kvmexit.guest.case import RAM, Case, case
 from kvmexit.kernel.recorder import Recorder
+from kvmexit.probe.cases import RAM, Case, case
 
 READ = case("one read", "mov al, [0xfed40024]")
 WRITE = case("one write", "mov [0xfed40024], al", eax=0x77)

@@ -15,7 +15,8 @@ from random import Random
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Kernel
-from kvmexit.experiment import (
+from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.packet.experiment import (
     Arrival,
     Landing,
     Phase,
@@ -25,8 +26,7 @@ from kvmexit.experiment import (
     reference,
     run,
 )
-from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.outcome import Kind, classify
+from kvmexit.packet.outcome import Kind, classify
 
 HEADINGS = ("times", "packet", "the driver says")
 
@@ -131,7 +131,7 @@ def long_test(
     """Suspend ``scenario`` again and again, each time at a moment drawn by ``seed``.
 
     Every moment at which a request can arrive is as likely as every other: how the odds are
-    in real time is another question (:mod:`kvmexit.timing`).
+    in real time is another question (:mod:`kvmexit.packet.timing`).
     """
     if suspends < 1:
         raise KvmExitError(f"a test needs at least one suspend, not {suspends}")

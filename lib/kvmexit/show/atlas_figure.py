@@ -14,12 +14,12 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import DataExit, MmioRead, MmioWrite, PioIn, PioOut
-from kvmexit.guest.case import ORIGIN, Case
 from kvmexit.guest.x86 import decode
-from kvmexit.probe import Report, Row
-from kvmexit.saves import SAVES
+from kvmexit.probe.cases import ORIGIN, Case
+from kvmexit.probe.report import Report, Row
+from kvmexit.probe.saves import SAVES
+from kvmexit.probe.verdict import Verdict, access
 from kvmexit.show.atlas_style import style
-from kvmexit.verdict import Verdict, access
 
 KINDS = {
     "mmio-read": "MMIO reads",

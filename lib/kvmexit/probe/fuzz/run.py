@@ -8,10 +8,10 @@ from time import monotonic
 from typing import Any
 
 from kvmexit.exits import Kernel
-from kvmexit.fuzz.compare import Record, Runner, compare
-from kvmexit.fuzz.programs import Program, program
-from kvmexit.fuzz.shrink import shrink
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.probe.fuzz.compare import Record, Runner, compare
+from kvmexit.probe.fuzz.programs import Program, program
+from kvmexit.probe.fuzz.shrink import shrink
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from kvmexit.fuzz.programs import Program
+from kvmexit.probe.fuzz.programs import Program
 
 Fails = Callable[[Program], bool]
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 from kvmexit.exits import GPR_NAMES
-from kvmexit.guest.case import ORIGIN, RAM, Case
 from kvmexit.guest.forms import FORMS, Form
-from kvmexit.guest.strings import STRINGS
 from kvmexit.guest.x86 import LOCKABLE, operand_size
+from kvmexit.probe.cases import ORIGIN, RAM, Case
 
 HLT, OPERAND_SIZE, REPEAT, LOCK = b"\xf4", b"\x66", b"\xf3", b"\xf0"
 MSR = 0xDEAD0000
@@ -136,7 +135,7 @@ def _encode(rng: Random, form: Form, following: list[bytes]) -> bytes:
     if any(s.endswith("v") for s in form.operands) or form.operands == ("simm8",):
         if rng.random() < 0.3:
             v, prefix = 2, OPERAND_SIZE
-    if form.name in STRINGS and rng.random() < 0.6:
+    if form.string and rng.random() < 0.6:
         prefix += REPEAT
     memory = rng.random() < 0.8 or "m4" in form.operands
     if memory and form.name in LOCKABLE and form.operands[0][:2] == "rm" and rng.random() < 0.2:

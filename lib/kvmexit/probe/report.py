@@ -3,7 +3,7 @@
 The code runs undisturbed; all else is held against that. Then comes a *walk*: entered with
 ``immediate_exit`` after every exit, it shows each quiet point, at which KVM_RUN says EINTR and
 nothing is pending. Whatever a stop policy saves stands somewhere on this walk. A second walk
-puts each of these states into a machine that goes on from there (:mod:`kvmexit.saves`).
+puts each of these states into a machine that goes on from there (:mod:`kvmexit.probe.saves`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kvmexit.exits import GPR_NAMES, DataExit, Interrupted, Kernel, VcpuState
-from kvmexit.guest.case import ORIGIN, Case, case
 from kvmexit.kernel.retirement import EMULATOR, FAST_PIO, Retirement
-from kvmexit.saves import RESTORES, try_saves, walk
-from kvmexit.verdict import Undisturbed, Verdict, begin, undisturbed
+from kvmexit.probe.cases import ORIGIN, Case, case
+from kvmexit.probe.saves import RESTORES, try_saves, walk
+from kvmexit.probe.verdict import Undisturbed, Verdict, begin, undisturbed
 
 
 @dataclass(slots=True)

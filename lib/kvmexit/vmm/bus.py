@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kvmexit.devices import Device, Tis
 from kvmexit.exits import (
     KvmRun,
     MmioRead,
@@ -14,7 +13,8 @@ from kvmexit.exits import (
     Wrmsr,
     answer_size,
 )
-from kvmexit.tis_registers import TIS_BASE, TIS_SIZE
+from kvmexit.guest.tis_registers import TIS_BASE, TIS_SIZE
+from kvmexit.vmm.devices import Device, Tis
 
 
 class Bus:
