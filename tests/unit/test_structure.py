@@ -7,7 +7,12 @@ from pathlib import Path
 import kvmexit
 
 ROOT = Path(kvmexit.__file__).parent
-OUTSIDE_CORE = ("commands", "show", "lab", "tracelint", "timing")
+PLAN = Path(__file__).parents[2] / "CONTRIBUTING.md"
+OUTSIDE_CORE = ("commands", "show", "lab", "tracelint")
+NEEDS = {"kvmexit.packet.timing": {"simpy"}}
+"""What a module of the core may need besides the standard library."""
+FLOORS = ("exits", "guest", "kernel", "vmm", "packet", "probe", "faults", "show", "lab", "commands")
+"""Rooms from the ground up; ``tracelint`` stands beside them."""
 LONGEST = 420
 """Lines that can be read in one sitting, docstrings included."""
 
@@ -20,16 +25,10 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
-def imports(path: Path, *, at_load: bool) -> set[str]:
-    """Modules that ``path`` imports; with ``at_load`` those that loading it imports."""
-    tree = ast.parse(path.read_text())
-    if at_load:
-        tree.body = [node for node in tree.body if not is_typing_only(node)]
-        nodes = [n for top in tree.body for n in walk_outside_functions(top)]
-    else:
-        nodes = list(ast.walk(tree))
+def imports(path: Path) -> set[str]:
+    """Modules that ``path`` imports, at any time and be it for types alone: a reader follows all."""
     found = set()
-    for node in nodes:
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -38,56 +37,61 @@ def imports(path: Path, *, at_load: bool) -> set[str]:
     return found
 
 
-def is_typing_only(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+GRAPH = {name: imports(path) for name, path in MODULES.items()}
 
 
-def walk_outside_functions(node: ast.AST):
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from walk_outside_functions(child)
+def room(name: str) -> str:
+    """The package, or the module, that stands directly in ``kvmexit``."""
+    return (name.split(".") + ["", ""])[1]
 
 
 def test_core_needs_nothing_but_the_standard_library():
-    for name, path in MODULES.items():
-        if name.split(".")[1:2] and name.split(".")[1] in OUTSIDE_CORE:
-            continue
-        foreign = {
-            module.split(".")[0]
-            for module in imports(path, at_load=False)
-            if module.split(".")[0] not in sys.stdlib_module_names
-        } - {"kvmexit"}
-        assert not foreign, f"{name} imports {foreign}"
+    for name, known in GRAPH.items():
+        foreign = {module.split(".")[0] for module in known} - sys.stdlib_module_names
+        if room(name) not in OUTSIDE_CORE:
+            assert foreign <= {"kvmexit"} | NEEDS.get(name, set()), f"{name} imports {foreign}"
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The names on one circle of arrows, or none."""
+    done: set[str] = set()
+
+    def visit(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in done or name not in graph:
+            return []
+        found = next(filter(None, (visit(o, [*way, name]) for o in sorted(graph[name]))), [])
+        done.add(name)
+        return found
+
+    return next(filter(None, (visit(name, []) for name in graph)), [])
 
 
 def test_imports_have_no_circle():
-    graph = {
-        name: imports(path, at_load=True) & set(MODULES) - {name} for name, path in MODULES.items()
-    }
-    done: set[str] = set()
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert not circle({name: known - {name} for name, known in GRAPH.items()})
 
-    def visit(name: str, way: tuple[str, ...]) -> None:
-        assert name not in way, " -> ".join((*way[way.index(name) :], name))
-        if name not in done:
-            for other in sorted(graph[name]):
-                visit(other, (*way, name))
-            done.add(name)
 
-    for name in graph:
-        visit(name, ())
+def test_rooms_have_no_circle():
+    rooms: dict[str, set[str]] = {}
+    for name, known in GRAPH.items():
+        rooms.setdefault(room(name), set()).update(room(n) for n in known if n in MODULES)
+    del rooms[""]  # the library's own front page, which all may read for its version
+    assert not circle({name: known - {name, ""} for name, known in rooms.items()})
 
 
 def test_arrows_point_downward():
-    """What is listed later may know what is listed earlier, never the other way round."""
-    layers = ["exits", "guest", "kernel", "devices", "vmm", "experiment", "sweep"]
-    for low, layer in enumerate(layers):
-        for name, path in MODULES.items():
-            if name.split(".")[1:2] == [layer]:
-                for high in layers[low + 1 :]:
-                    bad = {m for m in imports(path, at_load=False) if m == f"kvmexit.{high}"}
-                    assert not bad, f"{name} ({layer}) knows {bad}"
+    """What stands higher may know what stands lower, never the other way round."""
+    for name, known in GRAPH.items():
+        if room(name) in FLOORS:
+            above = FLOORS[FLOORS.index(room(name)) + 1 :]
+            assert not [n for n in known if n in MODULES and room(n) in above], name
+
+
+def test_at_most_three_modules_stand_beside_the_packages():
+    alone = {path.stem for path in ROOT.glob("*.py")} - {"__init__", "__main__"}
+    assert len(alone) <= 3, alone
 
 
 def test_every_module_reads_in_one_sitting():
@@ -102,3 +106,37 @@ def test_every_module_reads_in_one_sitting():
 def test_every_module_says_what_it_is():
     for name, path in MODULES.items():
         assert ast.get_docstring(ast.parse(path.read_text())), name
+
+
+def planned() -> set[str]:
+    """Every file that the plan names: a line that ends a room's name with ``/`` opens it, and the
+    words before the dash of the lines below are its modules."""
+    block = PLAN.read_text().split("```")[1]
+    _, _, library = block.partition("lib/kvmexit/\n")
+    library = library.partition("\ntests/")[0]
+    found, room = set(), ""
+    for line in library.splitlines():
+        words = line.split()
+        if not words:
+            continue
+        indent = len(line) - len(line.lstrip())
+        if words[0].endswith("/"):
+            room = "" if indent == 2 else room
+            room, words = (room.split("/")[0] + "/" if indent > 2 else "") + words[0], words[1:]
+        elif indent == 2:
+            room = ""
+        found |= {
+            room + word.strip(",") for word in words if word.strip(",").endswith((".py", ".js"))
+        }
+    return found
+
+
+def test_the_plan_and_the_tree_name_the_same_files():
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for pattern in ("*.py", "*.js")
+        for path in ROOT.rglob(pattern)
+        if path.name != "__init__.py"
+    }
+    assert planned() - there == set(), "the plan in CONTRIBUTING.md names what is not there"
+    assert there - planned() == set(), "the plan in CONTRIBUTING.md does not name these"

@@ -9,8 +9,8 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 OPEN_MODULES = (
-    "kvmexit", "kvmexit.errors", "kvmexit.exits", "kvmexit.lab", "kvmexit.lab.words",
-    "kvmexit.guest.tis_registers",
+    "kvmexit", "kvmexit.errors", "kvmexit.exits", "kvmexit.faces", "kvmexit.guest",
+    "kvmexit.guest.tis_registers", "kvmexit.lab", "kvmexit.lab.words",
 )  # fmt: skip
 """What of this library an answer may use. The rest holds the answers."""
 STANDARD = (

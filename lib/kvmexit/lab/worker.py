@@ -93,8 +93,9 @@ def closed_library() -> None:
     package: Any = kept["kvmexit"]
     for name in [n for n in sys.modules if n == "kvmexit" or n.startswith("kvmexit.")]:
         module = sys.modules.pop(name)
-        if name.count(".") == 1 and name not in OPEN_MODULES:
-            package.__dict__.pop(module.__name__.rpartition(".")[2], None)
+        home, _, attribute = name.rpartition(".")
+        if name not in OPEN_MODULES and kept.get(home) is not None:
+            vars(kept[home]).pop(attribute, None)
     for name, kept_module in kept.items():
         if kept_module is not None:
             sys.modules[name] = kept_module
