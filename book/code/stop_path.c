@@ -1,0 +1,159 @@
+/* From "the host wants it stopped" to "it runs elsewhere": the whole stop path.
+ *
+ *     gcc -Wall -Wextra -Werror -pthread -c stop_path.c
+ *
+ * Linux 4.11 or newer, x86-64. The VMM around it has the devices, and a thread for each
+ * vCPU that ends with run_vcpu. HERE marks the places where a request can arrive.
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#ifndef HERE
+#define HERE(place) ((void)0)
+#endif
+#define SIG_KICK SIGUSR1
+
+struct vcpu {
+	int fd;
+	struct kvm_run *run; /* the page that the kernel and we share */
+	pthread_t thread;    /* the only one that calls KVM_RUN on fd */
+	atomic_bool stop;    /* somebody wants this vCPU stopped */
+};
+
+/* What has to be saved of a vCPU for the exits of this book, in the order of reading. */
+struct vcpu_state {
+	struct kvm_mp_state mp;        /* first: reading it can move CS and RIP */
+	struct kvm_vcpu_events events; /* what a completion raised, and its shadow */
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_xsave xsave;
+};
+
+struct vm {
+	int fd, vcpus;
+	struct vcpu vcpu[2];
+	uint8_t *ram;
+	size_t size;
+};
+
+enum outcome { HALTED = 1, SHUT_DOWN, STOPPED }; /* or a negative errno */
+
+/* The devices. 0: served, go on. Otherwise the vCPU cannot go on, and why. */
+int serve(struct vcpu *v);
+void save_devices(void);
+
+static void nothing(int signal) { (void)signal; }
+
+/* Once, before any vCPU runs: the capability, and a handler that does nothing. */
+int prepare(int vm)
+{
+	struct sigaction act = {.sa_handler = nothing}; /* no SA_RESTART */
+
+	if (ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
+		return -ENOTSUP; /* the flag would be ignored, and the guest run on */
+	return sigaction(SIG_KICK, &act, NULL) ? -errno : 0;
+}
+
+/* 1. The kick, from any other thread. The flag is for an entry that is still to come,
+ * the signal for a guest that is in; the flag first, or both can be lost. */
+void request_stop(struct vcpu *v)
+{
+	atomic_store(&v->stop, true);
+	v->run->immediate_exit = 1;
+	HERE("kick");
+	pthread_kill(v->thread, SIG_KICK);
+}
+
+/* 3. The drain. Entered with the last exit served. */
+static int drain(struct vcpu *v)
+{
+	v->run->immediate_exit = 1;
+	for (;;) {
+		if (ioctl(v->fd, KVM_RUN, 0) == 0) {
+			int result = serve(v); /* another piece, or a debugger's exit */
+
+			if (result)
+				return result;
+		} else if (errno == EINTR) {
+			break; /* completed, and nothing came out: nothing is pending */
+		} else if (errno != EAGAIN) {
+			return -errno;
+		}
+	}
+	v->run->immediate_exit = 0;
+	return STOPPED;
+}
+
+/* 2. The vCPU's thread: serve first, then look. */
+int run_vcpu(struct vcpu *v)
+{
+	for (;;) {
+		if (atomic_load(&v->stop))
+			return drain(v);
+		HERE("looked");
+		if (ioctl(v->fd, KVM_RUN, 0) == 0) {
+			HERE("exit");
+			int result = serve(v);
+
+			HERE("served");
+			if (result)
+				return result;
+		} else if (errno != EINTR && errno != EAGAIN) {
+			return -errno;
+		}
+	}
+}
+
+/* 4. When all vCPUs have stopped, and not before: read each. */
+int save_vcpu(const struct vcpu *v, struct vcpu_state *s)
+{
+	if (ioctl(v->fd, KVM_GET_MP_STATE, &s->mp) ||
+	    ioctl(v->fd, KVM_GET_VCPU_EVENTS, &s->events) ||
+	    ioctl(v->fd, KVM_GET_REGS, &s->regs) ||
+	    ioctl(v->fd, KVM_GET_SREGS, &s->sregs) ||
+	    ioctl(v->fd, KVM_GET_XSAVE, &s->xsave))
+		return -errno;
+	return 0;
+}
+
+/* 5. The whole of it: vCPUs in two phases, then what they may still have changed. */
+int save_vm(struct vm *vm, struct vcpu_state *states, uint8_t *ram)
+{
+	int failed = 0;
+
+	for (int i = 0; i < vm->vcpus; i++)
+		request_stop(&vm->vcpu[i]);
+	for (int i = 0; i < vm->vcpus; i++) { /* all drained before one is read */
+		void *how;
+
+		pthread_join(vm->vcpu[i].thread, &how);
+		failed = (intptr_t)how < 0 ? (intptr_t)how : failed;
+	}
+	for (int i = 0; i < vm->vcpus && !failed; i++)
+		failed = save_vcpu(&vm->vcpu[i], &states[i]);
+	if (failed)
+		return failed; /* all are drained: clear stop, and they go on here */
+	save_devices();
+	memcpy(ram, vm->ram, vm->size); /* last: completions and devices write to it */
+	return 0;
+}
+
+/* 6. Elsewhere, or here again if it fails: the events after the registers, because
+ * KVM_SET_REGS drops an exception that is pending. */
+int load_vcpu(const struct vcpu *v, const struct vcpu_state *s)
+{
+	if (ioctl(v->fd, KVM_SET_SREGS, &s->sregs) ||
+	    ioctl(v->fd, KVM_SET_XSAVE, &s->xsave) ||
+	    ioctl(v->fd, KVM_SET_REGS, &s->regs) ||
+	    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &s->events) ||
+	    ioctl(v->fd, KVM_SET_MP_STATE, &s->mp))
+		return -errno;
+	return 0;
+}
