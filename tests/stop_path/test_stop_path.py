@@ -117,18 +117,19 @@ def test_it_loses_nothing_at_any_landing(build, guest, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("step", "guest"),
+    ("step", "guest", "places"),
     [
-        ("serve first", "driver"),
-        ("drain", "driver"),
-        ("drain", "wide"),
-        ("events", "div"),
-        ("memory last", "string"),
+        ("serve first", "driver", {"exit"}),
+        ("drain", "driver", {"exit", "served"}),
+        ("drain", "wide", {"exit", "served"}),
+        ("events", "div", {"exit", "served", "looked"}),
+        ("memory last", "string", {"exit", "served", "looked"}),
     ],
 )
-def test_without_a_step_a_landing_breaks(build, step, guest, tmp_path):
+def test_without_a_step_a_landing_breaks(build, step, guest, places, tmp_path):
     found = broken(build(WITHOUT[step]), guest, tmp_path)
-    assert found, f"without {step} nothing broke"
+    assert {landing.split()[1] for landing in found} == places, (step, found)
+    assert broken(build(), guest, tmp_path) == []
 
 
 def spins(program: Path, seconds: str, where: str, folder: Path) -> subprocess.CompletedProcess:
