@@ -8,7 +8,7 @@ import pytest
 from kvmexit.exits import EINTR, Hlt, MmioRead, MmioWrite, PioOut, Reason, VcpuState
 from kvmexit.guest.assembler import assemble
 from kvmexit.kernel import abi
-from kvmexit.kernel.real import RealKernel
+from kvmexit.kernel.real import RealKernel, one_form
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe import firsts
@@ -169,7 +169,7 @@ def test_no_ioctl_shows_what_is_pending():
             with kernel.create_vm(RAM) as vm:
                 READ.load(vm.memory)
                 vm.vcpu.set_state(READ.state())
-                if moment == "new":  # entered, so that MXCSR_MASK is there; nothing executed
+                if moment == "new":  # entered, and nothing executed
                     vm.vcpu.kvm_run.immediate_exit = 1
                     assert vm.vcpu.run() is EINTR
                 else:
@@ -192,9 +192,11 @@ def test_the_first_runs_are_those_of_the_recording(story, tmp_path):
 
 
 def _named(xsave: bytes) -> bytes:
-    """Bit 1 of XSTATE_BV says that SSE is not in its initial state, or says nothing: with the
-    same registers it is set or clear, on a vCPU that has executed nothing too."""
-    return xsave[:512] + bytes([xsave[512] | 2]) + xsave[513:]
+    """Without what XSAVE says of itself: it differs with the same registers, on a vCPU that has
+    executed nothing too."""
+    area = abi.Xsave.from_buffer_copy(xsave)
+    one_form(area)
+    return bytes(area)
 
 
 def _read(vcpu, request, size) -> bytes:

@@ -97,9 +97,7 @@ class RealVcpu:
         self._ask("KVM_GET_REGS", abi.KVM_GET_REGS, regs)
         self._ask("KVM_GET_SREGS", abi.KVM_GET_SREGS, sregs)
         self._ask("KVM_GET_XSAVE", abi.KVM_GET_XSAVE, xsave)
-        # A clear bit says that x87 or SSE is in its initial state, which the area shows all the
-        # same. The processor clears it or not as a context switch fell: one name for one state.
-        xsave.xstate_bv |= 3
+        one_form(xsave)
         vectors = bytes(xsave.xmm)
         return VcpuState(
             gpr=tuple(value & _LOW for value in _GPRS(regs)),
@@ -178,6 +176,20 @@ def _protected_mode(vcpu: int) -> abi.Sregs:
 def _clean_xsave() -> abi.Xsave:
     """The x87 and SSE state after FNINIT, with MXCSR's reset value and zero registers."""
     return abi.Xsave(fcw=0x37F, mxcsr=0x1F80, xstate_bv=3)
+
+
+def one_form(xsave: abi.Xsave) -> None:
+    """Give the area one form: as it comes, equal x87 and SSE registers have several.
+
+    A clear bit in XSTATE_BV says that a component is in its initial state; the kernel shows
+    that state in its area all the same, and the processor may say "in use" of it too. Whether
+    MXCSR_MASK is there depends on whether a context switch has saved the registers since they
+    were loaded; it tells of the processor, and XRSTOR does not look at it. Source: Intel SDM
+    volume 1, 10.5.1.2, 13.6 (XINUSE) and 13.8.1; ``__copy_xstate_to_uabi_buf``,
+    arch/x86/kernel/fpu/xstate.c.
+    """
+    xsave.xstate_bv |= 3
+    xsave.mxcsr_mask = 0
 
 
 class RealVm:
