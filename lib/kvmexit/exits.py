@@ -213,18 +213,42 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Events:
+    """What KVM_GET_VCPU_EVENTS tells of a completion: the exception that it raised, and its shadow.
+
+    ``exception`` is the vector that waits to be delivered (0 is #DE, 13 is #GP), None if none
+    does; ``error_code`` goes with it where the vector has one. ``injected`` is true of one whose
+    delivery had begun. ``shadow`` is 1 behind a ``mov ss`` and 2 behind an ``sti``: no interrupt
+    before the next instruction.
+    """
+
+    exception: int | None = None
+    error_code: int | None = None
+    injected: bool = False
+    shadow: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class VcpuState:
-    """What can be saved of a vCPU: KVM_GET_REGS, KVM_GET_SREGS and KVM_GET_XSAVE.
+    """What can be saved of a vCPU: registers, vectors, events, and the kernel's own.
 
     ``gpr`` are eight 32-bit values in the order of :data:`GPR_NAMES`; ``xmm`` eight
-    128-bit values. ``rest`` is the kernel's own (segment registers and the like): it
-    travels with the state and takes no part in comparisons.
+    128-bit values. ``events`` of None are events that nobody has saved: a vCPU that is set to
+    such a state has none, or keeps what KVM_SET_REGS leaves of its own. ``rest`` is the kernel's
+    (segment registers and the like): it travels with the state and takes no part in comparisons.
+
+    They are read in the order MP state, events, registers, segments, XSAVE, because reading the
+    MP state can move CS and RIP (an INIT or a SIPI that waits is taken there). They are written
+    in the order segments, XSAVE, registers, events, MP state, because KVM_SET_REGS drops an
+    exception that is pending. Sources: ``kvm_arch_vcpu_ioctl_get_mpstate`` and ``__set_regs`` in
+    arch/x86/kvm/x86.c.
     """
 
     gpr: tuple[int, ...] = (0,) * 8
     rip: int = 0
     rflags: int = 2
     xmm: tuple[int, ...] = (0,) * 8
+    events: Events | None = Events()
     rest: Any = field(default=None, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> int:
@@ -283,7 +307,8 @@ class Vcpu(Protocol):
         ...
 
     def get_state(self) -> VcpuState:
-        """What KVM_GET_REGS and its kin return. Nothing pending is in it."""
+        """What KVM_GET_REGS and its kin return. Of what is pending nothing is in it; of what a
+        completion has raised, everything."""
         ...
 
     def set_state(self, state: VcpuState) -> None:

@@ -6,8 +6,7 @@ import pytest
 from kvmexit.commands import main
 from kvmexit.lab import answer, catalogue, check, grade, mark, problem, real
 from kvmexit.lab.log import THEMES, logs
-from kvmexit.lab.predict import THEMES as PREDICT_THEMES
-from kvmexit.lab.predict import cases
+from kvmexit.lab.predict import THEMES as PREDICT_THEMES, cases
 from kvmexit.lab.submission import submissions
 from kvmexit.vmm.machine import drain, kick_once
 from wrong_answers import FOLDER

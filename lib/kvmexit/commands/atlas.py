@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
     if args.record:
         return record(args)
     kernel = atlas_kernel(args)
-    reports = atlas(kernel, restore_of(args), args.only or "")
+    reports = atlas(kernel, restore_of(args), args.only or "", args.saved)
     if not reports:
         raise KvmExitError(f"no access of the atlas has {args.only!r} in its name")
     if args.json:
@@ -61,9 +61,11 @@ def atlas_kernel(args: argparse.Namespace) -> Kernel:
     return make_kernel(args)
 
 
-def atlas(kernel: Kernel, restore: str = "new-vm", only: str = "") -> list[Report]:
+def atlas(
+    kernel: Kernel, restore: str = "new-vm", only: str = "", saved: str = "whole"
+) -> list[Report]:
     """Probe all cases, or those with ``only`` in their name."""
-    return [probe(kernel, case, restore) for case in atlas_cases() if only in case.name]
+    return [probe(kernel, case, restore, saved) for case in atlas_cases() if only in case.name]
 
 
 def record(args: argparse.Namespace) -> int:

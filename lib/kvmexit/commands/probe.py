@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
-from kvmexit.commands.scenario import add_kernel, parse_hex, print_json
+from kvmexit.commands.scenario import add_kernel, add_saved, parse_hex, print_json
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import DataExit, Kernel
 from kvmexit.kernel.retirement import MACHINES
@@ -54,6 +54,7 @@ def add_probing(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="restore into the vCPU that still has something pending, not into a new VM",
     )
+    add_saved(parser)
     parser.add_argument("--json", action="store_true")
 
 
@@ -66,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
             (_number(address, "--ram"), parse_hex(data)) for address, data in map(_ram, args.ram)
         ),
     )
-    report = probe(make_kernel(args), case, restore_of(args))
+    report = probe(make_kernel(args), case, restore_of(args), args.saved)
     if args.json:
         print_json(as_json(report))
     else:

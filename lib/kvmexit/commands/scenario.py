@@ -11,7 +11,7 @@ from kvmexit.exits import Kernel
 from kvmexit.guest.driver import PROGRAMS
 from kvmexit.packet.experiment import Scenario, response_of
 from kvmexit.vmm.devices import DEVICES
-from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES
+from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES, SAVED
 
 KERNELS = ("simulated", "real", "recorded")
 
@@ -32,6 +32,17 @@ def add_scenario(parser: argparse.ArgumentParser, *, policy: str | None) -> None
     parser.add_argument("--policy", choices=tuple(POLICIES), default=policy)
     parser.add_argument("--compensation", choices=tuple(COMPENSATIONS), default="none")
     parser.add_argument("--restore", choices=RESTORES, default="new-vm")
+    add_saved(parser)
+
+
+def add_saved(parser: argparse.ArgumentParser) -> None:
+    """``--saved``: how much of a vCPU's state is saved."""
+    parser.add_argument(
+        "--saved",
+        choices=tuple(SAVED),
+        default="whole",
+        help="how much of the vCPU is saved: all of it, or its registers without events",
+    )
 
 
 def parse_hex(text: str) -> bytes:
@@ -57,6 +68,7 @@ def make_scenario(args: argparse.Namespace, **changes: Any) -> Scenario:
         "compensation": args.compensation,
         "restore": args.restore,
         "program": args.program,
+        "saved": args.saved,
     }
     return Scenario(**{**settings, **changes})
 

@@ -9,11 +9,15 @@ do not change. Source: include/uapi/linux/kvm.h and arch/x86/include/uapi/asm/kv
 from __future__ import annotations
 
 import ctypes
-from ctypes import Structure, Union, sizeof
-from ctypes import c_uint8 as u8
-from ctypes import c_uint16 as u16
-from ctypes import c_uint32 as u32
-from ctypes import c_uint64 as u64
+from ctypes import (
+    Structure,
+    Union,
+    c_uint8 as u8,
+    c_uint16 as u16,
+    c_uint32 as u32,
+    c_uint64 as u64,
+    sizeof,
+)
 
 KVMIO = 0xAE
 
@@ -143,6 +147,43 @@ class Xsave(Structure):
     )
 
 
+class VcpuEvents(Structure):
+    """``struct kvm_vcpu_events``: what waits to be delivered to the guest::
+
+        struct { __u8 injected, nr, has_error_code, pending; __u32 error_code; } exception;
+        struct { __u8 injected, nr, soft, shadow; } interrupt;
+        struct { __u8 injected, pending, masked, pad; } nmi;
+        __u32 sipi_vector; __u32 flags;
+        struct { __u8 smm, pending, smm_inside_nmi, latched_init; } smi;
+        struct { __u8 pending; } triple_fault;
+        __u8 reserved[26];
+        __u8 exception_has_payload; __u64 exception_payload;
+
+    ``exception.pending`` is told from ``injected`` only with KVM_CAP_EXCEPTION_PAYLOAD.
+    """
+
+    _pack_ = 1
+    _fields_ = (
+        *((f"exception_{name}", u8) for name in ("injected", "nr", "has_error_code", "pending")),
+        ("error_code", u32),
+        *((f"interrupt_{name}", u8) for name in ("injected", "nr", "soft", "shadow")),
+        *((f"nmi_{name}", u8) for name in ("injected", "pending", "masked", "pad")),
+        ("sipi_vector", u32),
+        ("flags", u32),
+        *((f"smi_{name}", u8) for name in ("smm", "pending", "inside_nmi", "latched_init")),
+        ("triple_fault_pending", u8),
+        ("_reserved", u8 * 26),
+        ("exception_has_payload", u8),
+        ("exception_payload", u64),
+    )
+
+
+class MpState(Structure):
+    """``struct kvm_mp_state``: ``__u32 mp_state;`` 0 is RUNNABLE."""
+
+    _fields_ = (("mp_state", u32),)
+
+
 class RunIo(Structure):
     """``kvm_run.io``::
 
@@ -244,6 +285,10 @@ KVM_GET_SREGS = _IOR(0x83, Sregs)
 KVM_SET_SREGS = _IOW(0x84, Sregs)
 KVM_GET_XSAVE = _IOR(0xA4, Xsave)
 KVM_SET_XSAVE = _IOW(0xA5, Xsave)
+KVM_GET_MP_STATE = _IOR(0x98, MpState)
+KVM_SET_MP_STATE = _IOW(0x99, MpState)
+KVM_GET_VCPU_EVENTS = _IOR(0x9F, VcpuEvents)
+KVM_SET_VCPU_EVENTS = _IOW(0xA0, VcpuEvents)
 
 assert (KVM_GET_API_VERSION, KVM_CREATE_VM, KVM_CHECK_EXTENSION) == (
     0xAE00,
@@ -259,10 +304,14 @@ assert (KVM_SET_USER_MEMORY_REGION, KVM_ENABLE_CAP) == (0x4020AE46, 0x4068AEA3)
 assert (KVM_RUN, KVM_GET_REGS, KVM_SET_REGS) == (0xAE80, 0x8090AE81, 0x4090AE82)
 assert (KVM_GET_SREGS, KVM_SET_SREGS) == (0x8138AE83, 0x4138AE84)
 assert (KVM_GET_XSAVE, KVM_SET_XSAVE) == (0x9000AEA4, 0x5000AEA5)
+assert (KVM_GET_MP_STATE, KVM_SET_MP_STATE) == (0x8004AE98, 0x4004AE99)
+assert (KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS) == (0x8040AE9F, 0x4040AEA0)
 
 API_VERSION = 12
 """What KVM_GET_API_VERSION has answered since Linux 2.6.22."""
 KVM_CAP_IMMEDIATE_EXIT = 136
+KVM_CAP_EXCEPTION_PAYLOAD = 164
+KVM_VCPUEVENT_VALID_SHADOW = 4
 KVM_CAP_X86_USER_SPACE_MSR = 188
 KVM_MSR_EXIT_REASON_INVAL = 1 << 0
 KVM_MSR_EXIT_REASON_UNKNOWN = 1 << 1

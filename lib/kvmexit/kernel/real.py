@@ -19,7 +19,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import EINTR, Interrupted, VcpuExit, VcpuState
+from kvmexit.exits import EINTR, Events, Interrupted, VcpuExit, VcpuState
 from kvmexit.kernel import abi, kick
 from kvmexit.kernel.abi import KVM_RUN
 from kvmexit.kernel.kvm_run import KEY, TABLE, RealRun
@@ -44,10 +44,12 @@ _CLOSED = KvmExitError("this VM is closed: make a new one")
 
 
 class Rest(NamedTuple):
-    """The kernel's own part of a saved state: both structs as they came, byte for byte."""
+    """The kernel's own part of a saved state: the structs as they came, byte for byte."""
 
     sregs: bytes
     xsave: bytes
+    mp_state: bytes
+    events: bytes
 
 
 class RealVcpu:
@@ -58,7 +60,12 @@ class RealVcpu:
         self._fd = ioctl(vm, abi.KVM_CREATE_VCPU, 0)
         try:
             self._page = mmap.mmap(self._fd, page_size)
-            self._at_reset = Rest(bytes(_protected_mode(self._fd)), bytes(_clean_xsave()))
+            self._at_reset = Rest(
+                bytes(_protected_mode(self._fd)),
+                bytes(_clean_xsave()),
+                bytes(abi.MpState()),
+                bytes(self._events()),
+            )
             self.set_state(VcpuState())
         except BaseException:
             os.close(self._fd)
@@ -92,8 +99,10 @@ class RealVcpu:
         yield
 
     def get_state(self) -> VcpuState:
-        """KVM_GET_REGS, KVM_GET_SREGS, KVM_GET_XSAVE. Upper halves of registers are left out."""
-        regs, sregs, xsave = abi.Regs(), abi.Sregs(), abi.Xsave()
+        """All of it, in the order of :class:`VcpuState`. Upper halves of registers are left out."""
+        regs, sregs, xsave, mp_state = abi.Regs(), abi.Sregs(), abi.Xsave(), abi.MpState()
+        self._ask("KVM_GET_MP_STATE", abi.KVM_GET_MP_STATE, mp_state)
+        events = self._events()
         self._ask("KVM_GET_REGS", abi.KVM_GET_REGS, regs)
         self._ask("KVM_GET_SREGS", abi.KVM_GET_SREGS, sregs)
         self._ask("KVM_GET_XSAVE", abi.KVM_GET_XSAVE, xsave)
@@ -104,11 +113,12 @@ class RealVcpu:
             rip=regs.rip & _LOW,
             rflags=regs.rflags,
             xmm=tuple(int.from_bytes(vectors[i : i + 16], "little") for i in range(0, 128, 16)),
-            rest=Rest(bytes(sregs), bytes(xsave)),
+            events=events_of(events),
+            rest=Rest(bytes(sregs), bytes(xsave), bytes(mp_state), bytes(events)),
         )
 
     def set_state(self, state: VcpuState) -> None:
-        """KVM_SET_SREGS, KVM_SET_XSAVE, KVM_SET_REGS. Nothing is completed first.
+        """All of it, in the order of :class:`VcpuState`. Nothing is completed first.
 
         A state of another kernel's, or one written by hand, has no ``rest`` of ours: it gets
         the segments and control registers of a new vCPU.
@@ -125,6 +135,16 @@ class RealVcpu:
         self._ask("KVM_SET_SREGS", abi.KVM_SET_SREGS, sregs)
         self._ask("KVM_SET_XSAVE", abi.KVM_SET_XSAVE, xsave)
         self._ask("KVM_SET_REGS", abi.KVM_SET_REGS, regs)
+        if state.events is not None:
+            events = with_events(abi.VcpuEvents.from_buffer_copy(rest.events), state.events)
+            self._ask("KVM_SET_VCPU_EVENTS", abi.KVM_SET_VCPU_EVENTS, events)
+        mp_state = abi.MpState.from_buffer_copy(rest.mp_state)
+        self._ask("KVM_SET_MP_STATE", abi.KVM_SET_MP_STATE, mp_state)
+
+    def _events(self) -> abi.VcpuEvents:
+        events = abi.VcpuEvents()
+        self._ask("KVM_GET_VCPU_EVENTS", abi.KVM_GET_VCPU_EVENTS, events)
+        return events
 
     def kick(self) -> None:
         """Make the current or the next KVM_RUN return EINTR; from any thread, never lost."""
@@ -156,6 +176,31 @@ class RealVcpu:
             f"the guest did not leave for {self.limit:g} s and is at {rip:#x}: it loops without "
             "an exit; give RealKernel(limit=...) more seconds if that is meant"
         )
+
+
+def events_of(events: abi.VcpuEvents) -> Events:
+    """What the struct says, in words of our own."""
+    if not (events.exception_pending or events.exception_injected):
+        return Events(shadow=events.interrupt_shadow)
+    return Events(
+        events.exception_nr,
+        events.error_code if events.exception_has_error_code else None,
+        bool(events.exception_injected),
+        events.interrupt_shadow,
+    )
+
+
+def with_events(struct: abi.VcpuEvents, events: Events) -> abi.VcpuEvents:
+    """``struct`` with the exception and the shadow of ``events`` in it."""
+    there = events.exception is not None
+    struct.exception_nr = events.exception or 0
+    struct.exception_injected = there and events.injected
+    struct.exception_pending = there and not events.injected
+    struct.exception_has_error_code = events.error_code is not None
+    struct.error_code = events.error_code or 0
+    struct.interrupt_shadow = events.shadow
+    struct.flags |= abi.KVM_VCPUEVENT_VALID_SHADOW
+    return struct
 
 
 def _protected_mode(vcpu: int) -> abi.Sregs:
@@ -201,6 +246,7 @@ class RealVm:
         try:
             self.memory = mmap.mmap(-1, memory_size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             self._lend_memory()
+            self._tell_pending_from_injected(kvm)
             self._leave_msrs_to_userspace(kvm)
             self.vcpu = RealVcpu(self._fd, page_size, limit)
         except BaseException:
@@ -214,6 +260,12 @@ class RealVm:
         ioctl(self._fd, abi.KVM_SET_USER_MEMORY_REGION, region)
         # Documented as required on Intel: real mode, where not native, is made of a task there.
         ioctl(self._fd, abi.KVM_SET_TSS_ADDR, _TSS_ADDR)
+
+    def _tell_pending_from_injected(self, kvm: int) -> None:
+        if ioctl(kvm, abi.KVM_CHECK_EXTENSION, abi.KVM_CAP_EXCEPTION_PAYLOAD):
+            enable = abi.EnableCap(cap=abi.KVM_CAP_EXCEPTION_PAYLOAD)
+            enable.args[0] = 1
+            ioctl(self._fd, abi.KVM_ENABLE_CAP, enable)
 
     def _leave_msrs_to_userspace(self, kvm: int) -> None:
         if ioctl(kvm, abi.KVM_CHECK_EXTENSION, abi.KVM_CAP_X86_USER_SPACE_MSR):

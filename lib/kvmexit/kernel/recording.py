@@ -22,9 +22,9 @@ from typing import Any, TypeAlias
 
 from kvmexit import exits
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import EINTR, Interrupted, VcpuExit, VcpuState
+from kvmexit.exits import EINTR, Events, Interrupted, VcpuExit, VcpuState
 
-FORMAT = "kvmexit recording 1"
+FORMAT = "kvmexit recording 2"
 
 Input: TypeAlias = tuple[Any, ...]
 """("run", immediate_exit, answer in hex or "", memory digest or "") or ("set", state digest)."""
@@ -59,7 +59,7 @@ def digest(*parts: bytes) -> str:
 def name_state(state: VcpuState) -> str:
     """The digest of a state. Its ``rest`` counts by its own name, see :func:`name_rest`."""
     numbers = (state.gpr, state.rip, state.rflags, state.xmm, name_rest(state.rest))
-    return digest(repr(numbers).encode())
+    return digest(repr((*numbers, _pack_events(state.events))).encode())
 
 
 def name_rest(rest: Any) -> str:
@@ -152,14 +152,23 @@ def _leaves_first(root: Node) -> Iterator[Node]:
             stack += [(node.edges[question][1], False) for question in sorted(node.edges)]
 
 
+def _pack_events(events: Events | None) -> list[Any] | None:
+    """Empty for none, None for those that nobody has saved."""
+    if events is None:
+        return None
+    return [] if events == Events() else [getattr(events, part.name) for part in fields(events)]
+
+
 def _pack_state(state: VcpuState) -> list[Any]:
     xmm = [format(value, "x") for value in state.xmm] if any(state.xmm) else []
-    return [*state.gpr, state.rip, state.rflags, name_rest(state.rest), *xmm]
+    events = _pack_events(state.events)
+    return [*state.gpr, state.rip, state.rflags, name_rest(state.rest), events, *xmm]
 
 
 def _unpack_state(packed: list[Any]) -> VcpuState:
-    xmm = tuple(int(value, 16) for value in packed[11:]) or (0,) * 8
-    return VcpuState(tuple(packed[:8]), packed[8], packed[9], xmm, packed[10] or None)
+    xmm = tuple(int(value, 16) for value in packed[12:]) or (0,) * 8
+    events = None if packed[11] is None else Events(*packed[11])
+    return VcpuState(tuple(packed[:8]), packed[8], packed[9], xmm, events, packed[10] or None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from kvmexit.exits import Lane, Step, Vcpu, What
 from kvmexit.lab.landings import KERNEL, Desk, course, first_failure, words
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
-from kvmexit.lab.words import Role, Saved, StudentError
-from kvmexit.lab.words import Snapshot as Tickets
+from kvmexit.lab.words import Role, Saved, Snapshot as Tickets, StudentError
 from kvmexit.packet.experiment import Landing, Phase, Scenario, run
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.machine import Journal, Machine, Snapshot, drain

@@ -92,7 +92,7 @@ def closed_library() -> None:
     kept = {name: sys.modules.get(name) for name in OPEN_MODULES}
     package: Any = kept["kvmexit"]
     for name in [n for n in sys.modules if n == "kvmexit" or n.startswith("kvmexit.")]:
-        module = sys.modules.pop(name)
+        sys.modules.pop(name)
         home, _, attribute = name.rpartition(".")
         if name not in OPEN_MODULES and kept.get(home) is not None:
             vars(kept[home]).pop(attribute, None)

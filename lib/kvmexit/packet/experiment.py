@@ -30,7 +30,16 @@ from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.outcome import Ending, Kind, Outcome, classify
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.devices import DEVICES, Tis
-from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES, Call, Machine, Policy
+from kvmexit.vmm.machine import (
+    COMPENSATIONS,
+    POLICIES,
+    RESTORES,
+    SAVED,
+    Call,
+    Load,
+    Machine,
+    Policy,
+)
 
 LONGEST = tis_driver.BUFFER_SIZE
 
@@ -53,7 +62,8 @@ class Scenario:
     """A machine and how its VMM stops it.
 
     ``policy``, ``compensation`` and ``device`` are names, or the thing itself: a
-    :class:`Policy`, a function on device states, a function from a response to a device.
+    :class:`Policy`, a function on device states, a function from a response to a device. ``saved``
+    is how much of the vCPU's state the VMM saves: a name, or the function that loads it.
     """
 
     response: bytes = field(default_factory=lambda: response_of(64))
@@ -62,6 +72,7 @@ class Scenario:
     compensation: str | Callable[[Any], Any] = "none"
     restore: str = "new-vm"
     program: str = "driver"
+    saved: str | Load = "whole"
 
     def __post_init__(self) -> None:
         _known("device", self.device, DEVICES)
@@ -69,6 +80,7 @@ class Scenario:
         _known("compensation", self.compensation, COMPENSATIONS)
         _known("restore", self.restore, RESTORES)
         _known("program", self.program, tis_driver.PROGRAMS)
+        _known("saved", self.saved, SAVED)
         if not 1 <= len(self.response) <= LONGEST:
             raise KvmExitError(
                 f"a response has 1 to {LONGEST} bytes, this one has {len(self.response)}"
@@ -177,6 +189,7 @@ def make_machine(kernel: Kernel, scenario: Scenario) -> Machine:
         scenario.make_policy(),
         scenario.make_compensation(),
         scenario.restore,
+        scenario.saved,
     )
 
 

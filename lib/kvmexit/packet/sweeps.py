@@ -106,6 +106,7 @@ class Quiet:
             scenario.make_policy(),
             scenario.make_compensation(),
             scenario.restore,
+            scenario.saved,
         )
 
 

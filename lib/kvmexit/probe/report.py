@@ -15,6 +15,7 @@ from kvmexit.kernel.retirement import EMULATOR, FAST_PIO, Retirement
 from kvmexit.probe.cases import ORIGIN, Case, case
 from kvmexit.probe.saves import RESTORES, try_saves, walk
 from kvmexit.probe.verdict import Undisturbed, Verdict, begin, undisturbed
+from kvmexit.vmm.machine import Load, load_of
 
 
 @dataclass(slots=True)
@@ -48,11 +49,14 @@ class Report:
     state: VcpuState
 
 
-def probe(kernel: Kernel, case: Case, restore: str = "new-vm") -> Report:
-    """Save at every exit of ``case`` in each of the five ways."""
+def probe(
+    kernel: Kernel, case: Case, restore: str = "new-vm", saved: str | Load = "whole"
+) -> Report:
+    """Save at every exit of ``case`` in each of the five ways. ``saved`` is how much of the vCPU's
+    state is saved: a key of :data:`SAVED`, or the function that loads it."""
     run = undisturbed(kernel, case)
     rows = _measure(kernel, case, run)
-    attempt = RESTORES[restore](kernel, run)
+    attempt = RESTORES[restore](kernel, run, load_of(saved))
     for row, verdicts in zip(rows, try_saves(kernel, case, attempt), strict=True):
         row.save = verdicts
     return Report(case, kernel.name, restore, rows, run.log, run.end, run.points[-1].state)

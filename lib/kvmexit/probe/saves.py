@@ -18,6 +18,7 @@ from enum import Enum
 from kvmexit.exits import DATA_EXITS, EINTR, DataExit, Interrupted, Kernel, VcpuState, Vm
 from kvmexit.probe.cases import Case
 from kvmexit.probe.verdict import LIMIT, Feed, Undisturbed, Verdict, begin, follow
+from kvmexit.vmm.machine import Load, whole
 
 SAVES = ("served", "unserved", "kick-once", "serve-once", "drain")
 
@@ -49,11 +50,11 @@ class Stand:
     memory: bytes
     served: int
 
-    def restore(self, kernel: Kernel) -> Vm:
+    def restore(self, kernel: Kernel, load: Load = whole) -> Vm:
         """A new machine that stands here, with nothing pending."""
         vm = kernel.create_vm(len(self.memory))
         vm.memory[:] = self.memory
-        vm.vcpu.set_state(self.state)
+        load(vm.vcpu, self.state)
         return vm
 
 
@@ -114,11 +115,11 @@ def _beginning(kernel: Kernel, case: Case) -> Stand:
         vm.close()
 
 
-def _new_vm(kernel: Kernel, run: Undisturbed) -> Attempt:
+def _new_vm(kernel: Kernel, run: Undisturbed, load: Load) -> Attempt:
     """Restore what was saved into a new VM."""
 
     def attempt(base: Stand, saved: Stand, phase: Phase) -> Verdict:
-        vm = saved.restore(kernel)
+        vm = saved.restore(kernel, load)
         try:
             return follow(vm, saved.served, run)
         finally:
@@ -127,7 +128,7 @@ def _new_vm(kernel: Kernel, run: Undisturbed) -> Attempt:
     return attempt
 
 
-def _same_vcpu(kernel: Kernel, run: Undisturbed) -> Attempt:
+def _same_vcpu(kernel: Kernel, run: Undisturbed, load: Load) -> Attempt:
     """Restore what was saved into the vCPU it was saved from, whatever is pending there."""
 
     def attempt(base: Stand, saved: Stand, phase: Phase) -> Verdict:
@@ -135,7 +136,7 @@ def _same_vcpu(kernel: Kernel, run: Undisturbed) -> Attempt:
         try:
             _arrive(vm, feed, saved.served, phase)
             vm.memory[:] = saved.memory
-            vm.vcpu.set_state(saved.state)
+            load(vm.vcpu, saved.state)
             return follow(vm, saved.served, run)
         finally:
             vm.close()

@@ -2,21 +2,13 @@ from kvmexit.show.atlas_figure import atlas as atlas
 from kvmexit.show.explorer import explore as explore
 from kvmexit.show.figures import (
     devices as devices,
-)
-from kvmexit.show.figures import (
     grid as grid,
-)
-from kvmexit.show.figures import (
     odds as odds,
-)
-from kvmexit.show.figures import (
     strip as strip,
 )
 from kvmexit.show.films import film as film
 from kvmexit.show.listings import (
     card as card,
-)
-from kvmexit.show.listings import (
     listing as listing,
 )
 from kvmexit.show.questions import predict as predict

@@ -108,6 +108,29 @@ def rewind(state: Any) -> Any:
 COMPENSATIONS: dict[str, Callable[[Any], Any]] = {"none": no_compensation, "rewind": rewind}
 RESTORES = ("new-vm", "same-vcpu")
 
+# ------------------------------------------------------------------------ what is saved
+
+
+def whole(vcpu: Vcpu, state: VcpuState) -> None:
+    """All that can be saved, the events after the registers."""
+    vcpu.set_state(state)
+
+
+def registers_alone(vcpu: Vcpu, state: VcpuState) -> None:
+    """A VMM that saves registers, segments and vectors, and no events."""
+    vcpu.set_state(replace(state, events=None))
+
+
+Load = Callable[[Vcpu, VcpuState], None]
+"""Put what was saved into a vCPU."""
+SAVED: dict[str, Load] = {"whole": whole, "registers": registers_alone}
+"""How much of a vCPU's state a VMM saves."""
+
+
+def load_of(saved: str | Load) -> Load:
+    """A key of :data:`SAVED`, or the function itself."""
+    return SAVED[saved] if isinstance(saved, str) else saved
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -169,8 +192,9 @@ class Machine:
     """A VM, its loop, and its way to be suspended and to go on.
 
     ``steps()`` runs it. ``request_stop()`` may be called between two steps; the machine is
-    then stopped by ``policy``, saved, restored (``new-vm`` or ``same-vcpu``) and goes on. ``calls``
-    lists the ioctls, ``saves`` what was saved, ``tell`` hears the steps inside a stop policy.
+    then stopped by ``policy``, saved, restored (``new-vm`` or ``same-vcpu``) and goes on with as
+    much as was ``saved``. ``calls`` lists the ioctls, ``saves`` what was saved, ``tell`` hears the
+    steps inside a stop policy.
     """
 
     SPURIOUS = 3
@@ -184,9 +208,11 @@ class Machine:
         policy: Policy,
         compensation: Callable[[Any], Any] = no_compensation,
         restore: str = "new-vm",
+        saved: str | Load = "whole",
     ) -> None:
         self.kernel, self.bus, self.vm = kernel, bus, vm
         self.policy, self.compensation, self.restore_into = policy, compensation, restore
+        self.load = load_of(saved)
         self.stop_requested = False
         self.calls: list[Call] = []
         self.saves: list[Snapshot] = []
@@ -252,7 +278,7 @@ class Machine:
             if watched is not None:
                 self.vm.vcpu.watched = watched  # type: ignore[attr-defined]  # it has one
         self.vm.memory[:] = snapshot.memory
-        Journal(self.vm.vcpu, self.calls, self.tell).set_state(snapshot.state)
+        self.load(Journal(self.vm.vcpu, self.calls, self.tell), snapshot.state)
         self.bus.device.load(self.compensation(snapshot.device))
 
 
