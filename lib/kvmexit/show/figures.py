@@ -21,7 +21,7 @@ from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Phase, Scenario, response_of
 from kvmexit.packet.outcome import Kind
 from kvmexit.packet.sweeps import Sweep, sweep_policies
-from kvmexit.show.films import as_policy, name_of
+from kvmexit.show.reel import as_policy, name_of
 from kvmexit.show.still import BARS, OUTCOME_COLOURS
 from kvmexit.vmm.devices import DEVICES
 from kvmexit.vmm.machine import POLICIES

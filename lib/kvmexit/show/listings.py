@@ -10,7 +10,7 @@ from kvmexit.errors import KvmExitError
 from kvmexit.guest import driver as tis_driver
 from kvmexit.guest.assembler import assemble
 from kvmexit.guest.x86 import decode
-from kvmexit.show.films import Film
+from kvmexit.show.reel import Reel
 from kvmexit.show.scene import scene
 
 
@@ -103,7 +103,7 @@ def _find(rows: list[tuple[int, str, str]], wanted: str | int, what: str) -> int
     raise KvmExitError(f"{what} {wanted!r} is not in this program")
 
 
-def card(film: Film, step: int | None = None) -> Lines:
+def card(film: Reel, step: int | None = None) -> Lines:
     """``struct kvm_run`` after one step of a film's run (its first shown step if None)."""
     frames = film.frames()
     at = film.step if step is None else step

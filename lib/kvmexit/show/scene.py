@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kvmexit.exits import Reason, What
-from kvmexit.show.record import Frame
+from kvmexit.show.frame import Frame
 from kvmexit.show.stage import Verdict
 
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from kvmexit.exits import GPR_NAMES, What
 from kvmexit.packet.outcome import Kind
+from kvmexit.show.frame import Frame
 from kvmexit.show.frames import LANES
-from kvmexit.show.record import Frame
+from kvmexit.show.reel import Reel
 from kvmexit.show.scene import marks, scene
 from kvmexit.show.stage import Verdict
-
-if TYPE_CHECKING:
-    from kvmexit.show.films import Film
+from kvmexit.show.words import outcome_words, verdict_words
 
 LANE_COLOURS = {
     "host": "#767676",
@@ -162,7 +160,7 @@ def _cell(text: str, sign: str, mark: str) -> str:
     )
 
 
-def still(film: Film) -> str:
+def still(film: Reel) -> str:
     """The whole of the film's ``text/html``."""
     frames, step = film.frames(), film.step
     frame, seen = frames[step], frames[step].seen
@@ -206,15 +204,3 @@ def still(film: Film) -> str:
         + "".join(parts)
         + "</div>"
     )
-
-
-def outcome_words(verdict: Verdict) -> str:
-    """``Outcome: missing at 3, bytes were popped …``"""
-    where = "" if verdict.index is None else f" at {verdict.index}"
-    return f"Outcome: {verdict.kind}{where}, {Kind(verdict.kind).meaning}."
-
-
-def verdict_words(verdict: Verdict) -> str:
-    """What the driver returned and printed."""
-    said = f'prints "{verdict.message}"' if verdict.message else "prints nothing"
-    return f"returns {verdict.returned}, {said}"
