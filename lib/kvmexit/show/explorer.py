@@ -21,8 +21,9 @@ from kvmexit.guest.driver import PROGRAMS
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of
 from kvmexit.packet.sweeps import sweep_policies
-from kvmexit.show.films import Film, as_policy, film, film_data, landing_of, name_of
+from kvmexit.show.films import Film, film, landing_of
 from kvmexit.show.frames import Tables, World
+from kvmexit.show.reel import as_policy, film_data, name_of
 from kvmexit.show.stage import Stage
 from kvmexit.show.widget import FilmWidget
 from kvmexit.vmm.devices import DEVICES

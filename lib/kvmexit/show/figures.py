@@ -17,18 +17,19 @@ from re import sub
 from textwrap import wrap
 from typing import Any
 
+from kvmexit.exits import Lane
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Phase, Scenario, response_of
 from kvmexit.packet.outcome import Kind
 from kvmexit.packet.sweeps import Sweep, sweep_policies
-from kvmexit.show.films import as_policy, name_of
-from kvmexit.show.still import BARS, OUTCOME_COLOURS
+from kvmexit.show.reel import as_policy, name_of
+from kvmexit.show.vocabulary import LANES, OUTCOMES
 from kvmexit.vmm.devices import DEVICES
 from kvmexit.vmm.machine import POLICIES
 
 INK = "#010203"
 """Stands for the page's text colour until the SVG is written."""
-LINES = ("#2b7bba", "#c4650f", "#138a63", "#b8569b", "#767676")
+LINES = [LANES[one].colour for one in (Lane.KERNEL, Lane.GUEST, Lane.VMM, Lane.DEVICE, Lane.HOST)]
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 PIXELS = 72 / 96  # of a point: matplotlib measures in points
 HEADING = 46  # characters of bold text that fit into 350 pixels, in a wide font
@@ -198,7 +199,7 @@ Bars = dict[Kind, list[tuple[float, float]]]
 
 def _bar(bars: Bars, kind: Kind, x: float, y: float, each: float) -> None:
     right = x + (each - 1 if each > 4 else each)
-    for low, high in BARS[kind.value]:
+    for low, high in OUTCOMES[kind].bars:
         bottom, top = y + 22 - high, y + 22 - low
         bars.setdefault(kind, []).extend(
             [(x, bottom), (right, bottom), (right, top), (x, top), (x, bottom)]
@@ -212,9 +213,9 @@ def _add_bars(axes: Any, bars: Bars) -> None:
     codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
     for kind, points in bars.items():
         outline = Path(points, codes * (len(points) // 5))
-        colour = INK if kind is Kind.OK else OUTCOME_COLOURS[kind.value]
-        alpha = 0.45 if kind is Kind.OK else 1
-        axes.add_patch(PathPatch(outline, facecolor=colour, alpha=alpha, linewidth=0))
+        look = OUTCOMES[kind]
+        colour = INK if kind is Kind.OK else look.colour
+        axes.add_patch(PathPatch(outline, facecolor=colour, alpha=look.opacity, linewidth=0))
 
 
 def devices(
@@ -274,9 +275,7 @@ def _draw_devices(table: Mapping[str, list[list[Kind]]], names: Sequence[str]) -
             at = x
             for kind in wrong:
                 part = room * kinds.count(kind) / len(kinds)
-                axes.add_patch(
-                    Rectangle((at, y + 22), part, 10, color=OUTCOME_COLOURS[kind.value], lw=0)
-                )
+                axes.add_patch(Rectangle((at, y + 22), part, 10, color=OUTCOMES[kind].colour, lw=0))
                 at += part
             text = " ".join(f"{kinds.count(kind)} {kind.letter}" for kind in wrong) or "all ok"
             axes.text(x, y + 7, text)

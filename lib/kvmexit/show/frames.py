@@ -15,14 +15,15 @@ from dataclasses import astuple, dataclass, field, fields, replace
 from hashlib import blake2b
 from typing import Any
 
-from kvmexit.exits import What
+from kvmexit.exits import Lane, What
 from kvmexit.packet.experiment import Scenario
 from kvmexit.packet.outcome import Ending
-from kvmexit.show.record import Camera, Frame, Seen, drive, shown_steps
+from kvmexit.show.frame import Frame, Seen
+from kvmexit.show.record import Camera, drive, shown_steps
 from kvmexit.show.stage import Point, Stage, Verdict, point_of
 from kvmexit.vmm.machine import Machine
 
-LANES = ("host", "guest", "kernel", "vmm", "device")
+LANES = tuple(lane.value for lane in Lane)
 WHATS = tuple(what.value for what in What)
 
 

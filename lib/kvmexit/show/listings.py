@@ -7,11 +7,13 @@ from html import escape
 from typing import Any
 
 from kvmexit.errors import KvmExitError
+from kvmexit.exits import Reason
 from kvmexit.guest import driver as tis_driver
 from kvmexit.guest.assembler import assemble
 from kvmexit.guest.x86 import decode
-from kvmexit.show.films import Film
+from kvmexit.show.reel import Reel
 from kvmexit.show.scene import scene
+from kvmexit.show.vocabulary import PAGE, PAGE_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +105,16 @@ def _find(rows: list[tuple[int, str, str]], wanted: str | int, what: str) -> int
     raise KvmExitError(f"{what} {wanted!r} is not in this program")
 
 
-def card(film: Film, step: int | None = None) -> Lines:
+def card(film: Reel, step: int | None = None) -> Lines:
     """``struct kvm_run`` after one step of a film's run (its first shown step if None)."""
     frames = film.frames()
     at = film.step if step is None else step
     if not 0 <= at < len(frames):
         raise KvmExitError(f"step {at} is outside the run: it has steps 0 to {len(frames) - 1}")
     page, seen = scene(frames[: at + 1]).page, frames[at].seen
-    lines = [
-        "struct kvm_run",
-        f"immediate_exit  {seen.immediate_exit}",
-        f"exit_reason     {page.reason_words}",
-    ]
-    if page.reason == 6:
-        lines += [
-            f"mmio.phys_addr  {page.gpa:#x}",
-            f"mmio.len        {page.size}",
-            f"mmio.is_write   {page.is_write}",
-            f"mmio.data       {page.data.hex(' ')}",
-        ]
+    values = [str(seen.immediate_exit), page.reason_words]
+    if page.reason == Reason.MMIO:
+        values += [f"{page.gpa:#x}", str(page.size), str(page.is_write), page.data.hex(" ")]
+    wide = max(len(name) for name in PAGE_FIELDS)
+    lines = [PAGE, *(f"{name:<{wide}}  {value}" for name, value in zip(PAGE_FIELDS, values))]
     return Lines(tuple(lines), frozenset())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from kvmexit.show.films import MODULE, Film
+from kvmexit.show.films import Film
+from kvmexit.show.player import MODULE
 
 PAGE = """<!doctype html>
 <html lang="en">

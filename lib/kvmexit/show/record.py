@@ -8,7 +8,6 @@ back are taken apart, because that is where the film looks closest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from kvmexit.exits import (
@@ -24,41 +23,11 @@ from kvmexit.exits import (
 )
 from kvmexit.kernel.simulated import MemoryAccess
 from kvmexit.packet.experiment import Scenario
+from kvmexit.show.frame import Frame, PageOp, Seen
 from kvmexit.show.stage import BUFFER, Stage
 from kvmexit.show.words import say
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.machine import Machine
-
-PageOp = tuple[Any, ...]
-"""What a step does to kvm_run: ("exit", reason, gpa, len, is_write, data), ("answer", data),
-("reason", number) or ("new",); empty if nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What userspace and the curious can see at one moment."""
-
-    registers: tuple[int, ...]
-    immediate_exit: int
-    pending: str
-    device: tuple[int, int, int]  # offset, status, index
-    stop: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One step, and what is to be seen after it. ``landing`` counts the steps of the
-    undisturbed run before which a suspend can arrive, from 1; 0 inside a suspend."""
-
-    lane: Lane
-    what: What
-    sentence: str
-    seen: Seen
-    page: PageOp = ()
-    write: tuple[int, bytes] | None = None
-    landing: int = 0
-    about: Any = None
-
 
 REQUEST = Step(Lane.HOST, What.REQUEST)
 
@@ -141,7 +110,7 @@ class Camera:
         self._seen = seen = self.look()
         write = self._written()
         self._watch()
-        sentence = say(step, self, before, seen)
+        sentence = say(step, self.stage, self.machine, before, seen)
         self.frames.append(
             Frame(step.lane, step.what, sentence, seen, page, write, landing, step.about)
         )
@@ -249,4 +218,4 @@ def record(stage: Stage, scenario: Scenario | None = None, landing: int | None =
     return camera
 
 
-__all__ = ["Camera", "Frame", "Seen", "drive", "record", "shown_steps"]
+__all__ = ["Camera", "drive", "record", "shown_steps"]

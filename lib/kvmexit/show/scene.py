@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kvmexit.exits import Reason, What
-from kvmexit.show.record import Frame
+from kvmexit.show.frame import Frame
 from kvmexit.show.stage import Verdict
+from kvmexit.show.vocabulary import reason_words
 
 
 @dataclass(slots=True)
@@ -24,11 +25,7 @@ class Page:
     @property
     def reason_words(self) -> str:
         """``6 KVM_EXIT_MMIO (stale)``."""
-        if self.reason == 0 and self.stale:
-            return "0 (nothing yet)"
-        known = {int(reason) for reason in Reason}
-        name = Reason(self.reason).c_name if self.reason in known else "KVM_EXIT_?"
-        return f"{self.reason} {name}" + (" (stale)" if self.stale else "")
+        return reason_words(self.reason, self.stale)
 
 
 @dataclass(slots=True)

@@ -1,8 +1,7 @@
 """The still frame: what a film shows without scripts, and on paper.
 
-All colours are mid-tones that stand out on white and on black, all text is the page's own
-colour, and nothing is told by colour alone. Drawings have a fixed size and are clipped, so
-that their text keeps its size on a telephone.
+All text is the page's own colour; the other colours are the vocabulary's. Drawings have a fixed
+size and are clipped, so that their text keeps its size on a telephone.
 """
 
 from __future__ import annotations
@@ -10,51 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
-from kvmexit.exits import GPR_NAMES, What
+from kvmexit.exits import Lane, Reason, What
 from kvmexit.packet.outcome import Kind
-from kvmexit.show.frames import LANES
-from kvmexit.show.record import Frame
+from kvmexit.show.frame import Frame
+from kvmexit.show.reel import Reel
 from kvmexit.show.scene import marks, scene
 from kvmexit.show.stage import Verdict
+from kvmexit.show.vocabulary import LANES, MARKS, OUTCOMES, REGISTERS, STEPS, WORDS, OutcomeLook
+from kvmexit.show.words import outcome_words, verdict_words
 
-if TYPE_CHECKING:
-    from kvmexit.show.films import Film
-
-LANE_COLOURS = {
-    "host": "#767676",
-    "guest": "#c4650f",
-    "kernel": "#2b7bba",
-    "vmm": "#138a63",
-    "device": "#b8569b",
-}
-OUTCOME_COLOURS = {
-    "ok": "currentColor",
-    "missing": "#d1422f",
-    "stale": "#a97f00",
-    "duplicate": "#7d62c9",
-    "torn": "#8d6748",
-    "lost": "#0f8a99",
-}
-BARS = {
-    "ok": [(17, 20)],
-    "missing": [(0, 7), (13, 20)],
-    "stale": [(10, 20)],
-    "duplicate": [(0, 20)],
-    "torn": [(0, 3), (6, 9), (12, 15), (18, 20)],
-    "lost": [(0, 5)],
-}
-"""The shape of an outcome in a strip: spans of a box of height 20."""
-SHAPES = {
-    "execute": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
-    "serve": "M0-8L8 0L0 8L-8 0z",
-    "entry": "M-6-7L8 0L-6 7z",
-    "request": "M-8-6H8L0 8z",
-}
-BOX = "M-6-6H6V6H-6z"
-LABELS = {"request": "suspend!", "eintr": "EINTR", "execute": ""}
-LANE_NAMES = {**{lane: lane for lane in LANES}, "vmm": "VMM"}
+DRAWN = (What.EXECUTE, What.SERVE, What.ENTRY, What.REQUEST)
+"""Steps that keep their shape here; the others are boxes, told apart by their labels."""
 NEAR = "border:1px solid;border-radius:5px;padding:.35rem .5rem;margin:.4rem 0"
 WIDTH, LEFT, TALL = 760, 58, 38
 
@@ -63,11 +29,10 @@ def strip_svg(kinds: Sequence[str], landing: int = 0) -> str:
     """The outcome at every landing, one column each, as wide as there is room."""
     paths: dict[str, list[str]] = {}
     for at, kind in enumerate(kinds):
-        for top, bottom in BARS[kind]:
+        for top, bottom in OUTCOMES[Kind(kind)].bars:
             paths.setdefault(kind, []).append(f"M{at} {top}h1v{bottom - top}h-1z")
     drawn = "".join(
-        f'<path fill="{OUTCOME_COLOURS[kind]}"{OK_FADED if kind == "ok" else ""}'
-        f' d="{"".join(parts)}"/>'
+        f'<path {_fill(OUTCOMES[Kind(kind)])} d="{"".join(parts)}"/>'
         for kind, parts in paths.items()
     )
     if landing:
@@ -78,7 +43,9 @@ def strip_svg(kinds: Sequence[str], landing: int = 0) -> str:
     )
 
 
-OK_FADED = ' fill-opacity=".45"'
+def _fill(look: OutcomeLook) -> str:
+    faded = f' fill-opacity="{look.opacity:g}"'.replace("0.", ".") if look.opacity < 1 else ""
+    return f'fill="{look.colour}"{faded}'
 
 
 def strip_words(kinds: Sequence[str]) -> str:
@@ -98,31 +65,35 @@ def lanes_svg(frames: Sequence[Frame], step: int) -> str:
     parts = []
     for lane, y in lines.items():
         parts.append(f'<path stroke="currentColor" opacity=".3" d="M{LEFT} {y}H{WIDTH}"/>')
-        parts.append(f'<path fill="{LANE_COLOURS[lane]}" d="M0 {y - 7}h4v14h-4z"/>')
-        parts.append(f'<text x="8" y="{y + 4}">{LANE_NAMES[lane]}</text>')
+        parts.append(f'<path fill="{LANES[lane].colour}" d="M0 {y - 7}h4v14h-4z"/>')
+        parts.append(f'<text x="8" y="{y + 4}">{LANES[lane].name}</text>')
     x = LEFT
     for number in range(first, len(frames)):
         if x + wide[number] > WIDTH:
             break
         frame, mid = frames[number], x + wide[number] / 2
-        what, lane = frame.what.value, frame.lane.value
+        what, lane = frame.what, frame.lane
         if number == step:
             parts.append(
                 f'<rect x="{x + 1}" y="1" width="{wide[number] - 2}" height="{5 * TALL}" rx="4"'
                 ' fill="none" stroke="currentColor" stroke-width="1.5"/>'
             )
         if frame.seen.pending:
+            y = lines[Lane.KERNEL]
             parts.append(
-                f'<path stroke="{LANE_COLOURS["kernel"]}" stroke-width="5"'
-                f' stroke-dasharray="4 3" d="M{mid:g} {lines["kernel"]}h{wide[number]}"/>'
+                f'<path stroke="{LANES[Lane.KERNEL].colour}" stroke-width="5"'
+                f' stroke-dasharray="4 3" d="M{mid:g} {y}h{wide[number]}"/>'
             )
-            if what == "exit":
-                parts.append(f'<text x="{mid + 12:g}" y="{lines["kernel"] - 8}">pending</text>')
+            if what is What.EXIT:
+                parts.append(
+                    f'<text x="{mid + 12:g}" y="{y - 8}">{WORDS["pending"].lower()}</text>'
+                )
+        shape = STEPS[what if what in DRAWN else What.EXIT].shape
         parts.append(
-            f'<path fill="{LANE_COLOURS[lane]}" transform="translate({mid:g} {lines[lane]})"'
-            f' d="{SHAPES.get(what, BOX)}"/>'
+            f'<path fill="{LANES[lane].colour}" transform="translate({mid:g} {lines[lane]})"'
+            f' d="{shape}"/>'
         )
-        if label := LABELS.get(what, what):
+        if label := STEPS[what].label:
             parts.append(
                 f'<text x="{mid:g}" y="{lines[lane] + 21}" text-anchor="middle">{label}</text>'
             )
@@ -138,31 +109,31 @@ def lanes_svg(frames: Sequence[Frame], step: int) -> str:
     )
 
 
-SIGNS = {"moved": "moved", "wrong": "wrong", "old": "stale", "twice": "duplicate"}
-
-
 def buffer_html(buffer: Sequence[int | None], expected: bytes, verdict: Verdict) -> str:
     """The guest's bytes; a wrong one is framed and says under it what it is."""
     cells = []
     for at, (byte, mark) in enumerate(zip(buffer, marks(buffer, expected, verdict))):
         if verdict.kind == "missing" and at == verdict.index:
             for lost in expected[at : at + verdict.shift]:
-                cells.append(_cell(f"<s>{lost:02x}</s>", "missing", "missing"))
-        text = "··" if byte is None else f"{byte:02x}"
-        cells.append(_cell(text, SIGNS.get(mark, ""), mark))
+                cells.append(_cell(f"<s>{lost:02x}</s>", "gap"))
+        cells.append(_cell(WORDS["unwritten"] if byte is None else f"{byte:02x}", mark))
     return f'<div style="display:flex;flex-wrap:wrap;gap:3px">{"".join(cells)}</div>'
 
 
-def _cell(text: str, sign: str, mark: str) -> str:
-    border = "1px dashed" if mark == "missing" else "1px solid" if mark else "1px solid transparent"
-    note = f'<br><span style="font:12px system-ui,sans-serif">{sign}</span>' if sign else ""
+def _cell(text: str, mark: str) -> str:
+    border = "1px dashed" if mark == "gap" else "1px solid" if mark else "1px solid transparent"
+    note = (
+        f'<br><span style="font:12px system-ui,sans-serif">{MARKS[mark].word}</span>'
+        if mark
+        else ""
+    )
     return (
         f'<span style="border:{border};border-radius:3px;padding:0 3px;text-align:center;'
         f'font:13px/1.35 ui-monospace,monospace">{text}{note}</span>'
     )
 
 
-def still(film: Film) -> str:
+def still(film: Reel) -> str:
     """The whole of the film's ``text/html``."""
     frames, step = film.frames(), film.step
     frame, seen = frames[step], frames[step].seen
@@ -178,25 +149,24 @@ def still(film: Film) -> str:
         parts.append(f"<p>{escape(outcome_words(verdict))}</p>")
     parts.append(f"<p>Step {step + 1} of {len(frames)}: {escape(frame.sentence)}</p>")
     parts.append(lanes_svg(frames, step))
-    names = (*GPR_NAMES, "rip", "rflags")
-    registers = ", ".join(f"{n} {v:#x}" for n, v in zip(names, seen.registers))
+    registers = ", ".join(f"{n} {v:#x}" for n, v in zip(REGISTERS, seen.registers))
     page = now.page
     cards = {
-        "Pending": escape(seen.pending or "nothing"),
+        WORDS["pending"]: escape(seen.pending or "nothing"),
         "kvm_run": f"immediate_exit {seen.immediate_exit}, exit_reason {page.reason_words}"
         + (
             f", mmio: phys_addr {page.gpa:#x}, len {page.size}, is_write {page.is_write}, data "
             + page.data.hex(" ")
-            if page.reason == 6
+            if page.reason == Reason.MMIO
             else ""
         ),
-        "Registers": registers,
+        WORDS["registers"]: registers,
     }
     if not film.source:
         expected = film.worlds[0].stage.undisturbed.guest
         cards["Device"] = f"offset {seen.device[0]} of {len(film.base.response)} bytes"
-        cards["Guest's buffer"] = buffer_html(now.bytes(), expected, verdict) or "empty so far"
-        cards["Driver's verdict"] = escape(verdict_words(verdict)) if at_end else "not done yet"
+        cards[WORDS["guest"]] = buffer_html(now.bytes(), expected, verdict) or WORDS["empty"]
+        cards[WORDS["verdict"]] = escape(verdict_words(verdict)) if at_end else WORDS["early"]
     parts += [f'<div style="{NEAR}"><strong>{k}:</strong> {v}</div>' for k, v in cards.items()]
     data = json.dumps(film.traits(), separators=(",", ":")).replace("</", "<\\/")
     return (
@@ -206,15 +176,3 @@ def still(film: Film) -> str:
         + "".join(parts)
         + "</div>"
     )
-
-
-def outcome_words(verdict: Verdict) -> str:
-    """``Outcome: missing at 3, bytes were popped …``"""
-    where = "" if verdict.index is None else f" at {verdict.index}"
-    return f"Outcome: {verdict.kind}{where}, {Kind(verdict.kind).meaning}."
-
-
-def verdict_words(verdict: Verdict) -> str:
-    """What the driver returned and printed."""
-    said = f'prints "{verdict.message}"' if verdict.message else "prints nothing"
-    return f"returns {verdict.returned}, {said}"

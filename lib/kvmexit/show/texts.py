@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvmexit.exits import What
-from kvmexit.show.films import Choice, Film, film
-from kvmexit.show.record import Frame
-from kvmexit.show.still import outcome_words, verdict_words
+from kvmexit.show.films import Film, film
+from kvmexit.show.frame import Frame
+from kvmexit.show.reel import Choice
+from kvmexit.show.words import outcome_words, verdict_words
 
 
 @dataclass(frozen=True, slots=True)

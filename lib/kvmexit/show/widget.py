@@ -5,7 +5,7 @@ from __future__ import annotations
 import anywidget
 import traitlets
 
-from kvmexit.show.films import MODULE
+from kvmexit.show.player import MODULE
 
 
 class FilmWidget(anywidget.AnyWidget):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kvmexit.exits import (
     READS,
@@ -19,9 +19,10 @@ from kvmexit.exits import (
     Wrmsr,
 )
 from kvmexit.guest.tis_registers import COMMAND_READY, INDEX, STS, TIS_BASE
-
-if TYPE_CHECKING:
-    from kvmexit.show.record import Camera, Seen
+from kvmexit.packet.outcome import Kind
+from kvmexit.show.frame import Seen
+from kvmexit.show.stage import Stage, Verdict
+from kvmexit.vmm.machine import Machine
 
 
 def count(number: int, noun: str) -> str:
@@ -51,7 +52,7 @@ def wants(exit: Any) -> str:
     return f"{exit!r}"
 
 
-def say(step: Step, camera: Camera, before: Seen, after: Seen) -> str:
+def say(step: Step, stage: Stage, machine: Machine, before: Seen, after: Seen) -> str:
     """What happens in ``step``, in one or two sentences."""
     about = step.about
     match step.what:
@@ -63,7 +64,7 @@ def say(step: Step, camera: Camera, before: Seen, after: Seen) -> str:
         case What.EINTR:
             return "KVM_RUN returns -1, EINTR. Nothing is pending."
         case What.SERVE:
-            return _serve(about, camera, before, after)
+            return _serve(about, machine, before, after)
         case What.ENTRY:
             if after.immediate_exit:
                 return "The VMM calls KVM_RUN with immediate_exit = 1."
@@ -80,18 +81,17 @@ def say(step: Step, camera: Camera, before: Seen, after: Seen) -> str:
                 return "The VMM looks at its flag: it has been asked to stop."
             return "The VMM looks at its flag: nobody has asked it to stop."
         case What.STOP:
-            return f"The VMM stops, by its policy: {camera.machine.policy.name}."
+            return f"The VMM stops, by its policy: {machine.policy.name}."
         case What.SAVE:
             return "The VMM saves registers, memory and device." + _at_save(before)
         case What.RESTORE:
-            return _restore(camera, before, after)
+            return _restore(machine, before, after)
         case What.HALT:
-            return _halt(camera, after)
+            return _halt(stage, machine)
     return str(step)
 
 
-def _serve(exit: Any, camera: Camera, before: Seen, after: Seen) -> str:
-    machine = camera.machine
+def _serve(exit: Any, machine: Machine, before: Seen, after: Seen) -> str:
     if not isinstance(exit, READS):
         register = _register(exit)
         if register == "STS" and exit.data[0] & COMMAND_READY:
@@ -134,8 +134,8 @@ def _at_save(seen: Seen) -> str:
     return f" A {what} is pending, and none of it is in what was saved."
 
 
-def _restore(camera: Camera, before: Seen, after: Seen) -> str:
-    if camera.machine.restore_into == "new-vm":
+def _restore(machine: Machine, before: Seen, after: Seen) -> str:
+    if machine.restore_into == "new-vm":
         text = "A new VM gets what was saved."
         if before.pending:
             text += " It knows nothing of the pending access."
@@ -148,9 +148,21 @@ def _restore(camera: Camera, before: Seen, after: Seen) -> str:
     return text
 
 
-def _halt(camera: Camera, after: Seen) -> str:
-    if camera.stage.source is not None:
+def _halt(stage: Stage, machine: Machine) -> str:
+    if stage.source is not None:
         return "The guest has halted."
-    ending = camera.stage.ending(camera.machine)
+    ending = stage.ending(machine)
     said = f' and prints "{ending.message}"' if ending.message else ""
     return f"The guest has halted: the driver returns {ending.returned}{said}."
+
+
+def outcome_words(verdict: Verdict) -> str:
+    """``Outcome: missing at 3, bytes were popped …``"""
+    where = "" if verdict.index is None else f" at {verdict.index}"
+    return f"Outcome: {verdict.kind}{where}, {Kind(verdict.kind).meaning}."
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """What the driver returned and printed."""
+    said = f'prints "{verdict.message}"' if verdict.message else "prints nothing"
+    return f"returns {verdict.returned}, {said}"

@@ -1,0 +1,178 @@
+"""How things look: the colours, shapes, signs and words of films and figures, stated once.
+
+Python draws with these values, the player in the browser gets the same ones from
+:func:`for_player`. Who and what there is to draw is not repeated here: lanes, steps, outcomes,
+exits and registers are those of :mod:`kvmexit.exits` and :mod:`kvmexit.packet.outcome`.
+
+Colours are mid-tones that stand out on white and on black. Nothing is told by colour alone: a
+step has a shape and a label, an outcome bars and a letter, a byte a sign and a word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kvmexit.exits import GPR_NAMES, Lane, Reason, What
+from kvmexit.packet.outcome import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLook:
+    """Who acts: a line of the film."""
+
+    name: str
+    colour: str
+
+
+LANES = {
+    Lane.HOST: LaneLook("host", "#767676"),
+    Lane.GUEST: LaneLook("guest", "#c4650f"),
+    Lane.KERNEL: LaneLook("kernel", "#2b7bba"),
+    Lane.VMM: LaneLook("VMM", "#138a63"),
+    Lane.DEVICE: LaneLook("device", "#b8569b"),
+}
+"""From outside to inside, as they stand from top to bottom."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLook:
+    """What happens: a mark on a lane. ``shape`` is an SVG path around (0, 0), filled by the
+    even-odd rule; ``carries`` from which lane to which the step carries something."""
+
+    shape: str
+    label: str = ""
+    carries: tuple[Lane, Lane] | None = None
+
+
+STEPS = {
+    What.EXECUTE: StepLook("M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z"),
+    What.EXIT: StepLook("M-6-6H6V6H-6z", "exit", (Lane.KERNEL, Lane.VMM)),
+    What.EINTR: StepLook("M-6-6H6V6H-6zM-3-3V3H3V-3z", "EINTR", (Lane.KERNEL, Lane.VMM)),
+    What.LOOK: StepLook(
+        "M-7 0a7 7 0 1 0 14 0a7 7 0 1 0-14 0zM-4 0a4 4 0 1 1 8 0a4 4 0 1 1-8 0z", "look"
+    ),
+    What.SERVE: StepLook("M0-8L8 0L0 8L-8 0z", "serve", (Lane.VMM, Lane.DEVICE)),
+    What.ENTRY: StepLook("M-6-7L8 0L-6 7z", "entry", (Lane.VMM, Lane.KERNEL)),
+    What.COMPLETE: StepLook(
+        "M-2-7H2V-2H7V2H2V7H-2V2H-7V-2H-2z", "complete", (Lane.KERNEL, Lane.GUEST)
+    ),
+    What.REQUEST: StepLook("M-8-6H8L0 8z", "suspend!", (Lane.HOST, Lane.VMM)),
+    What.STOP: StepLook("M-3-7H3L7-3V3L3 7H-3L-7 3V-3z", "stop"),
+    What.SAVE: StepLook("M-7-2H-2.500V-8H2.500V-2H7L0 7z", "save", (Lane.DEVICE, Lane.VMM)),
+    What.RESTORE: StepLook("M-7 2H-2.500V8H2.500V2H7L0-7z", "restore", (Lane.VMM, Lane.DEVICE)),
+    What.HALT: StepLook("M-7-7H-3V7H-7zM3-7H7V7H3z", "halt"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeLook:
+    """How it ended: a column of a strip. ``bars`` are spans of a box of height 20, from its
+    top; the letter is the outcome's own."""
+
+    colour: str
+    bars: tuple[tuple[int, int], ...]
+    opacity: float = 1
+
+
+OUTCOMES = {
+    Kind.OK: OutcomeLook("currentColor", ((17, 20),), 0.45),
+    Kind.MISSING: OutcomeLook("#d1422f", ((0, 7), (13, 20))),
+    Kind.STALE: OutcomeLook("#a97f00", ((10, 20),)),
+    Kind.DUPLICATE: OutcomeLook("#7d62c9", ((0, 20),)),
+    Kind.TORN: OutcomeLook("#8d6748", ((0, 3), (6, 9), (12, 15), (18, 20))),
+    Kind.LOST: OutcomeLook("#0f8a99", ((0, 5),)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MarkLook:
+    """What a byte is: a short sign under it, and the word for it."""
+
+    sign: str
+    word: str
+
+
+MARKS = {
+    "moved": MarkLook("→", "moved"),
+    "wrong": MarkLook("✗", "wrong"),
+    "old": MarkLook("old", "stale"),
+    "twice": MarkLook("×2", "duplicate"),
+    "gap": MarkLook("gone", "missing"),
+    "gone": MarkLook("", "popped"),
+    "next": MarkLook("", "next"),
+}
+"""By the names that :func:`kvmexit.show.scene.marks` gives; ``gap`` stands where bytes are
+missing, ``gone`` and ``next`` are the device's."""
+MOVED_UP = "←"
+"""The sign of a moved byte where the rest of the packet moved up."""
+
+REGISTERS = (*GPR_NAMES, "rip", "rflags")
+PAGE = "struct kvm_run"
+PAGE_FIELDS = (
+    "immediate_exit",
+    "exit_reason",
+    "mmio.phys_addr",
+    "mmio.len",
+    "mmio.is_write",
+    "mmio.data",
+)
+
+WORDS = {
+    "pending": "Pending",
+    "registers": "Registers",
+    "guest": "Guest's buffer",
+    "verdict": "Driver's verdict",
+    "empty": "empty so far",
+    "early": "not done yet",
+    "unwritten": "··",
+    "unreturned": "(nothing yet)",
+    "stale": "(stale)",
+    "unnamed": "KVM_EXIT_?",
+}
+"""Heads of cards, and what stands in a card that has nothing to show."""
+
+
+def reason_words(number: int, stale: bool) -> str:
+    """An exit reason by number and name: ``6 KVM_EXIT_MMIO (stale)``."""
+    if number == Reason.UNKNOWN and stale:
+        return f"{number} {WORDS['unreturned']}"
+    name = next((one.c_name for one in Reason if one == number), WORDS["unnamed"])
+    return f"{number} {name}" + (f" {WORDS['stale']}" if stale else "")
+
+
+def for_player() -> dict[str, Any]:
+    """The same as JSON values. Lanes are known by their number in ``lanes``."""
+    order = list(LANES)
+    return {
+        "lanes": [
+            {"key": lane.value, "name": look.name, "colour": look.colour}
+            for lane, look in LANES.items()
+        ],
+        "steps": {
+            what.value: {
+                "shape": look.shape,
+                "label": look.label,
+                "carries": [order.index(lane) for lane in look.carries or ()],
+            }
+            for what, look in STEPS.items()
+        },
+        "outcomes": {
+            kind.value: {
+                "colour": look.colour,
+                "bars": look.bars,
+                "opacity": look.opacity,
+                "letter": "" if kind is Kind.OK else kind.letter,
+            }
+            for kind, look in OUTCOMES.items()
+        },
+        "marks": {name: {"sign": look.sign, "word": look.word} for name, look in MARKS.items()},
+        "movedUp": MOVED_UP,
+        "reasons": {int(reason): reason.c_name for reason in Reason},
+        "mmio": int(Reason.MMIO),
+        "intr": int(Reason.INTR),
+        "registers": REGISTERS,
+        "page": PAGE,
+        "pageFields": PAGE_FIELDS,
+        "words": WORDS,
+    }
