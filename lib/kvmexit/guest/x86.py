@@ -64,14 +64,28 @@ def _index() -> dict[bytes, list[Form]]:
 OPCODES = _index()
 
 
+LONGEST = 15
+"""Bytes of the longest instruction: a longer one is #GP (Intel SDM volume 2, 2.3.11)."""
+
+
+class Truncated(KvmExitError):
+    """The bytes end before the instruction does."""
+
+
+class _TooLong(Exception):
+    """The instruction has more bytes than a processor takes."""
+
+
 class _Reader:
     def __init__(self, code: bytes) -> None:
         self.code, self.at = code, 0
 
     def take(self, size: int, signed: bool = False) -> int:
         end = self.at + size
+        if end > LONGEST:
+            raise _TooLong
         if end > len(self.code):
-            raise IndexError
+            raise EOFError
         value = int.from_bytes(self.code[self.at : end], "little", signed=signed)
         self.at = end
         return value
@@ -80,10 +94,20 @@ class _Reader:
 def decode(code: bytes, address: int) -> Insn:
     """The instruction at the beginning of ``code``, which stands at ``address``.
 
-    Raises KvmExitError for anything outside the subset, naming bytes and address.
+    Raises Truncated if ``code`` ends before the instruction does, and KvmExitError for anything
+    outside the subset; both name bytes and address.
     """
     try:
         return _decode(_Reader(code))
+    except EOFError:
+        raise Truncated(
+            f"the instruction at {address:#x} is cut off: its bytes end after {code.hex(' ')!r}"
+        ) from None
+    except _TooLong:
+        raise KvmExitError(
+            f"the instruction at {address:#x} has more than {LONGEST} bytes, which no processor"
+            f" takes (#GP): {code[:LONGEST].hex(' ')}"
+        ) from None
     except (LookupError, ValueError, StopIteration):
         raise KvmExitError(
             f"no instruction of the subset at {address:#x}: bytes {code[:8].hex(' ')}"
@@ -93,10 +117,12 @@ def decode(code: bytes, address: int) -> Insn:
 
 def _decode(reader: _Reader) -> Insn:
     prefixes = set()
-    while reader.code[reader.at] in (OPERAND_SIZE, REPEAT, LOCK):
-        prefixes.add(reader.take(1))
+    first = reader.take(1)
+    while first in (OPERAND_SIZE, REPEAT, LOCK):
+        prefixes.add(first)
+        first = reader.take(1)
     v = 2 if OPERAND_SIZE in prefixes else 4
-    opcode = bytes([reader.take(1)])
+    opcode = bytes([first])
     if opcode == b"\x0f":
         opcode += bytes([reader.take(1)])
     forms = OPCODES[opcode]
