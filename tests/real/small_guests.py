@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from kvmexit.exits import Vcpu, Vm
+from kvmexit.exits import (
+    DATA_EXITS,
+    Hlt,
+    Kernel,
+    MmioRead,
+    MmioWrite,
+    PioIn,
+    PioOut,
+    Vcpu,
+    VcpuState,
+    Vm,
+    answer_size,
+)
+from kvmexit.probe.cases import Case
+from kvmexit.probe.verdict import begin
 
 START = 0x1000
 """Where a guest's code lies, in its memory."""
@@ -18,3 +34,52 @@ def finish(vcpu: Vcpu) -> object:
     result = vcpu.run()
     vcpu.kvm_run.immediate_exit = 0
     return result
+
+
+CELLS = 0xD0000
+"""Where a device that behaves as memory usually begins."""
+
+
+@dataclass
+class Ended:
+    """A guest that has halted: its registers, its RAM, its device's bytes, what it asked."""
+
+    state: VcpuState
+    ram: bytes
+    cells: dict[int, int]
+    exits: list[Any]
+
+    def at(self, address: int, size: int) -> int:
+        """The number of ``size`` bytes at ``address``, in RAM or in the device."""
+        held = (
+            self.ram[place] if place < len(self.ram) else self.cells.get(place, 0)
+            for place in range(address, address + size)
+        )
+        return int.from_bytes(bytes(held), "little")
+
+
+def to_the_end(kernel: Kernel, case: Case, cells: bytes = b"", at: int = CELLS) -> Ended:
+    """Run ``case`` until it halts, beside a device that behaves as memory wherever RAM is not.
+
+    ``cells`` lie at ``at`` in the beginning. Each port keeps the last byte that was sent to
+    it, and gives it to whoever reads.
+    """
+    held, ports = dict(enumerate(cells, at)), dict[int, int]()
+    vm, exits = begin(kernel, case), list[Any]()
+    try:
+        while isinstance(exit := vm.vcpu.run(), DATA_EXITS):
+            exits.append(exit)
+            match exit:
+                case MmioRead(gpa, size):
+                    answer = bytes(held.get(place, 0) for place in range(gpa, gpa + size))
+                    vm.vcpu.kvm_run.answer(answer)
+                case MmioWrite(gpa, data):
+                    held |= dict(enumerate(data, gpa))
+                case PioOut(port, _, _, data):
+                    ports[port] = data[-1]
+                case PioIn(port, _, _):
+                    vm.vcpu.kvm_run.answer(bytes([ports.get(port, 0)]) * answer_size(exit))
+        assert exit == Hlt()
+        return Ended(vm.vcpu.get_state(), bytes(vm.memory), held, exits)
+    finally:
+        vm.close()
