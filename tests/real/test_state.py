@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Hlt, MmioRead, VcpuState
+from kvmexit.kernel.abi import Xsave
 from kvmexit.kernel.real import RealKernel
 from small_guests import START, Boot, finish
 
@@ -48,6 +49,16 @@ def test_equal_states_are_equal_to_the_byte(kernel: RealKernel) -> None:
             vm.vcpu.run()
             rests.add(vm.vcpu.get_state().rest)
     assert len(rests) == 1
+
+
+def test_a_mask_that_the_processor_left_is_no_part_of_the_state(boot: Boot) -> None:
+    """MXCSR_MASK is 0 or the processor's own, as a context switch fell; it means nothing."""
+    vcpu = boot("f4").vcpu
+    state = vcpu.get_state()
+    area = Xsave.from_buffer_copy(state.rest.xsave)
+    area.mxcsr_mask = 0xFFFF
+    vcpu.set_state(replace(state, rest=state.rest._replace(xsave=bytes(area))))
+    assert vcpu.get_state().rest == state.rest
 
 
 def test_a_new_vm_repeats_a_read_that_was_not_completed(boot: Boot) -> None:

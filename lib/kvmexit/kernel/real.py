@@ -99,7 +99,9 @@ class RealVcpu:
         self._ask("KVM_GET_XSAVE", abi.KVM_GET_XSAVE, xsave)
         # A clear bit says that x87 or SSE is in its initial state, which the area shows all the
         # same. The processor clears it or not as a context switch fell: one name for one state.
+        # So with MXCSR_MASK: a constant of the processor's, there or 0, and no load reads it.
         xsave.xstate_bv |= 3
+        xsave.mxcsr_mask = 0
         vectors = bytes(xsave.xmm)
         return VcpuState(
             gpr=tuple(value & _LOW for value in _GPRS(regs)),
