@@ -3,7 +3,7 @@
    A film in a page is
      <div class="kvmexit-film"><script type="application/json">{…}</script>still frame</div>
    Each key of the JSON is a trait of the model. The still frame is what is seen with scripts
-   off; it goes when the film is drawn. Inserted behind film.js, which defines `film`. */
+   off; it goes when the film is drawn. Inserted behind the player (light.py). */
 
 function pageModel(traits) {
   const listeners = new Map();
@@ -28,6 +28,6 @@ function pageModel(traits) {
 for (const still of document.querySelectorAll(".kvmexit-film")) {
   const data = still.querySelector('script[type="application/json"]');
   const el = document.createElement("div");
-  film.render({ model: pageModel(JSON.parse(data.textContent)), el });
+  player.render({ model: pageModel(JSON.parse(data.textContent)), el });
   still.replaceChildren(el);
 }

@@ -3,9 +3,10 @@
 1.  Maths becomes MathML while building: browsers draw it, so no page loads a script for it.
     A formula of letters, indices and powers becomes text instead: where no font for maths is
     installed, as on many telephones, MathML puts its indices on the line.
-2.  The film is one ES module, written for anywidget's ``render({model, el})``. A page opened
-    from a file may not import a module, so here it becomes a classic script, with `host.js`
-    in the place of a widget manager. Only pages that hold a film load it.
+2.  The film's player is joined from its parts to one ES module (kvmexit/show/player.py),
+    written for anywidget's ``render({model, el})``. A page opened from a file may not load a
+    module, so here it becomes a classic script, with `host.js` in the place of a widget
+    manager. Only pages that hold a film load it.
 3.  The theme draws its icons by a script of 543 kB (compressed). `static/scripts/` shadows
     it with an empty one, and the icon font that its style sheet falls back to is cut down
     to the glyphs in use; a glyph not among them makes the browser load the whole font.
@@ -19,10 +20,10 @@ import latex2mathml.converter
 from docutils import nodes
 from fontTools import subset
 from fontTools.ttLib import TTFont
+from kvmexit.show.player import module
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
-FILM_MODULE = HERE.parents[1] / "lib" / "kvmexit" / "show" / "film.js"
 FILM_MARK = 'class="kvmexit-film"'
 
 
@@ -64,15 +65,15 @@ def mathml(translator: Any, node: nodes.Element) -> None:
     raise nodes.SkipNode
 
 
-def classic_script(module: str, host: str) -> str:
+def classic_script(player: str, host: str) -> str:
     """An ES module and the host that runs it, as one classic script.
 
     ValueError if the module imports anything, or exports otherwise than by declarations and
     one ``export default``.
     """
-    if re.search(r"^\s*import\b", module, re.MULTILINE):
+    if re.search(r"^\s*import\b", player, re.MULTILINE):
         raise ValueError("a page opened from a file cannot import: keep the module in one file")
-    body, defaults = re.subn(r"^export default\b", "const film =", module, flags=re.MULTILINE)
+    body, defaults = re.subn(r"^export default\b", "const player =", player, flags=re.MULTILINE)
     body = re.sub(r"^export (?=(async )?(function|const|let|class)\b)", "", body, flags=re.M)
     if defaults != 1 or re.search(r"^export\b", body, re.MULTILINE):
         raise ValueError("the module needs one `export default` and no list of exports")
@@ -110,7 +111,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         pages = Path(app.outdir)
         write_icon_font(pages / "_static", pages)
         if any(FILM_MARK in page.read_text() for page in pages.rglob("*.html")):
-            script = classic_script(FILM_MODULE.read_text(), (HERE / "host.js").read_text())
+            script = classic_script(module(), (HERE / "host.js").read_text())
             (pages / "_static" / "film.js").write_text(script)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from kvmexit.show.films import Film
-from kvmexit.show.player import MODULE
+from kvmexit.show.player import module
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -41,6 +41,5 @@ for (const still of document.querySelectorAll(".kvmexit-film")) {{
 def page(film: Film) -> str:
     """The whole page. The module stands in it: a page from a disk may not import one."""
     title = escape(film.title or f"A film of {len(film.base.response)} bytes")
-    module = MODULE.read_text(encoding="utf-8")
-    assert "</script" not in module, "the module would end its own element"
-    return PAGE.format(title=title, still=film.html(), module=module)
+    assert "</script" not in module(), "the module would end its own element"
+    return PAGE.format(title=title, still=film.html(), module=module())

@@ -125,6 +125,7 @@ WORDS = {
     "verdict": "Driver's verdict",
     "empty": "empty so far",
     "early": "not done yet",
+    "silent": "prints nothing",
     "unwritten": "··",
     "unreturned": "(nothing yet)",
     "stale": "(stale)",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import anywidget
 import traitlets
 
-from kvmexit.show.player import MODULE
+from kvmexit.show.player import module
 
 
 class FilmWidget(anywidget.AnyWidget):
     """Plays ``data``. The other traits are where the reader is."""
 
-    _esm = MODULE
+    _esm = module()
     data = traitlets.Dict().tag(sync=True)
     landing = traitlets.Int(0).tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)

@@ -22,6 +22,7 @@ from kvmexit.guest.tis_registers import COMMAND_READY, INDEX, STS, TIS_BASE
 from kvmexit.packet.outcome import Kind
 from kvmexit.show.frame import Seen
 from kvmexit.show.stage import Stage, Verdict
+from kvmexit.show.vocabulary import WORDS
 from kvmexit.vmm.machine import Machine
 
 
@@ -164,5 +165,5 @@ def outcome_words(verdict: Verdict) -> str:
 
 def verdict_words(verdict: Verdict) -> str:
     """What the driver returned and printed."""
-    said = f'prints "{verdict.message}"' if verdict.message else "prints nothing"
+    said = f'prints "{verdict.message}"' if verdict.message else WORDS["silent"]
     return f"returns {verdict.returned}, {said}"

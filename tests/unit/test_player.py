@@ -1,0 +1,82 @@
+"""The player's parts and how they are joined, without a browser."""
+
+import re
+
+import pytest
+from kvmexit.show.player import FOLDER, IMPORT, MAIN, join, module, order, parts
+
+LONGEST = 250
+"""Lines of a part."""
+MAIN_PART = 'import { b } from "./b.js";\n\nexport default { b };\n'
+
+
+def test_every_part_is_needed_and_reads_in_one_sitting():
+    assert set(order(parts(), MAIN)) == set(parts())
+    for path in FOLDER.glob("*.js"):
+        text = path.read_text()
+        assert len(text.splitlines()) <= LONGEST, path.name
+        assert text.startswith("/* "), f"{path.name} does not say what it is"
+
+
+def test_every_name_that_a_part_exports_is_imported_or_the_main_parts():
+    """What nobody outside needs stays inside."""
+    wanted = {
+        (home, name)
+        for source in parts().values()
+        for names, home in IMPORT.findall(source)
+        for name in re.findall(r"\w+", names)
+    }
+    for part, source in parts().items():
+        for name in re.findall(r"^export (?:function|class|const) (\w+)", source, re.MULTILINE):
+            assert part == MAIN or (part, name) in wanted, (part, name)
+
+
+def test_every_name_that_a_part_imports_is_used():
+    for part, source in parts().items():
+        body = IMPORT.sub("", source)
+        for names, _ in IMPORT.findall(source):
+            for name in re.findall(r"\w+", names):
+                assert re.search(rf"\b{name}\b", body), (part, name)
+
+
+def test_the_joined_player_imports_nothing():
+    assert not re.search(r"^\s*import\b", module(), re.MULTILINE)
+    assert len(re.findall(r"^export\b", module(), re.MULTILINE)) == 1
+    assert "</script" not in module()
+
+
+def test_a_part_stands_behind_what_it_imports():
+    sources = {
+        "main.js": 'import { b } from "./b.js";\nimport { a } from "./a.js";\nexport default b(a);',
+        "a.js": "export const a = 1;",
+        "b.js": 'import {\n  a,\n} from "./a.js";\nexport function b(x) { return a + x; }',
+        "alone.js": "export const alone = 1;",
+    }
+    assert order(sources, "main.js") == ["a.js", "b.js", "main.js"]
+    joined = join(sources, "main.js")
+    assert joined.index('part["a.js"]') < joined.index('part["b.js"]')
+    assert 'const {\n  a,\n} = part["a.js"];' in joined and "return { b };" in joined
+    assert "alone" not in joined
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ('import { a } from "./main.js";\nexport const b = a;', "main.js → b.js → main.js"),
+        ("const b = 1;", "does not export: ['b']"),
+        ("const b = 1;\nexport { b };", "breaks a rule"),
+        ('import * as all from "./a.js";\nexport const b = all;', "breaks a rule"),
+        ('import { a as c } from "./a.js";\nexport const b = c;', "does not export: ['as', 'c']"),
+        ('import { c } from "./c.js";\nexport const b = c;', "b.js needs c.js, which is no part"),
+        ("export const b = 1;\nexport default b;", "breaks a rule"),
+        ("export let b = 1;", "breaks a rule"),
+    ],
+)
+def test_a_broken_rule_is_named(other: str, words: str):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        join({"main.js": MAIN_PART, "b.js": other, "a.js": "export const a = 1;"}, "main.js")
+
+
+def test_the_main_part_has_a_default():
+    with pytest.raises(ValueError, match="main.js needs one `export default`"):
+        join({"main.js": "export const a = 1;"}, "main.js")
