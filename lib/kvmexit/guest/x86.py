@@ -1,4 +1,4 @@
-"""Machine code: decode bytes into an instruction, encode an instruction into bytes.
+"""Machine code: decode bytes into an instruction.
 
 32-bit protected mode, flat segments: a linear address is a physical address. The subset is
 what this book's guests need (see :mod:`arithmetic`, :mod:`moves`, :mod:`strings`); anything
@@ -7,14 +7,10 @@ else is refused with its bytes and its address.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from kvmexit.errors import KvmExitError
 from kvmexit.guest import arithmetic, moves, strings  # noqa: F401 - they fill FORMS
 from kvmexit.guest.cpu import (
     EAX,
-    ESP,
-    REGISTER_NAMES,
     Immediate,
     Memory,
     Operand,
@@ -45,7 +41,8 @@ def _form_size(form: Form, v: int) -> int:
     return operand_size(specs[0], v)
 
 
-def _uses_v(form: Form) -> bool:
+def uses_v(form: Form) -> bool:
+    """Does the operand-size prefix choose among sizes of this form?"""
     return any(spec.endswith("v") for spec in form.operands) or form.operands == ("simm8",)
 
 
@@ -148,7 +145,7 @@ def _check_prefixes(insn: Insn, v: int) -> None:
     form = insn.form
     if insn.rep and not form.string:
         raise ValueError("rep")
-    if v == 2 and not _uses_v(form):
+    if v == 2 and not uses_v(form):
         raise ValueError("operand size")
     if insn.lock and not (form.name in LOCKABLE and isinstance(insn.operands[0], Memory)):
         raise ValueError("lock")
@@ -201,110 +198,3 @@ def _operand(
         assert rm is not None
         return Memory(rm.displacement, rm.base, rm.index, rm.scale, size)
     return Register(number if rm is not None else low, size)
-
-
-# ---------------------------------------------------------------------------- encoding
-
-
-def encode(name: str, operands: Iterable[Operand], *, size: int, rep: bool, lock: bool) -> bytes:
-    """The shortest-listed encoding of ``name`` with ``operands``; LookupError if there is none.
-
-    ``size`` is the element size of a string instruction, else ignored.
-    """
-    given = tuple(operands)
-    for form in FORMS:
-        if form.name == name:
-            for v in (4, 2):
-                code = _try_form(form, given, v, size)
-                if code is not None:
-                    prefix = b"\xf0" * lock + b"\xf3" * rep
-                    if v == 2:
-                        if not _uses_v(form):
-                            continue
-                        prefix += b"\x66"
-                    return prefix + code
-    raise LookupError(name)
-
-
-def _try_form(form: Form, given: tuple[Operand, ...], v: int, size: int) -> bytes | None:
-    if form.operands in (("b",), ("v",)):
-        return form.opcode if operand_size(form.operands[0], v) == size and not given else None
-    if len(form.operands) != len(given):
-        return None
-    opcode, number, rm, tail = bytearray(form.opcode), 0, None, b""
-    if form.modrm[:1] == "/" and form.modrm != "/r":
-        number = int(form.modrm[1])
-    for spec, operand in zip(form.operands, given, strict=True):
-        if not _fits(spec, operand, operand_size(spec, v)):
-            return None
-        if isinstance(operand, Relative):
-            tail += operand.distance.to_bytes(operand.size, "little", signed=True)
-        elif isinstance(operand, Immediate):
-            tail += _immediate(operand, 1 if spec in ("imm8", "simm8") else v)
-        elif spec.startswith("moffs"):
-            assert isinstance(operand, Memory)
-            tail += (operand.displacement & 0xFFFFFFFF).to_bytes(4, "little")
-        elif spec.startswith("rm") or spec in ("xmm16", "m4"):
-            rm = operand
-        elif spec not in ("al", "eaxv", "dx"):
-            assert isinstance(operand, Register)
-            if form.modrm == "+r":
-                opcode[-1] += operand.number
-            else:
-                number = operand.number
-    return bytes(opcode) + (_encode_modrm(number, rm) if form.modrm[:1] == "/" else b"") + tail
-
-
-def _immediate(operand: Immediate, size: int) -> bytes:
-    return (operand.value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-
-
-def _fits(spec: str, operand: Operand, size: int) -> bool:
-    match operand:
-        case Register():
-            fixed = {"al": EAX, "eaxv": EAX, "dx": 2}
-            if spec in fixed:
-                return operand.number == fixed[spec] and operand.size == size
-            register = spec[0] == "r" and not spec.startswith("rel") or spec.startswith("xmm")
-            return register and operand.size == size
-        case Memory():
-            if spec.startswith("moffs"):
-                return operand.base is None and operand.index is None and operand.size == size
-            return (spec.startswith("rm") or spec in ("xmm16", "m4")) and operand.size == size
-        case Immediate():
-            if spec == "simm8":
-                half = 1 << 8 * operand.size - 1
-                return -128 <= (operand.value ^ half) - half < 128
-            return spec in ("imm8", "immv") and operand.value < 1 << 8 * size
-        case Relative():
-            return spec == f"rel{operand.size}"
-
-
-def _encode_modrm(number: int, rm: Operand | None) -> bytes:
-    if isinstance(rm, Register):
-        return bytes([0xC0 | number << 3 | rm.number])
-    assert isinstance(rm, Memory)
-    field = number << 3
-    if rm.base is None and rm.index is None:
-        return bytes([field | 5]) + (rm.displacement & 0xFFFFFFFF).to_bytes(4, "little")
-    mode, width = 2, 4
-    if rm.base is None:
-        mode = 0
-    elif rm.displacement == 0 and rm.base != 5:
-        mode, width = 0, 0
-    elif -128 <= rm.displacement < 128:
-        mode, width = 1, 1
-    displacement = (rm.displacement & (1 << 8 * width) - 1).to_bytes(width, "little")
-    if rm.index is None and rm.base != ESP:
-        assert rm.base is not None
-        return bytes([mode << 6 | field | rm.base]) + displacement
-    index = 4 if rm.index is None else rm.index
-    sib = (rm.scale.bit_length() - 1) << 6 | index << 3 | (5 if rm.base is None else rm.base)
-    return bytes([mode << 6 | field | 4, sib]) + displacement
-
-
-REGISTERS = {
-    name: Register(number, size)
-    for size, names in REGISTER_NAMES.items()
-    for number, name in enumerate(names)
-}
