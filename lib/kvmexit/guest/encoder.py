@@ -17,8 +17,10 @@ from kvmexit.guest.x86 import LOCK, LOCKABLE, OPERAND_SIZE, REPEAT, operand_size
 
 SYMMETRIC = ("test", "xchg")
 """Their operands may be written in either order; the table has one."""
+EXTENDING = ("movzx", "movsx")
+"""The size of the source says what is extended, so it must be written."""
 STACK = ("push", "pop")
-"""Memory without a size is a dword here, as the stack is of dwords."""
+"""What has no size is a dword here, as the stack is of dwords."""
 
 
 def _by_name() -> dict[str, list[Sized]]:
@@ -52,8 +54,10 @@ def encode(
     instruction has one. ``name`` is one of MNEMONICS. Raises ValueError with the reason if it has
     no such form.
     """
-    if name in SYMMETRIC and len(given) == 2 and isinstance(given[1], Memory):
+    if name in SYMMETRIC and [type(o) for o in given] == [Register, Memory]:
         given = given[::-1]
+    if name in STACK:
+        given = [_dword(operand) for operand in given]
     sized = [(form, v) for form, v in MNEMONICS[name] if _takes(form, v, given)]
     if not sized:
         raise ValueError(why_not(name, MNEMONICS[name], given))
@@ -70,16 +74,24 @@ def encode(
     return prefix + _bytes(form, given, v, address, short)
 
 
+def _dword(operand: Written) -> Written:
+    match operand:
+        case Number(value, size) if size == UNSAID:
+            return Number(value, 4)
+        case Memory() if operand.size == UNSAID:
+            return Memory(operand.displacement, operand.base, operand.index, operand.scale, 4)
+    return operand
+
+
 def _check_size(name: str, forms: Sequence[Sized], given: Sequence[Written]) -> None:
     """Refuse memory whose size neither the line nor the instruction says."""
     for place, operand in enumerate(given):
-        if isinstance(operand, Memory) and operand.size == UNSAID and name not in STACK:
+        if isinstance(operand, Memory) and operand.size == UNSAID:
             sizes = {operand_size(form.operands[place], v) for form, v in forms}
-            if len(sizes) > 1:
+            if len(sizes) > 1 or name in EXTENDING:
                 *words, last = (KEYWORD[size] for size in sorted(sizes))
-                raise ValueError(
-                    f"the size of {operand} is open: write {', '.join(words)} or {last} before it"
-                )
+                either = f"{', '.join(words)} or {last}" if words else last
+                raise ValueError(f"the size of {operand} is open: write {either} before it")
 
 
 # -- what a form takes ----------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Machine code: decode bytes into an instruction.
 
-32-bit protected mode, flat segments: a linear address is a physical address. The subset is
+32-bit protected mode, flat segments: a linear address is a physical address, and a segment
+prefix changes nothing, but that nobody writes through cs (such an access is refused). Nor does
+``rep`` before ``ret``, which compilers emit. The subset is
 what this book's guests need (see :mod:`arithmetic`, :mod:`moves`, :mod:`strings`); anything
 else is refused with its bytes and its address.
 """
@@ -20,6 +22,9 @@ from kvmexit.guest.cpu import (
 from kvmexit.guest.forms import FORMS, Form, Insn
 
 OPERAND_SIZE, REPEAT, LOCK = 0x66, 0xF3, 0xF0
+CODE_SEGMENT = 0x2E
+SEGMENTS = (0x26, CODE_SEGMENT, 0x36, 0x3E, 0x64, 0x65)
+PREFIXES = (OPERAND_SIZE, REPEAT, LOCK, *SEGMENTS)
 LOCKABLE = set("add or adc sbb and sub xor inc dec not neg xadd cmpxchg xchg".split())
 DX = Register(2, 2)
 
@@ -55,6 +60,7 @@ def _index() -> dict[bytes, list[Form]]:
             opcodes = [form.opcode[:-1] + bytes([form.opcode[-1] + r]) for r in range(8)]
         for opcode in opcodes:
             index.setdefault(opcode, []).append(form)
+    index[b"\x90"].sort(key=lambda form: form.name)  # nop is not xchg eax, eax, but 66 90 is
     return index
 
 
@@ -105,7 +111,7 @@ def decode(code: bytes, address: int) -> Insn:
             f"the instruction at {address:#x} has more than {LONGEST} bytes, which no processor"
             f" takes (#GP): {code[:LONGEST].hex(' ')}"
         ) from None
-    except (LookupError, ValueError, StopIteration):
+    except (LookupError, ValueError):
         raise KvmExitError(
             f"no instruction of the subset at {address:#x}: bytes {code[:8].hex(' ')}"
             " (`kvmexit probe --kernel real` may know it)"
@@ -115,7 +121,7 @@ def decode(code: bytes, address: int) -> Insn:
 def _decode(reader: _Reader) -> Insn:
     prefixes = set()
     first = reader.take(1)
-    while first in (OPERAND_SIZE, REPEAT, LOCK):
+    while first in PREFIXES:
         prefixes.add(first)
         first = reader.take(1)
     v = 2 if OPERAND_SIZE in prefixes else 4
@@ -125,7 +131,8 @@ def _decode(reader: _Reader) -> Insn:
     forms = OPCODES[opcode]
     modrm = reader.take(1) if forms[0].modrm not in ("", "+r") else 0
     number = modrm >> 3 & 7
-    form = next(f for f in forms if f.modrm in ("", "+r", "/r", f"/{number}"))
+    fitting = [f for f in forms if f.modrm in ("", "+r", "/r", f"/{number}")]
+    form = next((f for f in fitting if v == 2 and uses_v(f)), fitting[0])
     rm: Register | Memory | None = None
     if form.modrm not in ("", "+r"):
         rm = _modrm_operand(reader, modrm)
@@ -134,15 +141,17 @@ def _decode(reader: _Reader) -> Insn:
         for spec in form.operands
         if (operand := _operand(reader, spec, v, opcode[-1] & 7, number, rm)) is not None
     )
-    insn = Insn(
-        form, operands, _form_size(form, v), reader.at, REPEAT in prefixes, LOCK in prefixes
-    )
-    _check_prefixes(insn, v)
+    rep = REPEAT in prefixes and form.name != "ret"
+    insn = Insn(form, operands, _form_size(form, v), reader.at, rep, LOCK in prefixes)
+    _check_prefixes(insn, v, CODE_SEGMENT in prefixes)
     return insn
 
 
-def _check_prefixes(insn: Insn, v: int) -> None:
+def _check_prefixes(insn: Insn, v: int, through_cs: bool) -> None:
     form = insn.form
+    accesses = any(isinstance(o, Memory) for o in insn.operands) and "m4" not in form.operands
+    if through_cs and (form.string or accesses):
+        raise ValueError("cs")
     if insn.rep and not form.string:
         raise ValueError("rep")
     if v == 2 and not uses_v(form):
