@@ -1,161 +1,245 @@
-"""Assembler: text with labels to machine code, and machine code to a listing."""
+"""Assembler: text with labels to machine code, and machine code to a listing.
+
+A line is ``label: instruction ; comment``, each part optional. ``db`` puts bytes: numbers, and
+text in quotes. A jump and a number take a short encoding where it holds them.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import GPR_NAMES
-from kvmexit.guest.cpu import Immediate, Memory, Operand, Relative
-from kvmexit.guest.forms import FORMS
-from kvmexit.guest.moves import ALIASES
-from kvmexit.guest.x86 import REGISTERS, decode, encode
+from kvmexit.guest.encoder import MNEMONICS, encode
+from kvmexit.guest.operands import HIGHEST, REGISTERS, SIZES, number, operand
+from kvmexit.guest.x86 import LONGEST, decode
 
-SIZES = {"byte": 1, "word": 2, "dword": 4, "xmmword": 16}
-_STRING = re.compile(rf"({'|'.join(sorted({form.name for form in FORMS if form.string}))})([bwd])$")
-_RELATIVE = re.compile(r"(j[a-z]+|loop|call)$")
-_TERM = re.compile(r"\s*([+-]?)\s*([^\s+-][^+-]*)")
+PREFIXES = ("rep", "lock")
+RESERVED = {*MNEMONICS, *REGISTERS, *SIZES, *PREFIXES, "db", "ptr"}
+_LABEL = re.compile(r"\s*([^\s:\"'\[,]+)\s*:")
+_NAME = re.compile(r"[A-Za-z_.][\w.]*\Z")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 
 @dataclass(frozen=True)
 class Program:
-    """Machine code and where it belongs: ``code`` at ``origin``, ``labels`` as addresses."""
+    """Machine code and where it belongs: ``code`` at ``origin``, ``labels`` as addresses.
+
+    ``data`` are the addresses of bytes that ``db`` has put.
+    """
 
     origin: int
     code: bytes
     labels: dict[str, int] = field(default_factory=dict)
+    data: frozenset[int] = field(default=frozenset(), repr=False)
+
+    def rows(self) -> list[tuple[int, bytes, str]]:
+        """Address, bytes and text of every instruction, and of every run of data.
+
+        Raises KvmExitError at the first instruction that is not in the subset.
+        """
+        rows, at = list[tuple[int, bytes, str]](), 0
+        while at < len(self.code):
+            address = self.origin + at
+            if length := self._data_at(address):
+                text = "db " + ", ".join(f"{byte:#04x}" for byte in self.code[at : at + length])
+            else:
+                insn = decode(self.code[at : at + LONGEST], address)
+                length, text = insn.length, insn.text(address)
+            rows.append((address, self.code[at : at + length], text))
+            at += length
+        return rows
+
+    def _data_at(self, address: int) -> int:
+        """How many bytes of data one line shows: up to eight, up to the next label."""
+        labels, end = set(self.labels.values()), address
+        while end in self.data and end - address < 8 and (end == address or end not in labels):
+            end += 1
+        return end - address
 
     def listing(self) -> str:
         """Address, bytes and text of every instruction, one a line, labels between."""
-        names = {address: name for name, address in self.labels.items()}
-        rows, at = [], 0
-        while at < len(self.code):
-            address = self.origin + at
-            insn = decode(self.code[at : at + 15], address)
-            rows.append((address, self.code[at : at + insn.length].hex(" "), insn.text(address)))
-            at += insn.length
-        wide = max((len(raw) for _, raw, _ in rows), default=0)
+        names: dict[int, list[str]] = {}
+        for name, address in self.labels.items():
+            names.setdefault(address, []).append(name)
+        rows = self.rows()
+        wide = max((len(raw.hex(" ")) for _, raw, _ in rows), default=0)
         lines = []
         for address, raw, text in rows:
-            if address in names:
-                lines.append(f"{names[address]}:")
-            lines.append(f"  {address:04x}  {raw:<{wide}}  {text}")
+            lines += [f"{name}:" for name in names.get(address, ())]
+            lines.append(f"  {address:04x}  {raw.hex(' '):<{wide}}  {text}")
         return "\n".join(lines)
 
 
 @dataclass
 class _Line:
+    """A line of the source: a label, an instruction, or data. ``short`` until it had to grow."""
+
     number: int
     source: str
-    wide: bool = False  # a jump that did not fit into one byte
+    label: str = ""
+    short: bool = True
+    code: bytes = b""
+    problem: str = ""
+
+    @property
+    def is_data(self) -> bool:
+        return not self.label and _word(self.source)[0].lower() == "db"
 
 
 def assemble(source: str, origin: int = 0x1000, **names: int) -> Program:
     """Assemble ``source`` for ``origin``; ``names`` are constants that the text may use.
 
-    One instruction or ``label:`` a line, ``;`` begins a comment. Raises KvmExitError with
-    the line's number and text.
+    One instruction a line, labels end with a colon, ``;`` begins a comment. Raises KvmExitError
+    with the line's number and text and the reason.
     """
-    lines = [
-        _Line(number, text)
-        for number, raw in enumerate(source.splitlines(), 1)
-        if (text := raw.split(";")[0].strip())
-    ]
-    labels = {line.source[:-1]: origin for line in lines if line.source.endswith(":")}
+    if not 0 <= origin <= HIGHEST:
+        raise KvmExitError(f"the code cannot stand at {origin:#x}: addresses have 32 bits")
+    for name, value in names.items():
+        reason = _unusable(name) or (not isinstance(value, int) and f"{value!r} is no number")
+        if reason:
+            raise KvmExitError(f"the constant {name!r} cannot be used: {reason}")
+    lines = _lines(source, names)
+    labels = dict.fromkeys((line.label for line in lines if line.label), origin)
     while True:
-        # Jumps start short; one that does not reach is widened, until nothing changes.
-        before = dict(labels), [line.wide for line in lines]
-        code, found = b"", {}
-        for line in lines:
-            if line.source.endswith(":"):
-                found[line.source[:-1]] = origin + len(code)
-            else:
-                code += _encode_line(line, origin + len(code), {**names, **labels})
-        labels = found
-        if before == (labels, [line.wide for line in lines]):
-            return Program(origin, code, labels)
+        # Labels ahead begin as the origin. A line that does not fit short stays long, so lengths
+        # settle; then the labels are true, and only then is a line refused.
+        before = labels, [len(line.code) for line in lines]
+        labels = _layout(lines, origin, {**names, **labels})
+        if before == (labels, [len(line.code) for line in lines]):
+            break
+    for line in lines:
+        if line.problem:
+            raise _refused(line.number, line.source, line.problem)
+    return Program(origin, b"".join(line.code for line in lines), labels, _data(lines, origin))
 
 
-def _encode_line(line: _Line, address: int, names: dict[str, int]) -> bytes:
+def _refused(number: int, source: str, reason: str) -> KvmExitError:
+    return KvmExitError(f"line {number}: cannot assemble {source!r}: {reason}")
+
+
+# -- lines ----------------------------------------------------------------------------------
+
+
+def _lines(source: str, names: Mapping[str, int]) -> list[_Line]:
+    """The lines that are not empty, each label as one of its own."""
+    lines: list[_Line] = []
+    seen = set(names)
+    for line, raw in enumerate(source.splitlines(), 1):
+        text = _outside_quotes(raw, ";")[0].strip()
+        while match := _LABEL.match(text):
+            label = match[1]
+            reason = _unusable(label) or (f"{label!r} is there already" if label in seen else "")
+            if reason:
+                raise _refused(line, text, reason)
+            seen.add(label)
+            lines.append(_Line(line, text, label))
+            text = text[match.end() :].strip()
+        if text:
+            lines.append(_Line(line, text))
+    return lines
+
+
+def _unusable(name: str) -> str:
+    """Why ``name`` can be no label and no constant, or nothing."""
+    if name.lower() in RESERVED:
+        return f"{name!r} is a word of the language"
+    if not _NAME.match(name):
+        return f"{name!r} is no name: letters, digits, _ and ., not a digit first"
+    return ""
+
+
+def _outside_quotes(text: str, separator: str) -> list[str]:
+    """``text`` split at each ``separator`` that does not stand in quotes."""
+    hidden = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)
+    parts, at = [], 0
+    for part in hidden.split(separator):
+        parts.append(text[at : at + len(part)])
+        at += len(part) + len(separator)
+    return parts
+
+
+# -- code -----------------------------------------------------------------------------------
+
+
+def _layout(lines: list[_Line], origin: int, names: Mapping[str, int]) -> dict[str, int]:
+    """Encode every line where it now stands; where the labels then stand."""
+    address, labels = origin, {}
+    for line in lines:
+        if line.label:
+            labels[line.label] = address
+        else:
+            _encode_line(line, address, names)
+            address += len(line.code)
+    return labels
+
+
+def _encode_line(line: _Line, address: int, names: Mapping[str, int]) -> None:
+    """Give the line its code or its problem. One that once does not fit short stays long."""
     try:
-        words = line.source.split(None, 1)
-        rep = lock = False
-        while words[0] in ("rep", "lock"):
-            rep, lock = rep or words[0] == "rep", lock or words[0] == "lock"
-            words = words[1].split(None, 1)
-        name = ALIASES.get(words[0], words[0])
-        rest = words[1] if len(words) > 1 else ""
-        if match := _STRING.match(name):
-            return encode(match[1], (), size={"b": 1, "w": 2, "d": 4}[match[2]], rep=rep, lock=lock)
-        if _RELATIVE.match(name) and "[" not in rest and rest not in REGISTERS:
-            return _encode_jump(line, name, _number(rest, names) - address)
-        texts = [part.strip() for part in rest.split(",")] if rest else []
-        return encode(name, _operands(texts, names), size=0, rep=rep, lock=lock)
-    except (LookupError, ValueError) as problem:
-        raise KvmExitError(
-            f"line {line.number}: cannot assemble {line.source!r}"
-            + (f" ({problem})" if isinstance(problem, ValueError) else "")
-        ) from None
+        long = _encode(line, address, names, short=False)
+        code = _encode(line, address, names, short=True) if line.short else long
+        line.short = len(code) < len(long)
+        line.code, line.problem = code, ""
+    except ValueError as problem:
+        line.problem = str(problem)
 
 
-def _encode_jump(line: _Line, name: str, distance: int) -> bytes:
-    for size in (1, 4):
-        if size == 1 and (line.wide or name == "call"):
-            continue
-        overhead = len(_relative(name, 0, size))
-        half = 1 << 8 * size - 1
-        if -half <= distance - overhead < half:
-            return _relative(name, distance - overhead, size)
-        line.wide = True
-    raise ValueError("the target is out of reach")
+def _encode(line: _Line, address: int, names: Mapping[str, int], *, short: bool) -> bytes:
+    name, rest = _word(line.source)
+    prefixes = set[str]()
+    while name.lower() in PREFIXES:
+        if name.lower() in prefixes:
+            raise ValueError(f"{name} is there twice")
+        prefixes.add(name.lower())
+        name, rest = _word(rest)
+    if not name:
+        raise ValueError("no instruction follows the prefix")
+    texts = [part.strip() for part in _outside_quotes(rest, ",")] if rest else []
+    if "" in texts:
+        raise ValueError("an operand is missing beside a comma")
+    if line.is_data:
+        return _bytes(texts, names)
+    if name.lower() not in MNEMONICS:
+        raise ValueError(f"no instruction {name!r} in the subset")
+    return encode(
+        name.lower(),
+        [operand(text, names) for text in texts],
+        address,
+        rep="rep" in prefixes,
+        lock="lock" in prefixes,
+        short=short,
+    )
 
 
-def _relative(name: str, distance: int, size: int) -> bytes:
-    return encode(name, [Relative(distance, size)], size=0, rep=False, lock=False)
+def _word(text: str) -> tuple[str, str]:
+    """The first word, and what follows it."""
+    word = text.split(None, 1)[0] if text else ""
+    return word, text[len(word) :].strip()
 
 
-def _operands(texts: list[str], names: dict[str, int]) -> list[Operand]:
-    """Parse operands; memory and constants take the size of the register beside them."""
-    register = next((REGISTERS[t].size for t in texts if t in REGISTERS and t != "dx"), 4)
-    stated = next((SIZES[t.split()[0]] for t in texts if t.split()[0] in SIZES), register)
-    operands: list[Operand] = []
+def _bytes(texts: list[str], names: Mapping[str, int]) -> bytes:
+    """What ``db`` puts: a byte for each number, the text of what is quoted."""
+    if not texts:
+        raise ValueError("db wants numbers of a byte, or text in quotes")
+    code = b""
     for text in texts:
-        size, text = (
-            (SIZES[text.split()[0]], text.split(None, 1)[1])
-            if (text.split()[0] in SIZES)
-            else (register, text)
-        )
-        if text in REGISTERS:
-            operands.append(REGISTERS[text])
-        elif text.startswith("["):
-            operands.append(_memory(text[1:-1], size, names))
-        else:
-            operands.append(Immediate(_number(text, names), stated))
-    return operands
+        if _QUOTED.fullmatch(text):
+            code += text[1:-1].encode()
+            continue
+        value = number(text, names)
+        if not -128 <= value < 256:
+            raise ValueError(f"{value:#x} does not fit into a byte")
+        code += bytes([value & 0xFF])
+    return code
 
 
-def _memory(text: str, size: int, names: dict[str, int]) -> Memory:
-    displacement, base, index, scale = 0, None, None, 1
-    for sign, term in _TERM.findall(text):
-        name, _, factor = (part.strip() for part in term.partition("*"))
-        if name in GPR_NAMES:
-            if base is None and not factor:
-                base = GPR_NAMES.index(name)
-            else:
-                index, scale = GPR_NAMES.index(name), int(factor or 1)
-        else:
-            displacement += _number(term.strip(), names) * (-1 if sign == "-" else 1)
-    displacement = (displacement & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
-    return Memory(displacement, base, index, scale, size)
-
-
-def _number(text: str, names: dict[str, int]) -> int:
-    if text in names:
-        return names[text]
-    if "+" in text or "-" in text[1:]:
-        return sum(
-            _number(term.strip(), names) * (-1 if sign == "-" else 1)
-            for sign, term in _TERM.findall(text)
-        )
-    return int(text, 0)
+def _data(lines: list[_Line], origin: int) -> frozenset[int]:
+    """The addresses of what ``db`` has put."""
+    found, address = set[int](), origin
+    for line in lines:
+        if line.is_data:
+            found |= set(range(address, address + len(line.code)))
+        address += len(line.code)
+    return frozenset(found)

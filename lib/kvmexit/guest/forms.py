@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from inspect import isgeneratorfunction
 from typing import Any, TypeAlias
 
-from kvmexit.guest.cpu import Cpu, Located, Memory, Operand, Register, Relative
+from kvmexit.guest.cpu import Cpu, Immediate, Located, Memory, Operand, Register, Relative
 
 Body: TypeAlias = Callable[[Cpu, "Insn"], Any]
 
@@ -33,6 +33,11 @@ class Form:
     def string(self) -> bool:
         """Is it a string instruction, which names a size and no operands, and takes ``rep``?"""
         return self.operands in (("b",), ("v",))
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The operands that a line of assembler gives: a string instruction has none."""
+        return () if self.string else self.operands
 
 
 @dataclass(slots=True)
@@ -68,21 +73,23 @@ class Insn:
         """The instruction in assembler's words, as if it stood at ``address``."""
         prefix = ("lock " if self.lock else "") + ("rep " if self.rep else "")
         if self.form.string:
-            return f"{prefix}{self.form.name}{_SUFFIX[self.size]}"
+            return f"{prefix}{self.form.name}{SUFFIX[self.size]}"
         sized = any(isinstance(o, Register) for o in self.operands)
         words = []
         for operand in self.operands:
             if isinstance(operand, Relative):
                 words.append(f"{address + self.length + operand.distance & 0xFFFFFFFF:#x}")
             elif isinstance(operand, Memory) and (not sized or operand.size != self.size):
-                words.append(f"{_KEYWORD[operand.size]} {operand}")
+                words.append(f"{KEYWORD[operand.size]} {operand}")
+            elif len(self.operands) == 1 and isinstance(operand, Immediate) and self.size == 2:
+                words.append(f"word {operand}")  # without it, push pushes a dword
             else:
                 words.append(str(operand))
         return f"{prefix}{self.form.name} {', '.join(words)}".rstrip()
 
 
-_SUFFIX = {1: "b", 2: "w", 4: "d"}
-_KEYWORD = {1: "byte", 2: "word", 4: "dword", 16: "xmmword"}
+SUFFIX = {1: "b", 2: "w", 4: "d"}
+KEYWORD = {1: "byte", 2: "word", 4: "dword", 16: "xmmword"}
 
 
 FORMS: list[Form] = []

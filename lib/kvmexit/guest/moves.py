@@ -98,7 +98,9 @@ CONDITIONS = (
     "le",
     "g",
 )
-ALIASES = {"jz": "je", "jnz": "jne", "jc": "jb", "jnc": "jae"}
+ALIASES = {"jz": "je", "jnz": "jne", "jc": "jb", "jnc": "jae", "jnae": "jb", "jnb": "jae"}
+ALIASES |= {"jna": "jbe", "jnbe": "ja", "jpe": "jp", "jpo": "jnp", "jnge": "jl", "jnl": "jge"}
+ALIASES |= {"jng": "jle", "jnle": "jg", "pushad": "pusha"}
 
 
 def _condition(cpu: Cpu, code: int) -> bool:

@@ -1,20 +1,18 @@
-"""Machine code: decode bytes into an instruction, encode an instruction into bytes.
+"""Machine code: decode bytes into an instruction.
 
-32-bit protected mode, flat segments: a linear address is a physical address. The subset is
+32-bit protected mode, flat segments: a linear address is a physical address, and a segment
+prefix changes nothing, but that nobody writes through cs (such an access is refused). Nor does
+``rep`` before ``ret``, which compilers emit. The subset is
 what this book's guests need (see :mod:`arithmetic`, :mod:`moves`, :mod:`strings`); anything
 else is refused with its bytes and its address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from kvmexit.errors import KvmExitError
 from kvmexit.guest import arithmetic, moves, strings  # noqa: F401 - they fill FORMS
 from kvmexit.guest.cpu import (
     EAX,
-    ESP,
-    REGISTER_NAMES,
     Immediate,
     Memory,
     Operand,
@@ -24,6 +22,9 @@ from kvmexit.guest.cpu import (
 from kvmexit.guest.forms import FORMS, Form, Insn
 
 OPERAND_SIZE, REPEAT, LOCK = 0x66, 0xF3, 0xF0
+CODE_SEGMENT = 0x2E
+SEGMENTS = (0x26, CODE_SEGMENT, 0x36, 0x3E, 0x64, 0x65)
+PREFIXES = (OPERAND_SIZE, REPEAT, LOCK, *SEGMENTS)
 LOCKABLE = set("add or adc sbb and sub xor inc dec not neg xadd cmpxchg xchg".split())
 DX = Register(2, 2)
 
@@ -45,7 +46,8 @@ def _form_size(form: Form, v: int) -> int:
     return operand_size(specs[0], v)
 
 
-def _uses_v(form: Form) -> bool:
+def uses_v(form: Form) -> bool:
+    """Does the operand-size prefix choose among sizes of this form?"""
     return any(spec.endswith("v") for spec in form.operands) or form.operands == ("simm8",)
 
 
@@ -58,6 +60,7 @@ def _index() -> dict[bytes, list[Form]]:
             opcodes = [form.opcode[:-1] + bytes([form.opcode[-1] + r]) for r in range(8)]
         for opcode in opcodes:
             index.setdefault(opcode, []).append(form)
+    index[b"\x90"].sort(key=lambda form: form.name)  # nop is not xchg eax, eax, but 66 90 is
     return index
 
 
@@ -108,7 +111,7 @@ def decode(code: bytes, address: int) -> Insn:
             f"the instruction at {address:#x} has more than {LONGEST} bytes, which no processor"
             f" takes (#GP): {code[:LONGEST].hex(' ')}"
         ) from None
-    except (LookupError, ValueError, StopIteration):
+    except (LookupError, ValueError):
         raise KvmExitError(
             f"no instruction of the subset at {address:#x}: bytes {code[:8].hex(' ')}"
             " (`kvmexit probe --kernel real` may know it)"
@@ -118,7 +121,7 @@ def decode(code: bytes, address: int) -> Insn:
 def _decode(reader: _Reader) -> Insn:
     prefixes = set()
     first = reader.take(1)
-    while first in (OPERAND_SIZE, REPEAT, LOCK):
+    while first in PREFIXES:
         prefixes.add(first)
         first = reader.take(1)
     v = 2 if OPERAND_SIZE in prefixes else 4
@@ -128,7 +131,8 @@ def _decode(reader: _Reader) -> Insn:
     forms = OPCODES[opcode]
     modrm = reader.take(1) if forms[0].modrm not in ("", "+r") else 0
     number = modrm >> 3 & 7
-    form = next(f for f in forms if f.modrm in ("", "+r", "/r", f"/{number}"))
+    fitting = [f for f in forms if f.modrm in ("", "+r", "/r", f"/{number}")]
+    form = next((f for f in fitting if v == 2 and uses_v(f)), fitting[0])
     rm: Register | Memory | None = None
     if form.modrm not in ("", "+r"):
         rm = _modrm_operand(reader, modrm)
@@ -137,18 +141,20 @@ def _decode(reader: _Reader) -> Insn:
         for spec in form.operands
         if (operand := _operand(reader, spec, v, opcode[-1] & 7, number, rm)) is not None
     )
-    insn = Insn(
-        form, operands, _form_size(form, v), reader.at, REPEAT in prefixes, LOCK in prefixes
-    )
-    _check_prefixes(insn, v)
+    rep = REPEAT in prefixes and form.name != "ret"
+    insn = Insn(form, operands, _form_size(form, v), reader.at, rep, LOCK in prefixes)
+    _check_prefixes(insn, v, CODE_SEGMENT in prefixes)
     return insn
 
 
-def _check_prefixes(insn: Insn, v: int) -> None:
+def _check_prefixes(insn: Insn, v: int, through_cs: bool) -> None:
     form = insn.form
+    accesses = any(isinstance(o, Memory) for o in insn.operands) and "m4" not in form.operands
+    if through_cs and (form.string or accesses):
+        raise ValueError("cs")
     if insn.rep and not form.string:
         raise ValueError("rep")
-    if v == 2 and not _uses_v(form):
+    if v == 2 and not uses_v(form):
         raise ValueError("operand size")
     if insn.lock and not (form.name in LOCKABLE and isinstance(insn.operands[0], Memory)):
         raise ValueError("lock")
@@ -201,110 +207,3 @@ def _operand(
         assert rm is not None
         return Memory(rm.displacement, rm.base, rm.index, rm.scale, size)
     return Register(number if rm is not None else low, size)
-
-
-# ---------------------------------------------------------------------------- encoding
-
-
-def encode(name: str, operands: Iterable[Operand], *, size: int, rep: bool, lock: bool) -> bytes:
-    """The shortest-listed encoding of ``name`` with ``operands``; LookupError if there is none.
-
-    ``size`` is the element size of a string instruction, else ignored.
-    """
-    given = tuple(operands)
-    for form in FORMS:
-        if form.name == name:
-            for v in (4, 2):
-                code = _try_form(form, given, v, size)
-                if code is not None:
-                    prefix = b"\xf0" * lock + b"\xf3" * rep
-                    if v == 2:
-                        if not _uses_v(form):
-                            continue
-                        prefix += b"\x66"
-                    return prefix + code
-    raise LookupError(name)
-
-
-def _try_form(form: Form, given: tuple[Operand, ...], v: int, size: int) -> bytes | None:
-    if form.operands in (("b",), ("v",)):
-        return form.opcode if operand_size(form.operands[0], v) == size and not given else None
-    if len(form.operands) != len(given):
-        return None
-    opcode, number, rm, tail = bytearray(form.opcode), 0, None, b""
-    if form.modrm[:1] == "/" and form.modrm != "/r":
-        number = int(form.modrm[1])
-    for spec, operand in zip(form.operands, given, strict=True):
-        if not _fits(spec, operand, operand_size(spec, v)):
-            return None
-        if isinstance(operand, Relative):
-            tail += operand.distance.to_bytes(operand.size, "little", signed=True)
-        elif isinstance(operand, Immediate):
-            tail += _immediate(operand, 1 if spec in ("imm8", "simm8") else v)
-        elif spec.startswith("moffs"):
-            assert isinstance(operand, Memory)
-            tail += (operand.displacement & 0xFFFFFFFF).to_bytes(4, "little")
-        elif spec.startswith("rm") or spec in ("xmm16", "m4"):
-            rm = operand
-        elif spec not in ("al", "eaxv", "dx"):
-            assert isinstance(operand, Register)
-            if form.modrm == "+r":
-                opcode[-1] += operand.number
-            else:
-                number = operand.number
-    return bytes(opcode) + (_encode_modrm(number, rm) if form.modrm[:1] == "/" else b"") + tail
-
-
-def _immediate(operand: Immediate, size: int) -> bytes:
-    return (operand.value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-
-
-def _fits(spec: str, operand: Operand, size: int) -> bool:
-    match operand:
-        case Register():
-            fixed = {"al": EAX, "eaxv": EAX, "dx": 2}
-            if spec in fixed:
-                return operand.number == fixed[spec] and operand.size == size
-            register = spec[0] == "r" and not spec.startswith("rel") or spec.startswith("xmm")
-            return register and operand.size == size
-        case Memory():
-            if spec.startswith("moffs"):
-                return operand.base is None and operand.index is None and operand.size == size
-            return (spec.startswith("rm") or spec in ("xmm16", "m4")) and operand.size == size
-        case Immediate():
-            if spec == "simm8":
-                half = 1 << 8 * operand.size - 1
-                return -128 <= (operand.value ^ half) - half < 128
-            return spec in ("imm8", "immv") and operand.value < 1 << 8 * size
-        case Relative():
-            return spec == f"rel{operand.size}"
-
-
-def _encode_modrm(number: int, rm: Operand | None) -> bytes:
-    if isinstance(rm, Register):
-        return bytes([0xC0 | number << 3 | rm.number])
-    assert isinstance(rm, Memory)
-    field = number << 3
-    if rm.base is None and rm.index is None:
-        return bytes([field | 5]) + (rm.displacement & 0xFFFFFFFF).to_bytes(4, "little")
-    mode, width = 2, 4
-    if rm.base is None:
-        mode = 0
-    elif rm.displacement == 0 and rm.base != 5:
-        mode, width = 0, 0
-    elif -128 <= rm.displacement < 128:
-        mode, width = 1, 1
-    displacement = (rm.displacement & (1 << 8 * width) - 1).to_bytes(width, "little")
-    if rm.index is None and rm.base != ESP:
-        assert rm.base is not None
-        return bytes([mode << 6 | field | rm.base]) + displacement
-    index = 4 if rm.index is None else rm.index
-    sib = (rm.scale.bit_length() - 1) << 6 | index << 3 | (5 if rm.base is None else rm.base)
-    return bytes([mode << 6 | field | 4, sib]) + displacement
-
-
-REGISTERS = {
-    name: Register(number, size)
-    for size, names in REGISTER_NAMES.items()
-    for number, name in enumerate(names)
-}

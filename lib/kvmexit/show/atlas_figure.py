@@ -14,7 +14,7 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import DataExit, MmioRead, MmioWrite, PioIn, PioOut
-from kvmexit.guest.x86 import decode
+from kvmexit.guest.assembler import Program
 from kvmexit.probe.cases import ORIGIN, Case
 from kvmexit.probe.report import Report, Row
 from kvmexit.probe.saves import SAVES
@@ -173,12 +173,8 @@ def _cells(entry: Entry) -> tuple[str, ...]:
 
 def code(case: Case) -> str:
     """The instructions of a case in one line, without the closing ``hlt``."""
-    texts, at = [], 0
-    while at < len(case.code) - 1:
-        insn = decode(case.code[at : at + 15], ORIGIN + at)
-        texts.append(insn.text(ORIGIN + at))
-        at += insn.length
-    return "; ".join(texts)
+    rows = Program(ORIGIN, case.code).rows()[:-1]
+    return "; ".join(text for _, _, text in rows)
 
 
 def exit_words(exit: DataExit) -> str:

@@ -10,7 +10,6 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import Reason
 from kvmexit.guest import driver as tis_driver
 from kvmexit.guest.assembler import assemble
-from kvmexit.guest.x86 import decode
 from kvmexit.show.reel import Reel
 from kvmexit.show.scene import scene
 from kvmexit.show.vocabulary import PAGE, PAGE_FIELDS
@@ -63,13 +62,7 @@ def listing(
         else tis_driver.tis_driver(program)
     )
     names = {address: name for name, address in made.labels.items()}
-    rows: list[tuple[int, str, str]] = []
-    at = 0
-    while at < len(made.code):
-        insn = decode(made.code[at : at + 15], made.origin + at)
-        address, raw = made.origin + at, made.code[at : at + insn.length]
-        rows.append((address, raw.hex(" "), _with_label(insn.text(address), names)))
-        at += insn.length
+    rows = [(at, raw.hex(" "), _with_label(text, names)) for at, raw, text in made.rows()]
     first = _find(rows, start, "start") if start is not None else 0
     rows = rows[first : None if lines is None else first + lines]
     marked = frozenset[int]()
