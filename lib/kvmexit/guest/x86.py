@@ -64,6 +64,10 @@ def _index() -> dict[bytes, list[Form]]:
 OPCODES = _index()
 
 
+class CutShortError(KvmExitError):
+    """An instruction goes on where the given bytes end."""
+
+
 class _Reader:
     def __init__(self, code: bytes) -> None:
         self.code, self.at = code, 0
@@ -71,7 +75,7 @@ class _Reader:
     def take(self, size: int, signed: bool = False) -> int:
         end = self.at + size
         if end > len(self.code):
-            raise IndexError
+            raise CutShortError(f"an instruction is cut short: bytes {self.code.hex(' ')}")
         value = int.from_bytes(self.code[self.at : end], "little", signed=signed)
         self.at = end
         return value
@@ -80,7 +84,8 @@ class _Reader:
 def decode(code: bytes, address: int) -> Insn:
     """The instruction at the beginning of ``code``, which stands at ``address``.
 
-    Raises KvmExitError for anything outside the subset, naming bytes and address.
+    Raises CutShortError if it goes on behind ``code``, and KvmExitError for anything outside
+    the subset, naming bytes and address.
     """
     try:
         return _decode(_Reader(code))
@@ -93,10 +98,10 @@ def decode(code: bytes, address: int) -> Insn:
 
 def _decode(reader: _Reader) -> Insn:
     prefixes = set()
-    while reader.code[reader.at] in (OPERAND_SIZE, REPEAT, LOCK):
-        prefixes.add(reader.take(1))
+    while (byte := reader.take(1)) in (OPERAND_SIZE, REPEAT, LOCK):
+        prefixes.add(byte)
     v = 2 if OPERAND_SIZE in prefixes else 4
-    opcode = bytes([reader.take(1)])
+    opcode = bytes([byte])
     if opcode == b"\x0f":
         opcode += bytes([reader.take(1)])
     forms = OPCODES[opcode]

@@ -22,7 +22,7 @@ from kvmexit.exits import (
     Step,
     What,
 )
-from kvmexit.kernel.simulated import MemoryAccess
+from kvmexit.kernel.emulator import MemoryAccess
 from kvmexit.packet.experiment import Scenario
 from kvmexit.show.stage import BUFFER, Stage
 from kvmexit.show.words import say
