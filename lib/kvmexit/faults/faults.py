@@ -41,7 +41,7 @@ from kvmexit.faults.breaks import (
 )
 from kvmexit.faults.checks import Check
 from kvmexit.guest import strings
-from kvmexit.kernel import simulated
+from kvmexit.kernel import emulator
 from kvmexit.kernel.retirement import EMULATOR, Pc
 from kvmexit.kernel.simulated import SimulatedKernel, SimulatedVcpu
 from kvmexit.kernel.simulated_page import SimulatedRun
@@ -121,7 +121,7 @@ FAULTS = (
     Fault(
         "an access is not cut at the end of a page",
         "kernel",
-        lambda: swap(simulated, "fragments", no_pages),
+        lambda: swap(emulator, "fragments", no_pages),
         checks.every_fragment_is_an_exit,
     ),
     Fault(

@@ -18,6 +18,11 @@ EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI = range(8)
 
 CF, PF, AF, ZF, SF, DF, OF = 0x001, 0x004, 0x010, 0x040, 0x080, 0x400, 0x800
 ARITHMETIC = CF | PF | AF | ZF | SF | OF
+FIXED, TF, RF, VM = 0x2, 0x100, 0x10000, 0x20000
+"""A bit that is always set; single step; resume; virtual-8086 mode."""
+
+DEBUG, GENERAL_PROTECTION = 1, 13
+"""Vectors of exceptions."""
 
 MASK = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFFFFFF, 16: (1 << 128) - 1}
 REGISTER_NAMES = {
@@ -88,6 +93,17 @@ class Halt:
 Access: TypeAlias = Load | Store | In | Out | ReadMsr | WriteMsr | Halt
 Execution: TypeAlias = Generator[Access, Any, int | None]
 """A running instruction. It returns where to go on, or None for the next instruction."""
+
+
+class Fault(Exception):
+    """An instruction cannot be done: exception ``vector`` takes its place.
+
+    Raised inside an instruction, before it has changed any register.
+    """
+
+    def __init__(self, vector: int) -> None:
+        super().__init__(vector)
+        self.vector = vector
 
 
 class Cpu:

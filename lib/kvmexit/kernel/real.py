@@ -15,7 +15,8 @@ import mmap
 import os
 from collections.abc import Generator
 from fcntl import ioctl
-from operator import attrgetter
+from operator import itemgetter
+from struct import Struct
 from typing import Any, NamedTuple, Self
 
 from kvmexit.errors import KvmExitError
@@ -23,6 +24,7 @@ from kvmexit.exits import EINTR, Events, Interrupted, VcpuExit, VcpuState
 from kvmexit.kernel import abi, kick
 from kvmexit.kernel.abi import KVM_RUN
 from kvmexit.kernel.kvm_run import KEY, TABLE, RealRun
+from kvmexit.kernel.registers import fitted
 
 PAGE = 4096
 RAM_LIMIT = 0x7FFFD000
@@ -30,8 +32,11 @@ RAM_LIMIT = 0x7FFFD000
 _TSS_ADDR = RAM_LIMIT
 """Three pages for KVM itself, as high as ``fcntl.ioctl`` can say: its argument is a C int."""
 _LOW = 0xFFFFFFFF
-_GPRS = attrgetter("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi")
-"""In the order of their numbers, as in GPR_NAMES; ``struct kvm_regs`` has another."""
+_REGS = Struct("<18Q").unpack
+_ORDER = itemgetter(0, 2, 3, 1, 6, 7, 4, 5)
+"""From the order of ``struct kvm_regs`` (rax, rbx, rcx, rdx, rsi, ...) to that of GPR_NAMES."""
+_LONG_MODE = 1 << 10
+"""EFER.LMA."""
 
 
 def failed(act: str, error: OSError) -> KvmExitError:
@@ -99,7 +104,11 @@ class RealVcpu:
         yield
 
     def get_state(self) -> VcpuState:
-        """All of it, in the order of :class:`VcpuState`. Upper halves of registers are left out."""
+        """All of it, in the order of :class:`VcpuState`.
+
+        Raises KvmExitError if there is more in them than a VcpuState holds: the guest is in
+        long mode, or was.
+        """
         regs, sregs, xsave, mp_state = abi.Regs(), abi.Sregs(), abi.Xsave(), abi.MpState()
         self._ask("KVM_GET_MP_STATE", abi.KVM_GET_MP_STATE, mp_state)
         events = self._events()
@@ -107,22 +116,30 @@ class RealVcpu:
         self._ask("KVM_GET_SREGS", abi.KVM_GET_SREGS, sregs)
         self._ask("KVM_GET_XSAVE", abi.KVM_GET_XSAVE, xsave)
         one_form(xsave)
+        *values, rip, rflags = _REGS(regs)
+        if max(values) > _LOW or rip > _LOW or any(values[8:]) or sregs.efer & _LONG_MODE:
+            raise KvmExitError(
+                "the guest has 64-bit registers in use, and a state here holds 32-bit ones: read"
+                " it with KVM_GET_REGS"
+            )
         vectors = bytes(xsave.xmm)
         return VcpuState(
-            gpr=tuple(value & _LOW for value in _GPRS(regs)),
-            rip=regs.rip & _LOW,
-            rflags=regs.rflags,
+            gpr=_ORDER(values),
+            rip=rip,
+            rflags=rflags,
             xmm=tuple(int.from_bytes(vectors[i : i + 16], "little") for i in range(0, 128, 16)),
             events=events_of(events),
             rest=Rest(bytes(sregs), bytes(xsave), bytes(mp_state), bytes(events)),
         )
 
     def set_state(self, state: VcpuState) -> None:
-        """All of it, in the order of :class:`VcpuState`. Nothing is completed first.
+        """All of it, in the order of :class:`VcpuState`. Nothing is completed first. Registers
+        take 32 bits of what they are given.
 
         A state of another kernel's, or one written by hand, has no ``rest`` of ours: it gets
         the segments and control registers of a new vCPU.
         """
+        state = fitted(state)
         rest = state.rest if isinstance(state.rest, Rest) else self._at_reset
         xsave = abi.Xsave.from_buffer_copy(rest.xsave)
         vectors = b"".join(value.to_bytes(16, "little") for value in state.xmm)
@@ -171,10 +188,11 @@ class RealVcpu:
 
     def _overdue(self) -> KvmExitError:
         self.expired, self.kvm_run.immediate_exit = False, 0
-        rip = self.get_state().rip
+        regs = abi.Regs()
+        self._ask("KVM_GET_REGS", abi.KVM_GET_REGS, regs)
         return KvmExitError(
-            f"the guest did not leave for {self.limit:g} s and is at {rip:#x}: it loops without "
-            "an exit; give RealKernel(limit=...) more seconds if that is meant"
+            f"the guest did not leave for {self.limit:g} s and is at {regs.rip:#x}: it loops"
+            " without an exit; give RealKernel(limit=...) more seconds if that is meant"
         )
 
 

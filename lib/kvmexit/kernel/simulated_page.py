@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import MmioRead, MmioWrite, OtherExit, PioIn, PioOut, Rdmsr, VcpuExit, Wrmsr
+from kvmexit.kernel import msrs
 
 IO_BYTES = 4096
 WIDEST = 8
@@ -12,7 +13,6 @@ WIDEST = 8
 # The exits share one union in the page: where ``mmio.data`` lies, ``io.data_offset`` lies too,
 # and ``msr.reason`` with ``msr.index``. An MMIO read that nobody answers gets those.
 _IO_OVERLAY = IO_BYTES.to_bytes(8, "little")
-_MSR_REASON = (2).to_bytes(4, "little")  # KVM_MSR_EXIT_REASON_UNKNOWN
 
 
 class SimulatedRun:
@@ -59,7 +59,7 @@ class SimulatedRun:
             self._data[:] = _IO_OVERLAY
         elif isinstance(exit, Rdmsr | Wrmsr):
             self._msr[:] = bytes(8)
-            self._data[:] = _MSR_REASON + exit.index.to_bytes(4, "little")
+            self._data[:] = _msr_overlay(exit)
         return exit
 
     def answered(self, exit: VcpuExit) -> bytes:
@@ -69,3 +69,12 @@ class SimulatedRun:
         if isinstance(exit, PioIn):
             return bytes(self._io[: exit.size * exit.count])
         return bytes(self._msr)
+
+
+def _msr_overlay(exit: Rdmsr | Wrmsr) -> bytes:
+    """``msr.reason`` and ``msr.index``."""
+    if isinstance(exit, Rdmsr):
+        reason = msrs.read(exit.index)
+    else:
+        reason = msrs.write(exit.index, exit.value)
+    return reason.to_bytes(4, "little") + exit.index.to_bytes(4, "little")

@@ -15,7 +15,8 @@ from typing import Any
 
 from kvmexit.exits import DATA_EXITS, EINTR, Kernel, VcpuState, What
 from kvmexit.guest import driver as tis_driver
-from kvmexit.kernel.simulated import MemoryAccess, SimulatedKernel
+from kvmexit.kernel.emulator import MemoryAccess
+from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import (
     Arrival,
     Landing,

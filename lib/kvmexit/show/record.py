@@ -21,7 +21,7 @@ from kvmexit.exits import (
     Step,
     What,
 )
-from kvmexit.kernel.simulated import MemoryAccess
+from kvmexit.kernel.emulator import MemoryAccess
 from kvmexit.packet.experiment import Scenario
 from kvmexit.show.frame import Frame, PageOp, Seen
 from kvmexit.show.stage import BUFFER, Stage

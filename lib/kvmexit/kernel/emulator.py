@@ -1,0 +1,296 @@
+"""The emulator of the simulated kernel: it executes the guest's instructions, and completes
+what an exit has left in the middle.
+
+What is pending lives here in one of two shapes:
+
+- a *paused instruction*: a generator that waits for the answer to a read;
+- *posted pieces*: the rest of a write whose instruction has gone on to its end.
+
+Neither is in :class:`VcpuState`. A generator could not be put there if one wanted to.
+
+An exception finds no handler, because the guest has none: it ends in SHUTDOWN. It is raised by
+an instruction (:class:`kvmexit.guest.cpu.Fault`), or by TF after one, and waits until the guest
+is entered; whoever loads registers before that takes it away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import GeneratorType
+from typing import Any
+
+from kvmexit.exits import (
+    WRITES,
+    Hlt,
+    MmioRead,
+    MmioWrite,
+    PioIn,
+    PioOut,
+    Rdmsr,
+    Shutdown,
+    VcpuExit,
+    Wrmsr,
+)
+from kvmexit.guest.cpu import (
+    DEBUG,
+    ECX,
+    GENERAL_PROTECTION,
+    RF,
+    TF,
+    Access,
+    Cpu,
+    Fault,
+    Halt,
+    In,
+    Load,
+    Out,
+    ReadMsr,
+    Store,
+    WriteMsr,
+)
+from kvmexit.guest.forms import Insn
+from kvmexit.guest.x86 import Truncated, decode
+from kvmexit.kernel import msrs
+from kvmexit.kernel.msrs import Reply
+from kvmexit.kernel.pending import PAGE, Pending, fragments, mmio_read
+from kvmexit.kernel.retirement import Pc, Retirement
+from kvmexit.kernel.simulated_page import WIDEST, SimulatedRun
+
+LONGEST_INSTRUCTION = 15
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAccess:
+    """One access to RAM, for those who ask what a run depends on."""
+
+    address: int
+    data: bytes
+    is_write: bool
+
+
+class Emulator:
+    """Registers, memory, and what is pending. ``kvm_run`` is where answers come from; ``trace``,
+    if there is one, collects the guest's accesses to RAM."""
+
+    def __init__(self, memory: bytearray, retirement: Retirement) -> None:
+        self.kvm_run = SimulatedRun()
+        self.trace: list[MemoryAccess] | None = None
+        self._memory = memory
+        self._retirement = retirement
+        self._cpu = Cpu()
+        self._pending: Pending | None = None
+        self._posted: list[VcpuExit] = []
+        self._read = bytearray(2 * WIDEST)  # the emulator's read buffer: keeps what was in it
+        self._unread = False
+        self._exception: int | None = None  # its vector, until the guest is entered
+        self._msrs: dict[int, int] = {}  # those that the kernel keeps: what was last written
+
+    # -- executing ----------------------------------------------------------------------
+
+    def _fetch(self) -> Insn | None:
+        """The instruction at rip, or None where RAM ends before it does."""
+        rip = self._cpu.rip
+        code = bytes(self._memory[rip : rip + LONGEST_INSTRUCTION])
+        insn = _DECODED.get(code)
+        if insn is None:
+            if len(_DECODED) > 100_000:
+                _DECODED.clear()
+            try:
+                insn = _DECODED[code] = decode(code, rip)
+            except Truncated:
+                if len(code) == LONGEST_INSTRUCTION:
+                    raise Fault(GENERAL_PROTECTION) from None
+                return None
+        return insn
+
+    def _execute(self, insn: Insn) -> VcpuExit | None:
+        cpu = self._cpu
+        cpu.reloaded = False
+        if insn.form.plain:
+            target = insn.form.run(cpu, insn)
+            cpu.rip = insn.after(cpu) if target is None else target
+            if cpu.flags & (TF | RF):
+                self._retire(cpu.flags, repeats=False)
+            return None
+        running = insn.form.run(cpu, insn)
+        operation = Pending([], cpu.rip, insn.after(cpu), cpu.flags, running, insn.rep)
+        operation.string = insn.form.string
+        operation.locked = insn.lock or insn.form.name == "xchg"
+        return self._go_on(operation, None)
+
+    def _go_on(self, operation: Pending, answer: Any) -> VcpuExit | None:
+        """Drive a running instruction until it needs userspace or retires."""
+        running = operation.running
+        assert isinstance(running, GeneratorType)
+        try:
+            access = running.send(answer)
+            while True:
+                result = self._access(access, operation)
+                if result is None:  # a read that only userspace can satisfy
+                    return self._pause(operation)
+                access = running.send(result)
+        except StopIteration as end:
+            self._cpu.rip = operation.after if end.value is None else end.value
+            repeats = operation.rep and end.value is not None
+            if repeats or (operation.flags | self._cpu.flags) & (TF | RF):
+                self._retire(operation.flags, repeats)
+        return self._deliver_posted(operation) if self._posted else None
+
+    def _retire(self, began: int, repeats: bool) -> None:
+        """RF is set while an instruction repeats, else clear. TF, if it was set when the
+        instruction began, traps; not behind a write to a device, where KVM leaves before it
+        looks. Source: ``x86_emulate_insn``, arch/x86/kvm/emulate.c;
+        ``x86_emulate_instruction``, arch/x86/kvm/x86.c."""
+        self._cpu.flags = self._cpu.flags | RF if repeats else self._cpu.flags & ~RF
+        if began & TF and not (self._posted and isinstance(self._posted[0], WRITES)):
+            self._exception = DEBUG
+
+    def _shut_down(self) -> Shutdown:
+        """Deliver the exception: there is no handler. A fault, unlike a trap, sets RF."""
+        if self._exception != DEBUG:
+            self._cpu.flags |= RF
+        self._exception = None
+        return Shutdown()
+
+    def _access(self, access: Access, operation: Pending) -> Any:
+        """Answer an access, or note what it asks of userspace and return None."""
+        if isinstance(access, Load):
+            return self._load(access.address, access.size, operation)
+        if isinstance(access, Store):
+            return self._store(access.address, access.data)
+        match access:
+            case In(port, size, count):
+                operation.ask(PioIn(port, size, count), size * count)
+            case ReadMsr(index):
+                if msrs.read(index) is Reply.KEPT:
+                    return self._msrs.get(index, 0).to_bytes(8, "little")
+                operation.ask(Rdmsr(index), 8)
+            case WriteMsr(index, value):
+                if msrs.write(index, value) is Reply.KEPT:
+                    self._msrs[index] = value
+                    return True
+                operation.ask(Wrmsr(index, value), None)
+            case Out(port, data):
+                self._posted = [PioOut(port, len(data), 1, data)]
+                return True
+            case Halt():
+                self._posted = [Hlt()]
+                return True
+        return None
+
+    def _load(self, address: int, size: int, operation: Pending) -> bytes | None:
+        memory = self._memory
+        if self._unread:
+            self._unread = False
+            # A locked store to RAM finds that this is not what lies there, and all is done again.
+            in_ram = address + size <= len(memory) and address % PAGE + size <= PAGE
+            if not (operation.locked and in_ram):
+                return bytes(self._read[:size])
+        if address + size <= len(memory):
+            data = self._read[:size] = bytes(memory[address : address + size])
+            if self.trace is not None:
+                self.trace.append(MemoryAccess(address, data, False))
+            return data
+        if size <= WIDEST and address % PAGE + size <= PAGE:
+            operation.ask(mmio_read(address, size), size)
+            return None
+        buffer, pieces, slots = bytearray(size), [], []
+        for slot, where, length in fragments(address, size, len(memory)):
+            if where + length <= len(memory):
+                buffer[slot : slot + length] = memory[where : where + length]
+            else:
+                pieces.append(mmio_read(where, length))
+                slots.append(slot)
+        if not pieces:
+            self._read[:size] = buffer
+            return bytes(buffer)
+        operation.pieces, operation.data, operation.slots = [*pieces], buffer, tuple(slots)
+        return None
+
+    def _store(self, address: int, data: bytes) -> bool:
+        memory = self._memory
+        if address + len(data) <= len(memory):
+            memory[address : address + len(data)] = data
+            if self.trace is not None:
+                self.trace.append(MemoryAccess(address, data, True))
+            return False
+        posted: list[VcpuExit] = []
+        for slot, where, length in fragments(address, len(data), len(memory)):
+            piece = data[slot : slot + length]
+            if where + length <= len(memory):
+                memory[where : where + length] = piece
+            else:
+                posted.append(MmioWrite(where, piece))
+        if posted:
+            # There is room for one access only: a second one of the same instruction
+            # replaces the first, as `pusha` onto a device shows.
+            self._posted = posted
+        return bool(posted)
+
+    def _pause(self, operation: Pending) -> VcpuExit:
+        operation.done = 0
+        exit = operation.pieces[0]
+        if isinstance(exit, MmioRead) and self._retirement.mmio_read is Pc.PAST:
+            self._cpu.rip = operation.after
+        self._pending = operation
+        return exit
+
+    def _deliver_posted(self, operation: Pending) -> VcpuExit:
+        exit, posted = self._posted[0], self._posted
+        self._posted = []
+        if isinstance(exit, Hlt):
+            return exit
+        late = self._retirement.late(exit, string=operation.string)
+        after = self._cpu.rip
+        if late:
+            self._cpu.rip = operation.address
+        self._pending = Pending(posted, operation.address, after, operation.flags, moves_pc=late)
+        return exit
+
+    # -- completing ---------------------------------------------------------------------
+
+    def _complete(self, pending: Pending) -> VcpuExit | None:
+        """Take the answer to the last piece; the next piece, or the rest of the instruction."""
+        cpu, piece = self._cpu, pending.pieces[pending.done]
+        if pending.data is not None and pending.running is not None:
+            answer = self.kvm_run.answered(piece)
+            slot = pending.slots[pending.done]
+            pending.data[slot : slot + len(answer)] = answer
+        pending.done += 1
+        if pending.done < len(pending.pieces):
+            return pending.pieces[pending.done]
+        self._pending = None
+        if pending.running is None:
+            if pending.moves_pc and cpu.rip == pending.address:
+                cpu.rip = pending.after
+            return None
+        result = True if pending.data is None else bytes(pending.data)
+        if pending.data is not None and isinstance(piece, MmioRead):
+            self._read[: len(pending.data)] = pending.data
+        if not pending.reloaded:
+            return self._go_on(pending, result)
+        if self._retirement.fast_in and isinstance(piece, PioIn) and not pending.string:
+            return self._go_on(pending, result) if cpu.rip == pending.address else None
+        if pending.rep and cpu.gpr[ECX] == 0:
+            return self._nothing_left(pending)
+        # The kernel goes on with the flags and the address it remembers, in the registers
+        # that userspace has put there. Flags are written only when the instruction retires.
+        loaded, cpu.flags, cpu.reloaded = cpu.flags, pending.flags, True
+        exit = self._go_on(pending, result)
+        if self._pending is pending:
+            pending.flags, cpu.flags = cpu.flags, loaded
+        return exit
+
+    def _nothing_left(self, pending: Pending) -> VcpuExit | None:
+        """Userspace has set ecx to 0 under a repeated instruction: it ends before it looks at
+        its answer. An MMIO answer stays behind for the next load; a port stays pending."""
+        if isinstance(pending.pieces[0], PioIn):
+            pending.done, self._pending = 0, pending
+            return pending.pieces[0]
+        self._cpu.rip, self._cpu.flags = pending.after, pending.flags
+        self._retire(pending.flags, repeats=False)
+        self._unread = True
+        return None
+
+
+_DECODED: dict[bytes, Insn] = {}
