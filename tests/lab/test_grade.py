@@ -18,7 +18,6 @@ from wrong_answers import EXPECTED, FOLDER
 HERE = Path(__file__).resolve().parent
 BOOK = HERE.parents[1] / "book" / "labs"
 SEED = 2026
-pytestmark = pytest.mark.timeout(300)  # of a busy machine; alone it takes a tenth
 
 
 @pytest.fixture(scope="module")
