@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SITE := _build/html/index.html
-SOURCES := _config.yml _toc.yml $(shell find book lib/kvmexit -type f -not -path '*/.*' \
+SOURCES := _config.yml _toc.yml requirements.txt $(shell find book lib/kvmexit -type f -not -path '*/.*' \
 	-not -path '*/__pycache__/*')
 .DEFAULT_GOAL := help
-.PHONY: setup book lab test bench fuzz clean help
+.PHONY: setup book lab test bench fuzz clean help always
 
 setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
 	@command -v chromium chromium-browser google-chrome >/dev/null \
@@ -32,12 +32,16 @@ book: .venv/ready $(SITE) ## build the book and say where it is
 
 # Notebooks are not executed here: their stored outputs are the ones a fresh run gives, and
 # `make test` fails if they are not.  Warnings are errors, and so is a page too few or too many.
-$(SITE): $(SOURCES) | .venv/ready
+$(SITE): $(SOURCES) .venv/sources | .venv/ready
 	@rm -rf _build
 	@$(BIN)/jupyter-book build . --all -W --keep-going -q >_build.log 2>&1 \
 	|| { cat _build.log; rm -rf _build; exit 1; }
 	@rm _build.log
 	@$(BIN)/python book/tools/pages.py || { rm -rf _build; exit 1; }
+
+# A file that is gone makes nothing newer; the list of their names does.
+.venv/sources: always | .venv/ready
+	@echo $(SOURCES) | cmp -s - $@ || echo $(SOURCES) > $@
 
 lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
 	$(BIN)/jupyter lab book/00-start-here.ipynb

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from patience import PATIENCE
 
 KVM = Path("/dev/kvm")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -38,6 +39,13 @@ def chromium() -> str:
     if path is None:
         pytest.skip("no Chromium: on Debian, apt-get install chromium")
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """nbval gives the outputs of a cell that is done five seconds to arrive."""
+    for item in items:
+        if hasattr(item, "output_timeout"):
+            item.output_timeout = PATIENCE
 
 
 def did_not_run(config: pytest.Config) -> Counter[tuple[str, str]]:

@@ -25,7 +25,8 @@ from nbformat import NotebookNode
 from pages import ROOT, notebooks
 
 BOOK, DRAFTS = ROOT / "book", ROOT / "drafts"
-CELL_TIMEOUT = 60
+CELL_TIMEOUT = 600
+"""Seconds: it ends a loop without end, and no load reaches it."""
 KEPT_METADATA = ("tags", "nbgrader", "deletable", "editable", "mystnb")
 FOLDED_TAGS = {"remove-input", "hide-input", "remove-cell"}
 WIDGET_TYPES = ("application/vnd.jupyter.widget-view+json",)

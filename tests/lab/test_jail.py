@@ -1,6 +1,7 @@
 """What a student's process can do: compute, and ask."""
 
 import pytest
+from kvmexit.lab import players
 from kvmexit.lab.starting import spawn
 from kvmexit.lab.words import StudentError
 
@@ -42,6 +43,19 @@ def test_refused(player, what: str) -> None:
     words = ("not permitted", "cannot be imported", "can't start", "not allowed")
     assert any(one in text for one in words), text
     assert player.call("fine") == 45
+
+
+def test_who_waits_is_told_and_who_lacks_a_processor_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both have answered nothing when their time is up; only one of them has had its chance."""
+    wait = "import time\ndef wait():\n    time.sleep(1000)"
+    count = "def count():\n    x = 0\n    while x < 10_000_000: x += 1\n    return 'done'"
+    with spawn([count, wait]) as player:
+        monkeypatch.setattr(players, "CALL_SECONDS", 0.001)
+        assert player.call("count") == "done"
+        with pytest.raises(StudentError, match="does it wait or loop for ever"):
+            player.call("wait")
 
 
 def test_it_is_locked_before_the_answer_is_loaded() -> None:

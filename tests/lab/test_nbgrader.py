@@ -13,7 +13,6 @@ from wrong_answers import EXPECTED, FOLDER
 
 BOOK = Path(__file__).resolve().parents[2] / "book" / "labs"
 SOURCE = Path(__file__).resolve().parent / "source"
-pytestmark = pytest.mark.timeout(300)  # of a busy machine; alone it takes a tenth
 NAMES = list(catalogue.NOTEBOOKS.values())
 
 

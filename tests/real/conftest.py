@@ -14,6 +14,7 @@ from kvmexit.exits import Kernel, VcpuState, Vm
 from kvmexit.kernel.doctor import DEVICE, kvm_status
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
+from patience import PATIENCE
 from small_guests import START, Boot
 
 STATUS = kvm_status()
@@ -25,7 +26,7 @@ def kernel() -> Iterator[RealKernel]:
         if os.environ.get("CI") and Path(DEVICE).exists():
             pytest.fail(f"/dev/kvm is here and does not work: {STATUS.reason}")
         pytest.skip(STATUS.reason)
-    with RealKernel(limit=3.0) as kernel:
+    with RealKernel(limit=PATIENCE) as kernel:
         yield kernel
 
 

@@ -4,13 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import PATIENCE
+
 CODE = Path(__file__).resolve().parents[2] / "book" / "code"
 
 
 def output() -> list[str]:
     """What the script prints in a process of its own; no library is on its path."""
     command = [sys.executable, "-I", str(CODE / "bug2011.py")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     return done.stdout.splitlines()
 
 

@@ -13,6 +13,7 @@ from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe import firsts
 from kvmexit.probe.cases import RAM, Case, case
+from patience import PATIENCE, until
 
 pytestmark = pytest.mark.usefixtures("kvm")
 FIFO = 0xFED40024
@@ -151,14 +152,19 @@ def test_a_new_vcpu_is_a_processor_after_reset():
 
 def test_a_signal_leaves_a_reason_of_its_own():
     """immediate_exit leaves the old exit_reason; a signal in the guest leaves KVM_EXIT_INTR."""
-    with RealKernel() as kernel, kernel.create_vm(RAM) as vm:
-        loop = case("a loop", "again:\njmp again")
+    with RealKernel(limit=PATIENCE) as kernel, kernel.create_vm(RAM) as vm:
+        loop = case("a loop", "again:\ninc dword [0x3000]\njmp again")
         loop.load(vm.memory)
         vm.vcpu.set_state(loop.state())
-        kick = threading.Timer(0.1, vm.vcpu.kick)
-        kick.start()
+
+        def kick_inside() -> None:
+            until(lambda: vm.memory[0x3000:0x3004] != bytes(4), "the guest to run")
+            vm.vcpu.kick()
+
+        kicker = threading.Thread(target=kick_inside)
+        kicker.start()
         assert vm.vcpu.run() is EINTR
-        kick.join()
+        kicker.join()
         assert vm.vcpu.kvm_run.exit_reason == Reason.INTR
 
 

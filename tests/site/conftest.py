@@ -2,20 +2,14 @@
 
 import functools
 import http.server
-import json
-import os
-import shutil
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from pages import ROOT, SITE, contents
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from visits import DESK, PHONE, SITE_ON_DISK, Visit
+from live_lab import on_a_copy
+from pages import SITE, contents
+from playwright.sync_api import Browser, BrowserContext
+from visits import DESK, PHONE, SITE_ON_DISK, Visit, patient, started
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -45,16 +39,15 @@ def address(request: pytest.FixtureRequest, over_http: str) -> str:
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
     """Chromium, without a window."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with started(chromium) as browser:
+        yield browser
 
 
 def visiting(browser: Browser) -> Iterator[Callable[..., Visit]]:
     contexts: list[BrowserContext] = []
 
     def visit(address: str, name: str, **options: object) -> Visit:
-        contexts.append(browser.new_context(**({"viewport": DESK} | options)))
-        contexts[-1].set_default_timeout(10_000)
+        contexts.append(patient(browser, **({"viewport": DESK} | options)))
         scripts = bool(options.get("java_script_enabled", True))
         visit = Visit(contexts[-1].new_page(), scripts)
         visit.go(f"{address}/{name}.html")
@@ -88,43 +81,8 @@ def phone(browser: Browser, name: str) -> Iterator[Visit]:
 @pytest.fixture(scope="session")
 def jupyterlab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab on a copy of the book: what a reader saves changes nothing."""
-    home = tmp_path_factory.mktemp("lab")
-    for path in ROOT.glob("book/*.ipynb"):
-        shutil.copy(path, home)
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
-    options = {"port": 0, "token": "", "root_dir": str(home), "disable_check_xsrf": True}
-    command += [f"--ServerApp.{name}={value}" for name, value in options.items()]
-    with (home / ".log").open("w") as log:
-        server = subprocess.Popen(command, env=_private(home), stdout=log, stderr=log)
-        try:
-            yield _address_of(server, home)
-        finally:
-            server.terminate()
-            server.wait(timeout=20)
-
-
-def _private(home: Path) -> dict[str, str]:
-    """An environment in which JupyterLab reads no settings of the person who runs the tests."""
-    folders = (
-        "JUPYTER_CONFIG_DIR",
-        "JUPYTER_RUNTIME_DIR",
-        "JUPYTERLAB_SETTINGS_DIR",
-        "JUPYTERLAB_WORKSPACES_DIR",
-        "IPYTHONDIR",
-    )
-    return dict(os.environ) | {name: str(home / ".private" / name) for name in folders}
-
-
-def _address_of(server: "subprocess.Popen[bytes]", home: Path) -> str:
-    """Wait until the server answers. RuntimeError with its log if it ends or takes a minute."""
-    written = home / ".private" / "JUPYTER_RUNTIME_DIR" / f"jpserver-{server.pid}.json"
-    for _ in range(600):
-        if server.poll() is not None:
-            break
-        if written.exists():
-            return str(json.loads(written.read_text())["url"]).rstrip("/")
-        time.sleep(0.1)
-    raise RuntimeError("JupyterLab did not start:\n" + (home / ".log").read_text())
+    with on_a_copy(tmp_path_factory.mktemp("lab")) as address:
+        yield address
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

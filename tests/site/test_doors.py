@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from visits import SITE_ON_DISK, Visit
+from visits import SITE_ON_DISK, Visit, wait_until
 
 
 def test_the_front_door_leads_to_the_first_page(visit: Callable[..., Visit], address: str) -> None:
@@ -48,6 +48,8 @@ def test_a_code_cell_can_be_copied(visit: Callable[..., Visit], over_http: str) 
     page = visit(over_http, "book/00-start-here", permissions=allowed).page
     cell = page.locator(".cell_input:visible").first
     cell.hover()
+    page.evaluate("navigator.clipboard.writeText('')")
     cell.locator("button.copybtn").click()
+    wait_until(page, "navigator.clipboard.readText().then((text) => text !== '')", "a copied cell")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.strip() == cell.locator("pre").inner_text().strip()

@@ -11,7 +11,7 @@ from kvmexit.show import film
 from kvmexit.show.films import Film, landing_of
 from kvmexit.show.page import page as page_of
 from playwright.sync_api import Browser, Page
-from visits import DESK, PHONE, SMALL_TEXT, WIDER_THAN_THE_SCREEN
+from visits import DESK, PHONE, SMALL_TEXT, WIDER_THAN_THE_SCREEN, patient
 
 READ = 12
 CHOICES = {
@@ -36,14 +36,14 @@ def written(made: Film, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def player(browser: Browser, written: str) -> Iterator[Page]:
-    page = browser.new_page(viewport=DESK)
-    page.set_default_timeout(10_000)
+    context = patient(browser, viewport=DESK)
+    page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text))
     page.goto(written)
     yield page
-    page.close()
+    context.close()
     assert complaints == []
 
 
@@ -195,7 +195,8 @@ def test_the_difference_is_told(player: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_readable_for_all(browser: Browser, written: str, scheme: str, size: dict) -> None:
-    page = browser.new_page(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+    context = patient(browser, viewport=size, color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
     page.goto(written)
     page.get_by_label("Show the difference").check()
     slider(page, "step").focus()
@@ -210,11 +211,11 @@ def test_readable_for_all(browser: Browser, written: str, scheme: str, size: dic
           return transitionDuration !== "0s" || animationName !== "none"; }).length"""
     )
     assert moving == 0
-    page.close()
+    context.close()
 
 
 def test_without_scripts(browser: Browser, written: str) -> None:
-    context = browser.new_context(java_script_enabled=False, viewport=PHONE)
+    context = patient(browser, java_script_enabled=False, viewport=PHONE)
     page = context.new_page()
     page.goto(written)
     text = page.locator(".kvmexit-film").inner_text()
@@ -228,7 +229,8 @@ def test_a_film_without_landings(browser: Browser, tmp_path: Path, source: str |
     plain = film(11, source=source, suspend=False, at="exit")
     path = tmp_path / "plain.html"
     path.write_text(page_of(plain))
-    page = browser.new_page(viewport=DESK)
+    context = patient(browser, viewport=DESK)
+    page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(path.as_uri())
@@ -239,7 +241,7 @@ def test_a_film_without_landings(browser: Browser, tmp_path: Path, source: str |
     assert sentence(page) == plain.frames()[-1].sentence
     assert page.locator(".pane", has_text="verdict").is_visible() == (source is None)
     assert complaints == []
-    page.close()
+    context.close()
 
 
 def test_keys_are_the_films_and_not_jupyters(player: Page) -> None:

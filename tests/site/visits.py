@@ -1,11 +1,21 @@
 """An open page of the book: what it loaded, what it complained of, what can be measured on it."""
 
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from axe_playwright_python.sync_playwright import Axe
 from pages import SITE
-from playwright.sync_api import Page, Response
+from patience import PATIENCE
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Response,
+    TimeoutError as Late,
+    sync_playwright,
+)
 
 SITE_ON_DISK = SITE.as_uri()
 COMPRESSED = (".woff", ".woff2", ".png", ".jpg")
@@ -57,6 +67,30 @@ BEFORE_THE_ARTICLE = """() => {
 }"""
 
 
+@contextmanager
+def started(chromium: str) -> Iterator[Browser]:
+    """Chromium, without a window."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"], timeout=1000 * PATIENCE
+        )
+
+
+def patient(browser: Browser, **options: object) -> BrowserContext:
+    """A context of the browser, whose pages wait as long as a busy machine needs."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(1000 * PATIENCE)
+    return context
+
+
+def wait_until(page: Page, expression: str, what: str) -> None:
+    """Wait until ``expression`` holds in the page. AssertionError names ``what`` never came."""
+    try:
+        page.wait_for_function(expression)
+    except Late:
+        raise AssertionError(f"waited {PATIENCE:.0f} s for {what}") from None
+
+
 @dataclass
 class Visit:
     """One page in one context of the browser, and everything it asked for."""
@@ -87,7 +121,7 @@ class Visit:
         """Open a page and, where scripts run, wait until its fonts are there."""
         self.page.goto(url)
         if self.scripts:
-            self.page.wait_for_function("document.fonts.status === 'loaded'")
+            wait_until(self.page, "document.fonts.ready.then(() => true)", f"the fonts of {url}")
 
     def weight(self) -> dict[str, int]:
         """Bytes of each loaded file, compressed as a server would."""

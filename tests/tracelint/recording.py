@@ -10,14 +10,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from patience import PATIENCE
+
 EVENTS = ("kvm", "syscalls/sys_enter_ioctl", "syscalls/sys_exit_ioctl")
 _MOUNTED = Path("/sys/kernel/tracing")
+
+
+def _output(command: Sequence[str]) -> str:
+    """What ``command`` prints; it must end well."""
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
+    return done.stdout
 
 
 def strace(command: Sequence[str], log: Path, *options: str) -> str:
     """Run ``command`` under strace; its standard output. The log is left in ``log``."""
     arguments = ["strace", "-f", "-e", "trace=ioctl", *options, "-o", str(log), *command]
-    return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=300).stdout
+    return _output(arguments)
 
 
 def can_strace() -> bool:
@@ -25,7 +33,7 @@ def can_strace() -> bool:
     if not shutil.which("strace"):
         return False
     probe = ["strace", "-o", "/dev/null", "-e", "kvm=vcpu", "true"]
-    return subprocess.run(probe, capture_output=True, timeout=30).returncode == 0
+    return subprocess.run(probe, capture_output=True, timeout=PATIENCE).returncode == 0
 
 
 @contextmanager
@@ -64,8 +72,7 @@ def trace(command: Sequence[str], instance: Path, log: Path) -> str:
     for event in EVENTS:
         (instance / "events" / event / "enable").write_text("1")
     script = f'echo $$ > {instance}/set_event_pid && exec "$@"'
-    run = ["sh", "-c", script, "sh", *command]
-    out = subprocess.run(run, check=True, capture_output=True, text=True, timeout=300).stdout
+    out = _output(["sh", "-c", script, "sh", *command])
     (instance / "tracing_on").write_text("0")
     log.write_bytes((instance / "trace").read_bytes())
     return out

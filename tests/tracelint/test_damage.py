@@ -6,7 +6,6 @@ import fuzz
 import pytest
 
 
-@pytest.mark.timeout(120)
 def test_damage_never_crashes_and_never_cleans() -> None:
     said = {fuzz.check(seed) for seed in range(2000)}
     assert {"findings", "cannot tell", "clean", "refused"} == said

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import recording
 from kvmexit.commands import main
+from patience import PATIENCE
 
 LOGS = Path(__file__).parents[2] / "book" / "logs"
 BAD, GOOD = str(LOGS / "probe-bug-mmio.strace-kvm"), str(LOGS / "probe-fix-mmio.strace-kvm")
@@ -103,10 +104,10 @@ def test_standard_input_and_its_end() -> None:
     run = "import sys; from kvmexit.commands import main; sys.exit(main())"
     command = [sys.executable, "-c", run, "lint", "-"]
     with open(BAD, "rb") as log:
-        done = subprocess.run(command, stdin=log, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, stdin=log, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert done.stdout.startswith("standard input: findings")
-    empty = subprocess.run(command, input=b"", capture_output=True, timeout=60)
+    empty = subprocess.run(command, input=b"", capture_output=True, timeout=PATIENCE)
     assert empty.returncode == 2
 
 

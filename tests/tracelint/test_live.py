@@ -20,10 +20,9 @@ SCRIPT = [sys.executable, str(Path(__file__).with_name("live.py")), "0", str(COU
 STRACE_MARK = rb"_IOC\(_IOC_WRITE, 0xf\w, \w+, 0x3e00\)"
 TRACEFS_MARK = rb"cmd: 0x7e00f\w{3},"
 
-pytestmark = [
-    pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="needs /dev/kvm"),
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.skipif(
+    not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="needs /dev/kvm"
+)
 
 
 def known_and_logged(out: str, log: Path, mark: bytes) -> list[tuple[dict[str, Any], bytes]]:

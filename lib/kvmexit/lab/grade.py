@@ -19,7 +19,7 @@ from kvmexit.lab import catalogue, starting
 from kvmexit.lab.questions import Question, Verdict, judge, nothing
 from kvmexit.lab.submission import Submission
 
-SUBMISSION_SECONDS = 120.0
+SUBMISSION_SECONDS = 900.0
 """Wall time of one submission, after which what is not graded yet gets no points."""
 
 

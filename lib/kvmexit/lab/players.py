@@ -11,14 +11,17 @@ import select
 import signal
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from kvmexit.lab import jail, wire
 from kvmexit.lab.words import Blocked, Hopeless, StudentError
 
 CALL_SECONDS, START_SECONDS = 6.0, 30.0
-"""Wall time that one call of the student's code may take, and the start of its process on a
-busy machine. Its CPU time is limited by the jail."""
+"""Wall time that one call of the student's code may take, and the start of its process."""
+BUSY_SECONDS = 300.0
+"""Wall time added while the process computes, or would if the machine were less busy. Its CPU
+time is limited by the jail."""
 
 NOT_ANSWERED = "not answered yet"
 
@@ -134,7 +137,7 @@ class Player:
         while b"\n" not in self._buffer:
             if len(self._buffer) > wire.LONGEST_LINE:
                 raise self._end("flooded the pipe to the referee")
-            if not select.select([self._in], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not self._speaks(deadline):
                 raise self._end(self._too_long())
             data = os.read(self._in, 65536)
             if not data:
@@ -148,6 +151,21 @@ class Player:
         if not isinstance(message, list) or not message or not isinstance(message[0], str):
             raise self._end("its process spoke out of turn")
         return message
+
+    def _speaks(self, deadline: float) -> bool:
+        """Wait for something to read. Not for a process that sleeps at the ``deadline``."""
+        while not select.select([self._in], [], [], max(0.1, deadline - time.monotonic()))[0]:
+            if time.monotonic() > deadline + BUSY_SECONDS or not self._is_runnable():
+                return bool(select.select([self._in], [], [], 0)[0])
+        return True
+
+    def _is_runnable(self) -> bool:
+        """Does the process compute, or wait for a processor or a disk? proc_pid_stat(5)."""
+        try:
+            stat = Path(f"/proc/{self._pid}/stat").read_text()
+        except OSError:  # no such process, or no Linux
+            return False
+        return stat.rpartition(")")[2].split()[0] in ("R", "D")
 
     def _end(self, why: str | None) -> Hopeless:
         """The process is dead, or is killed now; ``why`` None asks the kernel for the reason."""

@@ -1,0 +1,40 @@
+"""How long a test waits, and how much it draws.
+
+A wait ends when the thing happens, and a test that fails on the clock fails on a busy machine
+with nothing wrong. So no test holds an elapsed time against a bound: that is what `make bench` is
+for. A wait that never ends is a fault all the same. It ends after `PATIENCE`, which no load
+reaches, and says what it waited for. pyproject.toml ends a test that waits for ever without
+saying so (`timeout`), later than that.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Seen = TypeVar("Seen")
+PATIENCE = 300.0
+"""Seconds after which what a test waits for is not going to happen."""
+
+
+def until(look: Callable[[], Seen], what: str, pause: float = 0.01) -> Seen:
+    """Look again and again, ``pause`` seconds apart, until there is something; that is returned.
+
+    AssertionError that names ``what`` was waited for. An OSError or ValueError of ``look`` counts
+    as nothing yet: a server that does not answer, a file that is half written.
+    """
+    last: Exception | None = None
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            if seen := look():
+                return seen
+        except (OSError, ValueError) as problem:
+            last = problem
+        time.sleep(pause)
+    raise AssertionError(f"waited {PATIENCE:.0f} s for {what}" + (f": {last!r}" if last else ""))
+
+
+def draws(usual: int, in_ci: int) -> int:
+    """How many random cases a test draws: ``usual``, and with CI set ``in_ci``."""
+    return in_ci if os.environ.get("CI") else usual
