@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any, ClassVar, Protocol, TypeAlias
 
+from kvmexit.errors import KvmExitError
+
 
 class Reason(IntEnum):
     """``kvm_run.exit_reason``, for the exits a guest of this book can cause (linux/kvm.h)."""
@@ -171,6 +173,7 @@ def answer_size(exit: ReadExit) -> int:
 
 GPR_NAMES = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
 """General registers in the order of their numbers in machine code."""
+XMM_NAMES = tuple(f"xmm{number}" for number in range(8))
 
 
 class Lane(Enum):
@@ -255,11 +258,43 @@ class VcpuState:
         """One register by name: ``state["eax"]``, ``state["xmm0"]``, ``state["rip"]``."""
         if name in GPR_NAMES:
             return self.gpr[GPR_NAMES.index(name)]
-        if name.startswith("xmm") and name[3:] in set("01234567"):
-            return self.xmm[int(name[3:])]
+        if name in XMM_NAMES:
+            return self.xmm[XMM_NAMES.index(name)]
         if name in ("rip", "rflags"):
             return self.rip if name == "rip" else self.rflags
-        raise KeyError(name)
+        raise unknown_register(name)
+
+    def replace(self, **registers: int) -> VcpuState:
+        """The same state but for some registers: ``state.replace(edx=0x3F8, rip=0x1000)``."""
+        if unknown := sorted(registers.keys() - {*GPR_NAMES, *XMM_NAMES, "rip", "rflags"}):
+            raise unknown_register(unknown[0])
+        gpr, xmm = (
+            tuple(registers.get(name, value) for name, value in zip(names, values, strict=True))
+            for names, values in ((GPR_NAMES, self.gpr), (XMM_NAMES, self.xmm))
+        )
+        rip, rflags = registers.get("rip", self.rip), registers.get("rflags", self.rflags)
+        return VcpuState(gpr, rip, rflags, xmm, self.rest)
+
+    def __repr__(self) -> str:
+        """The registers by name, in hex; of the vector registers those that are not 0."""
+        named = [
+            ("rip", self.rip),
+            ("rflags", self.rflags),
+            *zip(GPR_NAMES, self.gpr, strict=False),
+        ]
+        named += [(name, value) for name, value in zip(XMM_NAMES, self.xmm, strict=False) if value]
+        return f"VcpuState({', '.join(f'{name}={_hex(value)}' for name, value in named)})"
+
+
+def _hex(value: Any) -> str:
+    return f"{value:#x}" if isinstance(value, int) else repr(value)
+
+
+def unknown_register(name: object) -> KvmExitError:
+    """The error that names the registers of :class:`VcpuState`."""
+    return KvmExitError(
+        f"no register {name!r}; known: {', '.join(GPR_NAMES)}, rip, rflags, xmm0..xmm7"
+    )
 
 
 class KvmRun(Protocol):
@@ -320,17 +355,49 @@ class Vcpu(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """Guest RAM: a writable buffer of fixed size that is sliced like bytes. The guest and
+    userspace see each other's bytes at once.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: Any, /) -> Any: ...
+
+    def __setitem__(self, where: Any, data: Any, /) -> None: ...
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+class Assembled(Protocol):
+    """Machine code and the address it is made for, as ``assemble`` returns it."""
+
+    @property
+    def origin(self) -> int:
+        """The address of its first byte."""
+        ...
+
+    @property
+    def code(self) -> bytes:
+        """The bytes."""
+        ...
+
+
 class Vm(Protocol):
     """One virtual machine: memory from guest physical address 0, one vCPU, and an end."""
 
     @property
-    def memory(self) -> Any:
-        """Guest RAM as a writable buffer that can be sliced (``bytearray`` or ``mmap``)."""
+    def memory(self) -> Memory:
+        """Guest RAM. It stays the VM's own, of this size, until the VM is closed."""
         ...
 
     @property
     def vcpu(self) -> Vcpu:
         """The only vCPU."""
+        ...
+
+    def load(self, address: int, code: bytes | Assembled) -> None:
+        """Put machine code, or any bytes, at guest physical ``address``."""
         ...
 
     def close(self) -> None:

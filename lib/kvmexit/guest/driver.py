@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from kvmexit.exits import Memory
 from kvmexit.guest.assembler import Program, assemble
 from kvmexit.guest.tis_registers import (
     COMMAND_READY,
@@ -280,7 +281,7 @@ def message_addresses() -> dict[str, int]:
     return addresses
 
 
-def load(memory: bytearray, variant: str = "driver") -> int:
+def load(memory: Memory, variant: str = "driver") -> int:
     """Put the driver and its messages into guest memory; returns the address to start at."""
     program = tis_driver(variant)
     memory[program.origin : program.origin + len(program.code)] = program.code
@@ -290,7 +291,7 @@ def load(memory: bytearray, variant: str = "driver") -> int:
     return program.origin
 
 
-def message_at(memory: bytes | bytearray, address: int) -> str | None:
+def message_at(memory: bytes | Memory, address: int) -> str | None:
     """The message that the driver points to, or None."""
     if not address:
         return None

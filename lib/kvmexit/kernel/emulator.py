@@ -52,7 +52,8 @@ from kvmexit.guest.forms import Insn
 from kvmexit.guest.x86 import Truncated, decode
 from kvmexit.kernel import msrs
 from kvmexit.kernel.msrs import Reply
-from kvmexit.kernel.pending import PAGE, Pending, fragments, mmio_read
+from kvmexit.kernel.pending import Pending, fragments, mmio_read
+from kvmexit.kernel.ram import PAGE
 from kvmexit.kernel.retirement import Pc, Retirement
 from kvmexit.kernel.simulated_page import WIDEST, SimulatedRun
 
@@ -72,7 +73,7 @@ class Emulator:
     """Registers, memory, and what is pending. ``kvm_run`` is where answers come from; ``trace``,
     if there is one, collects the guest's accesses to RAM."""
 
-    def __init__(self, memory: bytearray, retirement: Retirement) -> None:
+    def __init__(self, memory: memoryview, retirement: Retirement) -> None:
         self.kvm_run = SimulatedRun()
         self.trace: list[MemoryAccess] | None = None
         self._memory = memory

@@ -15,9 +15,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, Protocol, TypeVar
+
+from kvmexit.errors import KvmExitError
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 
@@ -142,9 +145,10 @@ class Watchdog:
         inside = entries()
         self._since = {entry.frame: self._since.get(entry.frame, now) for entry in inside}
         for entry in inside:
-            if now - self._since[entry.frame] >= entry.vcpu.limit:
-                entry.vcpu.expired = True
-                entry.vcpu.kick()
+            with suppress(KvmExitError):  # closed meanwhile, which has kicked it
+                if now - self._since[entry.frame] >= entry.vcpu.limit:
+                    entry.vcpu.expired = True
+                    entry.vcpu.kick()
 
 
 watchdog = Watchdog()

@@ -11,7 +11,6 @@ import mmap
 from struct import Struct
 from typing import TypeAlias
 
-from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     Hlt,
     InternalError,
@@ -26,9 +25,9 @@ from kvmexit.exits import (
     VcpuExit,
     Wrmsr,
 )
-from kvmexit.kernel import abi
+from kvmexit.kernel import abi, arguments
 
-NOWHERE = slice(0, 0)
+NOWHERE = None
 """Where the answer to an exit belongs that asks for none."""
 TABLE_LIMIT = 1 << 14
 """Entries after which the table is emptied: it holds data of writes, so it could grow for ever."""
@@ -42,7 +41,7 @@ _msr = Struct("<24x8xIIQ").unpack_from
 _suberror = Struct("<24xI").unpack_from
 
 
-Described: TypeAlias = tuple[VcpuExit, slice]
+Described: TypeAlias = tuple[VcpuExit, slice | None]
 """An exit, and the bytes of the page in which the kernel looks for its answer."""
 
 TABLE: dict[bytes, Described] = {}
@@ -54,7 +53,7 @@ class RealRun:
 
     __slots__ = ("_page", "place")
 
-    place: slice
+    place: slice | None
     """Where in the page the answer to the last exit belongs."""
 
     def __init__(self, page: mmap.mmap) -> None:
@@ -68,7 +67,7 @@ class RealRun:
 
     @immediate_exit.setter
     def immediate_exit(self, value: int) -> None:
-        self._page[abi.IMMEDIATE_EXIT] = value
+        self._page[abi.IMMEDIATE_EXIT] = arguments.immediate_exit(value)
 
     @property
     def exit_reason(self) -> int:
@@ -91,15 +90,16 @@ class RealRun:
         KvmExitError if the page describes no read: there is no place for an answer.
         """
         try:
-            self._page[self.place] = data  # only the right number of bytes fits
-        except IndexError:
-            self._answer_other_size(data)
+            # Only the right number of bytes fits.
+            self._page[self.place] = data  # type: ignore[index]  # no place: TypeError
+        except (IndexError, TypeError):
+            self._answer_otherwise(arguments.answer(data))
 
-    def _answer_other_size(self, data: bytes) -> None:
-        start, size = self.place.start, self.place.stop - self.place.start
-        if not size:
-            raise KvmExitError(f"nothing to answer: the last exit was {self.exit()!r}")
-        data = data[:size]
+    def _answer_otherwise(self, data: bytes) -> None:
+        if self.place is None:
+            raise arguments.nothing_to_answer(self.exit())
+        start, stop = self.place.start, self.place.stop
+        data = data[: stop - start]
         self._page[start : start + len(data)] = data
 
     def _describe(self, key: bytes) -> Described:

@@ -7,9 +7,8 @@ from functools import lru_cache
 
 from kvmexit.exits import MmioRead, VcpuExit
 from kvmexit.guest.cpu import Execution
+from kvmexit.kernel.ram import PAGE
 from kvmexit.kernel.simulated_page import WIDEST
-
-PAGE = 4096
 
 
 @dataclass(slots=True)

@@ -8,27 +8,27 @@ Source: Documentation/virt/kvm/api.rst.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import mmap
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from fcntl import ioctl
 from operator import itemgetter
 from struct import Struct
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Events, Interrupted, VcpuExit, VcpuState
-from kvmexit.kernel import abi, kick
+from kvmexit.kernel import abi, arguments, kick
 from kvmexit.kernel.abi import KVM_RUN
+from kvmexit.kernel.arguments import whole
 from kvmexit.kernel.kvm_run import KEY, TABLE, RealRun
+from kvmexit.kernel.ram import RAM_LIMIT, MappedRam
 from kvmexit.kernel.registers import fitted
+from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
 
-PAGE = 4096
-RAM_LIMIT = 0x7FFFD000
-"""Where RAM must end, in bytes."""
+_C_INT = 0x7FFFFFFF
 _TSS_ADDR = RAM_LIMIT
 """Three pages for KVM itself, as high as ``fcntl.ioctl`` can say: its argument is a C int."""
 _LOW = 0xFFFFFFFF
@@ -45,9 +45,6 @@ def failed(act: str, error: OSError) -> KvmExitError:
     return KvmExitError(f"{act} failed: {name} ({os.strerror(error.errno or 0)})")
 
 
-_CLOSED = KvmExitError("this VM is closed: make a new one")
-
-
 class Rest(NamedTuple):
     """The kernel's own part of a saved state: the structs as they came, byte for byte."""
 
@@ -60,8 +57,9 @@ class Rest(NamedTuple):
 class RealVcpu:
     """A vCPU: its file descriptor and its page. See :class:`kvmexit.exits.Vcpu`."""
 
-    def __init__(self, vm: int, page_size: int, limit: float) -> None:
+    def __init__(self, vm: int, page_size: int, limit: float, lent: object) -> None:
         self.limit, self.expired = limit, False
+        self._lent: object = lent  # pins the RAM, for a thread that is still inside KVM_RUN too
         self._fd = ioctl(vm, abi.KVM_CREATE_VCPU, 0)
         try:
             self._page = mmap.mmap(self._fd, page_size)
@@ -90,8 +88,6 @@ class RealVcpu:
             return EINTR
         except OSError as error:
             raise failed("KVM_RUN", error) from error
-        except ValueError:
-            raise _CLOSED from None
         try:  # kvm_run.exit(), without the cost of the call
             exit, self.kvm_run.place = TABLE[self._page[KEY]]
         except KeyError:
@@ -170,21 +166,38 @@ class RealVcpu:
             if entry.vcpu is self:
                 kick.interrupt(entry.thread)
 
-    def close(self) -> None:
-        """Unmap the page and close the descriptor."""
+    @property
+    def fd(self) -> int:
+        """The vCPU's file descriptor, for ioctls of your own; closed with the VM."""
+        return self._fd
+
+    def enable_cap(self, cap: int, *args: int) -> None:
+        """KVM_ENABLE_CAP for this vCPU, with up to four arguments. Raises KvmExitError."""
+        _enable_cap(self._fd, cap, args)
+
+    def let_go(self) -> Callable[[], None]:
+        """Kick whoever is inside KVM_RUN; returns what unmaps the page and closes the descriptor.
+        The RAM stays lent until nobody is inside."""
         kick.watchdog.release(self)
-        if self._fd >= 0:
-            self._page.close()
-            os.close(self._fd)
-            self._fd = -1
+        self.kick()
+        if not any(entry.vcpu is self for entry in kick.entries()):
+            self._lent = None
+        page, fd = self._page, self._fd
+
+        def give_back() -> None:
+            page.close()
+            os.close(fd)
+
+        return give_back
+
+    def __repr__(self) -> str:
+        return shown(self, self.kvm_run)
 
     def _ask(self, act: str, request: int, argument: ctypes.Structure) -> None:
         try:
             ioctl(self._fd, request, argument, True)
         except OSError as error:
             raise failed(act, error) from error
-        except ValueError:
-            raise _CLOSED from None
 
     def _overdue(self) -> KvmExitError:
         self.expired, self.kvm_run.immediate_exit = False, 0
@@ -255,64 +268,67 @@ def one_form(xsave: abi.Xsave) -> None:
     xsave.mxcsr_mask = 0
 
 
-class RealVm:
+class RealVm(OneVcpuVm):
     """A VM with RAM from gpa 0, and one vCPU. A context manager: ``close`` gives all back."""
 
-    def __init__(self, kvm: int, memory_size: int, page_size: int, limit: float) -> None:
-        self._fd = ioctl(kvm, abi.KVM_CREATE_VM, 0)
-        self._closed = False
+    vcpu: RealVcpu
+
+    def __init__(self, kernel: int, memory_size: int, page_size: int, limit: float) -> None:
+        super().__init__(MappedRam(memory_size))
+        self._fd = ioctl(kernel, abi.KVM_CREATE_VM, 0)
         try:
-            self.memory = mmap.mmap(-1, memory_size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            self._lend_memory()
-            self._tell_pending_from_injected(kvm)
-            self._leave_msrs_to_userspace(kvm)
-            self.vcpu = RealVcpu(self._fd, page_size, limit)
+            lent = self._lend_memory()
+            self._tell_pending_from_injected()
+            self._leave_msrs_to_userspace()
+            self.vcpu = RealVcpu(self._fd, page_size, limit, lent)
         except BaseException:
-            self._closed = True
             os.close(self._fd)
             raise
 
-    def _lend_memory(self) -> None:
-        address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        region = abi.UserspaceMemoryRegion(0, 0, 0, len(self.memory), address)
+    @property
+    def fd(self) -> int:
+        """The VM's file descriptor, for ioctls of your own; closed with the VM."""
+        return self._fd
+
+    def enable_cap(self, cap: int, *args: int) -> None:
+        """KVM_ENABLE_CAP for this VM, with up to four arguments. Raises KvmExitError."""
+        _enable_cap(self._fd, cap, args)
+
+    def _lend_memory(self) -> object:
+        """Give RAM to the kernel. What is returned pins it: while there is a view of the mapping
+        nobody can unmap it, and the guest writes to nothing else."""
+        lent = (ctypes.c_char * len(self._ram)).from_buffer(self._ram)
+        address = ctypes.addressof(lent)
+        region = abi.UserspaceMemoryRegion(0, 0, 0, len(self._ram), address)
         ioctl(self._fd, abi.KVM_SET_USER_MEMORY_REGION, region)
         # Documented as required on Intel: real mode, where not native, is made of a task there.
         ioctl(self._fd, abi.KVM_SET_TSS_ADDR, _TSS_ADDR)
+        return lent
 
-    def _tell_pending_from_injected(self, kvm: int) -> None:
-        if ioctl(kvm, abi.KVM_CHECK_EXTENSION, abi.KVM_CAP_EXCEPTION_PAYLOAD):
-            enable = abi.EnableCap(cap=abi.KVM_CAP_EXCEPTION_PAYLOAD)
-            enable.args[0] = 1
-            ioctl(self._fd, abi.KVM_ENABLE_CAP, enable)
+    def _tell_pending_from_injected(self) -> None:
+        if ioctl(self._fd, abi.KVM_CHECK_EXTENSION, abi.KVM_CAP_EXCEPTION_PAYLOAD):
+            self.enable_cap(abi.KVM_CAP_EXCEPTION_PAYLOAD, 1)
 
-    def _leave_msrs_to_userspace(self, kvm: int) -> None:
-        if ioctl(kvm, abi.KVM_CHECK_EXTENSION, abi.KVM_CAP_X86_USER_SPACE_MSR):
-            enable = abi.EnableCap(cap=abi.KVM_CAP_X86_USER_SPACE_MSR)
-            enable.args[0] = abi.KVM_MSR_EXIT_REASON_UNKNOWN | abi.KVM_MSR_EXIT_REASON_INVAL
-            ioctl(self._fd, abi.KVM_ENABLE_CAP, enable)
+    def _leave_msrs_to_userspace(self) -> None:
+        if ioctl(self._fd, abi.KVM_CHECK_EXTENSION, abi.KVM_CAP_X86_USER_SPACE_MSR):
+            which = abi.KVM_MSR_EXIT_REASON_UNKNOWN | abi.KVM_MSR_EXIT_REASON_INVAL
+            self.enable_cap(abi.KVM_CAP_X86_USER_SPACE_MSR, which)
 
     def close(self) -> None:
-        """Close the vCPU, the VM and its RAM. Closing twice is allowed."""
-        if self._closed:
-            return
-        self._closed = True
-        self.vcpu.close()
-        os.close(self._fd)
-        with contextlib.suppress(BufferError):  # a view of it that is still held keeps it
-            self.memory.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        """Close the vCPU, the VM and its RAM; a ``run`` in another thread ends with KvmExitError.
+        Closing twice is allowed."""
+        vcpu, fd = self.vcpu, self._fd
+        give_back = vcpu.let_go()
+        super().close()
+        give_back()
+        os.close(fd)
 
     def __del__(self) -> None:
-        if hasattr(self, "_closed"):
+        if "vcpu" in vars(self):  # else it was never made
             self.close()
 
 
-class RealKernel:
+class RealKernel(OpenKernel):
     """/dev/kvm, opened. ``limit`` is how many seconds one KVM_RUN may take.
 
     Raises KvmExitError, naming what to do, if KVM is not there or not permitted.
@@ -321,45 +337,74 @@ class RealKernel:
     name = "real"
 
     def __init__(self, limit: float = 5.0, device: str = "/dev/kvm") -> None:
-        self.limit = limit
-        self._fd = _open(device)
+        self.limit: float = arguments.limit(limit, "seconds", fractions=True)
+        self._device = device
+        fd = _open(device)
         try:
-            version = ioctl(self._fd, abi.KVM_GET_API_VERSION, 0)
-            self._page_size = ioctl(self._fd, abi.KVM_GET_VCPU_MMAP_SIZE, 0)
-            stoppable = ioctl(self._fd, abi.KVM_CHECK_EXTENSION, abi.KVM_CAP_IMMEDIATE_EXIT)
+            version = ioctl(fd, abi.KVM_GET_API_VERSION, 0)
+            self._page_size = ioctl(fd, abi.KVM_GET_VCPU_MMAP_SIZE, 0)
+            stoppable = ioctl(fd, abi.KVM_CHECK_EXTENSION, abi.KVM_CAP_IMMEDIATE_EXIT)
         except OSError as error:
-            self.close()
-            raise failed(f"asking {device} for its version", error) from error
+            os.close(fd)
+            raise KvmExitError(
+                f"{failed(f'asking {device} for its version', error)}: it is no KVM device, take"
+                " /dev/kvm"
+            ) from error
+        self._fd = fd
         if version != abi.API_VERSION or not stoppable:
             self.close()
             raise KvmExitError(f"{device} is too old: Linux 4.11 or newer has immediate_exit")
 
+    @property
+    def fd(self) -> int:
+        """The file descriptor of /dev/kvm, for ioctls of your own; closed with the kernel."""
+        return self._fd
+
+    def check_extension(self, cap: int) -> int:
+        """KVM_CHECK_EXTENSION: 0 if the kernel does not have capability number ``cap``, else 1 or
+        what the documentation of that capability says."""
+        if not whole(cap) or not 0 <= cap <= _C_INT:
+            raise KvmExitError(f"a capability is a number of linux/kvm.h, not {cap!r}")
+        try:
+            return ioctl(self._fd, abi.KVM_CHECK_EXTENSION, cap)
+        except OSError as error:
+            raise failed("KVM_CHECK_EXTENSION", error) from error
+
     def create_vm(self, memory_size: int) -> RealVm:
         """A new VM; ``memory_size`` in bytes, a multiple of the page size."""
-        if memory_size % PAGE or not 0 < memory_size <= RAM_LIMIT:
-            raise KvmExitError(
-                f"memory of {memory_size} bytes: take a multiple of {PAGE} up to {RAM_LIMIT:#x}"
-            )
+        size, fd = arguments.memory_size(memory_size), self._fd
         try:
-            return RealVm(self._fd, memory_size, self._page_size, self.limit)
+            return RealVm(fd, size, self._page_size, self.limit)
         except OSError as error:
             raise failed("creating a VM", error) from error
 
     def close(self) -> None:
         """Close /dev/kvm. VMs that were made live on. Closing twice is allowed."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        fd = self._fd
+        super().close()
+        os.close(fd)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __repr__(self) -> str:
+        return f"<RealKernel, {self._device}>"
 
     def __del__(self) -> None:
-        if hasattr(self, "_fd"):
+        if "_fd" in vars(self):  # else it was never opened
             self.close()
+
+
+def _enable_cap(fd: int, cap: int, args: tuple[int, ...]) -> None:
+    numbers = [value for value in (cap, *args) if whole(value) and 0 <= value < 1 << 64]
+    if len(numbers) != 1 + len(args) or cap > 0xFFFFFFFF or len(args) > 4:
+        raise KvmExitError(
+            f"enable_cap takes a number of linux/kvm.h and up to four 64-bit numbers, not"
+            f" {(cap, *args)!r}"
+        )
+    enable = abi.EnableCap(cap=cap)
+    enable.args[: len(args)] = args
+    try:
+        ioctl(fd, abi.KVM_ENABLE_CAP, enable)
+    except OSError as error:
+        raise failed(f"KVM_ENABLE_CAP of capability {cap}", error) from error
 
 
 def _open(device: str) -> int:
@@ -368,6 +413,8 @@ def _open(device: str) -> int:
         errno.EACCES: "join the group that owns it, usually kvm, or be root",
         errno.ENODEV: "no KVM module is loaded: load kvm_intel or kvm_amd",
     }
+    if not isinstance(device, str | os.PathLike):
+        raise KvmExitError(f"device is a path, not {device!r}: take /dev/kvm")
     try:
         return os.open(device, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import READS, Interrupted, OtherExit, VcpuExit, VcpuState
+from kvmexit.kernel import arguments
+from kvmexit.kernel.ram import HeapRam
 from kvmexit.kernel.recorder import Recorder
 from kvmexit.kernel.recording import Answer, Input, Node, digest, load, name_state
+from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
 
 __all__ = ["RecordedKernel", "Recorder", "shipped"]
 
@@ -29,7 +32,7 @@ def shipped(name: str) -> Path:
     return path
 
 
-class RecordedKernel:
+class RecordedKernel(OpenKernel):
     """A kernel made of a recording. ``provenance`` says which kernel spoke, where and when."""
 
     name = "recorded"
@@ -51,36 +54,41 @@ class RecordedKernel:
     def create_vm(self, memory_size: int) -> RecordedVm:
         """A VM at the beginning of its recorded life."""
         roots = self._recording.roots
-        if memory_size not in roots:
+        if arguments.memory_size(memory_size) not in roots:
             sizes = ", ".join(str(size) for size in sorted(roots)) or "none"
             raise _unrecorded(f"a VM with {memory_size} bytes of memory", f"sizes: {sizes}")
         return RecordedVm(memory_size, *roots[memory_size])
 
+    def __repr__(self) -> str:
+        return f"<RecordedKernel, {self._recording.host['what']}>"
 
-class RecordedVm:
-    """Memory, and a vCPU that changes it as the recorded one did."""
+
+class RecordedVm(OneVcpuVm):
+    """RAM, and a vCPU that changes it as the recorded one did."""
+
+    vcpu: RecordedVcpu
 
     def __init__(self, memory_size: int, root: Node, start: VcpuState) -> None:
-        self.memory = bytearray(memory_size)
-        self.vcpu = RecordedVcpu(self.memory, root, start)
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        ram = HeapRam(memory_size)
+        super().__init__(ram)
+        self.vcpu = RecordedVcpu(memoryview(ram), root, start)
 
 
 class RecordedRun:
     """The shared page: the last exit, and the answer to it."""
 
     def __init__(self) -> None:
-        self.immediate_exit = 0
+        self._stop = 0
         self.given = ""
         self.last: VcpuExit = OtherExit(0)
+
+    @property
+    def immediate_exit(self) -> int:
+        return self._stop
+
+    @immediate_exit.setter
+    def immediate_exit(self, value: int) -> None:
+        self._stop = arguments.immediate_exit(value)
 
     @property
     def exit_reason(self) -> int:
@@ -91,30 +99,31 @@ class RecordedRun:
         return self.last
 
     def answer(self, data: bytes) -> None:
+        data = arguments.answer(data)
         if not isinstance(self.last, READS):
-            raise KvmExitError(f"nothing to answer: the last exit was {self.last!r}")
-        self.given = bytes(data).hex()
+            raise arguments.nothing_to_answer(self.last)
+        self.given = data.hex()
 
 
 class RecordedVcpu:
     """Walks down the tree, one question a step."""
 
-    def __init__(self, memory: bytearray, root: Node, start: VcpuState) -> None:
+    def __init__(self, memory: memoryview, root: Node, start: VcpuState) -> None:
         self.kvm_run = RecordedRun()
         self._memory, self._node, self._state = memory, root, start
-        self._left: bytearray | None = None  # memory as the guest left it
+        self._left = bytearray()  # memory as the guest left it
 
     def run(self) -> VcpuExit | Interrupted:
         """KVM_RUN as recorded. Raises KvmExitError if this was never asked here."""
-        page, memory = self.kvm_run, self._memory
-        written = "" if self._left == memory else digest(bytes(memory))
+        page, now = self.kvm_run, bytes(self._memory)
+        written = "" if bytes(self._left) == now else digest(now)
         question = ("run", page.immediate_exit, page.given, written)
         answer = self._follow(question, f"KVM_RUN with immediate_exit={page.immediate_exit}")
         page.given = ""
-        if self._left is None or written:
-            self._left = bytearray(memory)
+        if written:
+            self._left = bytearray(now)
         for address, data in answer.changes:
-            for ram in (memory, self._left):
+            for ram in (self._memory, self._left):
                 ram[address : address + len(data)] = data
         if not isinstance(answer.result, Interrupted):
             page.last = answer.result
@@ -136,6 +145,9 @@ class RecordedVcpu:
     def kick(self) -> None:
         """Set ``immediate_exit``: a recorded guest is never found running."""
         self.kvm_run.immediate_exit = 1
+
+    def __repr__(self) -> str:
+        return shown(self, self.kvm_run)
 
     def _follow(self, question: Input, said: str) -> Answer:
         if question not in self._node.edges:

@@ -6,11 +6,12 @@ import datetime
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from kvmexit import __version__
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Interrupted, Kernel, KvmRun, VcpuExit, VcpuState, Vm
+from kvmexit.kernel import arguments
 from kvmexit.kernel.host import host
 from kvmexit.kernel.recording import (
     Answer,
@@ -22,9 +23,10 @@ from kvmexit.kernel.recording import (
     name_state,
     save,
 )
+from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
 
 
-class Recorder:
+class Recorder(OpenKernel):
     """A kernel that passes everything on to another, and remembers what it said.
 
     A guest that is kicked while it runs can be recorded but not asked the same again: the
@@ -44,6 +46,9 @@ class Recorder:
         self._starts.setdefault(memory_size, vm.vcpu.get_state())
         return RecorderVm(vm, root)
 
+    def __repr__(self) -> str:
+        return f"<Recorder, {self._kernel!r}>"
+
     def save(self, path: str | Path, what: str) -> None:
         """Write the recording to ``path``; ``what`` says in a few words what was recorded."""
         facts = host()._asdict() | {
@@ -55,23 +60,20 @@ class Recorder:
         save(Path(path), self._roots, self._starts, facts)
 
 
-class RecorderVm:
-    """A VM whose memory is that of the VM behind."""
+class RecorderVm(OneVcpuVm):
+    """A VM whose RAM is that of the VM behind."""
+
+    vcpu: RecorderVcpu
 
     def __init__(self, vm: Vm, root: Node) -> None:
+        super().__init__(vm.memory)
         self._vm = vm
-        self.memory = vm.memory
         self.vcpu = RecorderVcpu(vm, root)
 
     def close(self) -> None:
-        """Close the VM behind."""
+        """Close the VM behind, too."""
         self._vm.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().close()
 
 
 class RecorderRun:
@@ -95,8 +97,9 @@ class RecorderRun:
         return self._page.exit_reason
 
     def answer(self, data: bytes) -> None:
+        data = arguments.answer(data)
         self._page.answer(data)
-        self.given = bytes(data).hex()
+        self.given = data.hex()
 
 
 class RecorderVcpu:
@@ -131,6 +134,9 @@ class RecorderVcpu:
 
     def kick(self) -> None:
         self._vcpu.kick()
+
+    def __repr__(self) -> str:
+        return shown(self, self.kvm_run)
 
     def _named_state(self) -> VcpuState:
         """The state, with a name in place of the kernel's own part: that part is 4 KiB."""

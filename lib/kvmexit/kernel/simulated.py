@@ -23,9 +23,12 @@ from kvmexit.exits import (
     What,
 )
 from kvmexit.guest.cpu import FIXED, VM, Fault
+from kvmexit.kernel import arguments
 from kvmexit.kernel.emulator import Emulator
+from kvmexit.kernel.ram import HeapRam
 from kvmexit.kernel.registers import fitted
-from kvmexit.kernel.retirement import EMULATOR, Retirement
+from kvmexit.kernel.retirement import EMULATOR, MACHINES, Retirement
+from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
 
 
 class SimulatedVcpu(Emulator):
@@ -36,7 +39,7 @@ class SimulatedVcpu(Emulator):
     is refused, for the one who would have to wait is the one who walks.
     """
 
-    def __init__(self, memory: bytearray, retirement: Retirement, limit: int) -> None:
+    def __init__(self, memory: memoryview, retirement: Retirement, limit: int) -> None:
         super().__init__(memory, retirement)
         self.watched = False
         self._limit = limit
@@ -80,7 +83,7 @@ class SimulatedVcpu(Emulator):
                     yield Step(Lane.KERNEL, What.COMPLETE, pending.pieces[pending.done])
                 if (exit := self._complete(pending)) is not None:
                     return page.report(exit)
-            if page.immediate_exit:
+            if page.stop:
                 return EINTR
             for _ in range(self._limit):
                 if self._kicked:
@@ -141,6 +144,9 @@ class SimulatedVcpu(Emulator):
         pending = self._pending
         return pending is not None and pending.done == 0 and not pending.reloaded
 
+    def __repr__(self) -> str:
+        return shown(self, self.kvm_run)
+
     def _overdue(self) -> KvmExitError:
         return KvmExitError(
             f"the guest did not leave for {self._limit} instructions and is at"
@@ -149,33 +155,36 @@ class SimulatedVcpu(Emulator):
         )
 
 
-class SimulatedVm:
-    """Memory and a vCPU. Nothing to give back."""
+class SimulatedVm(OneVcpuVm):
+    """RAM and a vCPU, in this process."""
 
-    def __init__(self, memory_size: int, retirement: Retirement, limit: int) -> None:
-        self.memory = bytearray(memory_size)
-        self.vcpu = SimulatedVcpu(self.memory, retirement, limit)
+    vcpu: SimulatedVcpu
 
-    def close(self) -> None:
-        pass
-
-    def __enter__(self) -> SimulatedVm:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __init__(self, ram: HeapRam, retirement: Retirement, limit: int) -> None:
+        super().__init__(ram)
+        # A view: as long as there is one, the RAM cannot change its size.
+        self.vcpu = SimulatedVcpu(memoryview(ram), retirement, limit)
 
 
-class SimulatedKernel:
+class SimulatedKernel(OpenKernel):
     """KVM as userspace meets it; ``retirement`` says after which machine's rules, ``limit`` how
     many instructions one KVM_RUN may execute."""
 
     name = "simulated"
 
     def __init__(self, retirement: Retirement = EMULATOR, limit: int = 5_000_000) -> None:
+        if not isinstance(retirement, Retirement):
+            raise KvmExitError(
+                f"retirement is a row of MACHINES ({', '.join(MACHINES)}), not {retirement!r}:"
+                " take MACHINES[name]"
+            )
         self.retirement = retirement
-        self.limit = limit
+        self.limit: int = arguments.limit(limit, "instructions")
 
     def create_vm(self, memory_size: int) -> SimulatedVm:
         """A new VM; ``memory_size`` in bytes, a multiple of the page size."""
-        return SimulatedVm(memory_size, self.retirement, self.limit)
+        ram = HeapRam(arguments.memory_size(memory_size))
+        return SimulatedVm(ram, self.retirement, self.limit)
+
+    def __repr__(self) -> str:
+        return f"<SimulatedKernel, {self.retirement.name}>"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from kvmexit.errors import KvmExitError
 from kvmexit.exits import MmioRead, MmioWrite, OtherExit, PioIn, PioOut, Rdmsr, VcpuExit, Wrmsr
-from kvmexit.kernel import msrs
+from kvmexit.kernel import arguments, msrs
 
 IO_BYTES = 4096
 WIDEST = 8
@@ -18,20 +17,32 @@ _IO_OVERLAY = IO_BYTES.to_bytes(8, "little")
 class SimulatedRun:
     """The shared page. Answers lie in it until something else is written over them."""
 
-    __slots__ = ("_data", "_exit", "_io", "_msr", "exit_reason", "immediate_exit")
+    __slots__ = ("_data", "_exit", "_io", "_msr", "exit_reason", "stop")
 
     def __init__(self) -> None:
-        self.immediate_exit = 0
+        self.stop = 0
+        """The byte ``immediate_exit``, as the kernel's side reads it."""
         self.exit_reason = 0
         self._exit: VcpuExit = OtherExit(0)
         self._data = bytearray(WIDEST)
         self._io = bytearray(IO_BYTES)
         self._msr = bytearray(8)
 
+    @property
+    def immediate_exit(self) -> int:
+        """1: the next KVM_RUN completes what is pending and returns EINTR. Not self-clearing."""
+        return self.stop
+
+    @immediate_exit.setter
+    def immediate_exit(self, value: int) -> None:
+        self.stop = arguments.immediate_exit(value)
+
     def exit(self) -> VcpuExit:
         return self._exit
 
     def answer(self, data: bytes) -> None:
+        if type(data) is not bytes:
+            data = arguments.answer(data)
         exit = self._exit
         if isinstance(exit, MmioRead):
             self._data[: exit.size] = data[: exit.size]
@@ -40,7 +51,7 @@ class SimulatedRun:
         elif isinstance(exit, Rdmsr):
             self._msr[:] = data[:8]
         else:
-            raise KvmExitError(f"nothing to answer: the last exit was {exit!r}")
+            raise arguments.nothing_to_answer(exit)
 
     def report(self, exit: VcpuExit) -> VcpuExit:
         """The kernel's side: describe ``exit``. Only the bytes of a write reach the data."""

@@ -152,15 +152,15 @@ class Tail:
     writes: tuple[tuple[int, int], ...]
     counts: tuple[int, int]
 
-    def applies(self, memory: bytearray) -> bool:
+    def applies(self, memory: memoryview) -> bool:
         """Would a run with this memory read the same values?"""
         return all(memory[address] == value for address, value in self.needs.items())
 
-    def ending_from(self, memory: bytearray, counts: tuple[int, int]) -> Ending:
+    def ending_from(self, memory: memoryview, counts: tuple[int, int]) -> Ending:
         """How a run ends that has this memory and these counts here."""
         known = self.ending
         base, size = tis_driver.BUFFER, len(known.guest)
-        guest = memory[base : base + size]
+        guest = bytearray(memory[base : base + size])
         for start, end in self.writes:
             start, end = max(0, start - base), min(end - base, size)
             if start < end:
@@ -198,8 +198,9 @@ class Tails:
                 key = (state.gpr, state.rip, state.rflags, state.xmm, step.about, device.save())
                 counts = (device.reads, device.taken)
                 tail = self.known.get(key)
-                if tail is not None and tail.applies(machine.vm.memory):
-                    ending = tail.ending_from(machine.vm.memory, counts)
+                memory = memoryview(machine.vm.memory)
+                if tail is not None and tail.applies(memory):
+                    ending = tail.ending_from(memory, counts)
                     self._learn(marks, log, ending, tail)
                     return ending
                 marks.append((len(log), key, counts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import GPR_NAMES, VcpuState
+from kvmexit.exits import GPR_NAMES, Memory, VcpuState, unknown_register
 from kvmexit.guest.assembler import Program, assemble
 
 ORIGIN = 0x1000
@@ -36,7 +36,7 @@ class Case:
                 )
         self.state()
 
-    def load(self, memory: bytearray) -> None:
+    def load(self, memory: Memory) -> None:
         """Put RAM and code into a new VM's memory; the code goes last."""
         for address, data in (*self.ram, (ORIGIN, self.code)):
             memory[address : address + len(data)] = data
@@ -49,9 +49,7 @@ class Case:
         for name, value in values.items():
             vector = name[:3] == "xmm" and name[3:] in tuple("01234567")
             if not vector and name not in (*GPR_NAMES, "rip", "rflags"):
-                raise KvmExitError(
-                    f"no register {name!r}; known: {', '.join(GPR_NAMES)}, rip, rflags, xmm0..xmm7"
-                )
+                raise unknown_register(name)
             if not 0 <= value < 1 << (128 if vector else 32):
                 raise KvmExitError(f"{name} cannot hold {value:#x}")
             if vector:

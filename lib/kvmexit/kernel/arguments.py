@@ -1,0 +1,50 @@
+"""What the kernels can be given, and the sentence for what they cannot: the same for all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kvmexit.errors import KvmExitError
+from kvmexit.kernel.ram import PAGE, RAM_LIMIT
+
+
+def whole(value: Any) -> bool:
+    """Is it an integer, and not a truth value?"""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def memory_size(value: Any) -> int:
+    """The size of a new VM's RAM in bytes, as ``create_vm`` takes it."""
+    if not whole(value) or value % PAGE or not 0 < value <= RAM_LIMIT:
+        raise KvmExitError(
+            f"memory of {value!r} bytes: take a multiple of {PAGE} up to {RAM_LIMIT:#x}"
+        )
+    size: int = value
+    return size
+
+
+def immediate_exit(value: Any) -> int:
+    """A value for ``kvm_run.immediate_exit``, which is one byte."""
+    if not isinstance(value, int) or not 0 <= value <= 0xFF:
+        raise KvmExitError(f"immediate_exit is a byte: take 0 or 1, not {value!r}")
+    return int(value)
+
+
+def answer(data: Any) -> bytes:
+    """An answer to an exit, as bytes."""
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        raise KvmExitError(f"an answer is bytes, not {data!r}: take b'...' or bytes(...)") from None
+
+
+def nothing_to_answer(last: object) -> KvmExitError:
+    """The error of an answer that no exit has asked for."""
+    return KvmExitError(f"nothing to answer: the last exit was {last!r}")
+
+
+def limit(value: Any, unit: str, fractions: bool = False) -> Any:
+    """How long one KVM_RUN may take, in ``unit``: above 0."""
+    if not (whole(value) or fractions and isinstance(value, float)) or not value > 0:
+        raise KvmExitError(f"limit is a number of {unit} above 0, not {value!r}")
+    return value

@@ -1,0 +1,97 @@
+"""What the kernels and the VMs of this package share, whoever runs the guest."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import Assembled, KvmRun, Memory, Vcpu
+from kvmexit.kernel.arguments import whole
+from kvmexit.kernel.lifetime import end
+from kvmexit.kernel.ram import fixed
+
+
+class Closing:
+    """A context manager whose end is ``close``."""
+
+    def close(self) -> None:
+        """Give everything back. Closing twice is allowed."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class OpenKernel(Closing):
+    """A kernel: it makes VMs until it is closed."""
+
+    def close(self) -> None:
+        """Make no more VMs. Those that were made live on. Closing twice is allowed."""
+        end(self, "kernel")
+
+
+class OneVcpuVm(Closing):
+    """A VM with RAM from gpa 0, and one vCPU. A context manager: ``close`` gives all back."""
+
+    vcpu: Any
+    """The only vCPU."""
+
+    def __init__(self, ram: Memory) -> None:
+        self._ram = ram
+
+    @property
+    def memory(self) -> Memory:
+        """Guest RAM: a :class:`kvmexit.kernel.ram.Ram`, the VM's own while it lives."""
+        return self._ram
+
+    @memory.setter
+    def memory(self, other: object) -> None:
+        fixed()
+
+    @memory.deleter
+    def memory(self) -> None:
+        fixed()
+
+    def load(self, address: int, code: bytes | Assembled) -> None:
+        """Put machine code, or any bytes, at guest physical ``address``. Raises KvmExitError if
+        they do not fit, or if they are a Program that was assembled for another address."""
+        place(self._ram, address, code)
+
+    def close(self) -> None:
+        """Give everything back. Closing twice is allowed."""
+        vcpu, page = self.vcpu, self.vcpu.kvm_run
+        del self._ram
+        for part in (page, vcpu, self):
+            end(part, "VM")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {len(self._ram):#x} bytes of RAM, {self.vcpu!r}>"
+
+
+def place(ram: Memory, address: Any, code: Any) -> None:
+    """Write ``code`` into ``ram`` at ``address``."""
+    if not whole(address):
+        raise KvmExitError(f"an address is an integer, not {address!r}")
+    if (origin := getattr(code, "origin", address)) != address:
+        raise KvmExitError(
+            f"this program was assembled for {origin:#x} and cannot be loaded at {address:#x}:"
+            f" assemble(..., origin={address:#x})"
+        )
+    try:
+        data = bytes(memoryview(getattr(code, "code", code)))
+    except TypeError:
+        raise KvmExitError(f"load takes bytes or a Program, not {code!r}") from None
+    if not 0 <= address <= address + len(data) <= len(ram):
+        raise KvmExitError(
+            f"{len(data)} bytes at {address:#x} do not fit into the RAM, which ends at"
+            f" {len(ram):#x}"
+        )
+    ram[address : address + len(data)] = data
+
+
+def shown(vcpu: Vcpu, page: KvmRun) -> str:
+    """A vCPU in a notebook's cell: nothing is asked of the kernel for it."""
+    return f"<{type(vcpu).__name__}, last exit {page.exit()!r}>"
