@@ -135,6 +135,10 @@ class RealVcpu:
             if entry.vcpu is self:
                 kick.interrupt(entry.thread)
 
+    def unblock_signals(self) -> None:
+        """KVM_SET_SIGNAL_MASK, with an empty mask: inside KVM_RUN no signal is blocked."""
+        self._ask("KVM_SET_SIGNAL_MASK", abi.KVM_SET_SIGNAL_MASK, abi.SignalMaskOf64(8))
+
     def close(self) -> None:
         """Unmap the page and close the descriptor."""
         kick.watchdog.release(self)
