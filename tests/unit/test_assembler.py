@@ -89,6 +89,8 @@ REFUSED = [
     ("rep rep movsb", "rep is there twice"),
     ("rep", "no instruction follows the prefix"),
     ("movsb eax", "movsb takes no operands, not 1"),
+    ("stosw [esp+edx*6]", "stosw takes no operands, not 1"),
+    ("hlt hlt", "hlt takes no operands, not 1"),
     ("hlt 1", "hlt takes no operands, not 1"),
     ("add eax", "add takes two operands, not 1"),
     ("add eax,", "an operand is missing"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from kvmexit.errors import KvmExitError
 from kvmexit.guest.encoder import MNEMONICS, encode
 from kvmexit.guest.operands import HIGHEST, REGISTERS, SIZES, number, operand
+from kvmexit.guest.refusals import wrong_count
 from kvmexit.guest.x86 import LONGEST, decode
 
 PREFIXES = ("rep", "lock")
@@ -203,6 +204,8 @@ def _encode(line: _Line, address: int, names: Mapping[str, int], *, short: bool)
         return _bytes(texts, names)
     if name.lower() not in MNEMONICS:
         raise ValueError(f"no instruction {name!r} in the subset")
+    if reason := wrong_count(name, MNEMONICS[name.lower()], len(texts)):
+        raise ValueError(reason)
     return encode(
         name.lower(),
         [operand(text, names) for text in texts],
