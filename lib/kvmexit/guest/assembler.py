@@ -92,8 +92,10 @@ class _Line:
 def assemble(source: str, origin: int = 0x1000, **names: int) -> Program:
     """Assemble ``source`` for ``origin``; ``names`` are constants that the text may use.
 
-    One instruction a line, labels end with a colon, ``;`` begins a comment. Raises KvmExitError
-    with the line's number and text and the reason.
+    One instruction a line, labels end with a colon, ``;`` begins a comment. Numbers are ``12``,
+    ``0x0c`` or ``0b1100``, with + and - between; a size (``byte [eax]``) stands before memory
+    where no register beside it has one; ``db 1, "text"`` puts bytes. Raises KvmExitError with the
+    line's number and text and the reason, if a line is not an instruction of the subset.
     """
     if not 0 <= origin <= HIGHEST:
         raise KvmExitError(f"the code cannot stand at {origin:#x}: addresses have 32 bits")
