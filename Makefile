@@ -54,7 +54,9 @@ bench: setup book ## measure: exits a second, the time of a sweep, key to painte
 	test -z "$$late"
 
 N ?= 100000
-fuzz: .venv/ready ## N random programs on the simulated and the real kernel (N=100000)
+fuzz: .venv/ready ## N random programs on two kernels (N=100000), lines against as, bytes against iced
+	@$(BIN)/python tests/properties/against_as.py 20000
+	@$(BIN)/python tests/properties/against_iced.py 100000
 	@$(BIN)/kvmexit fuzz $(N)
 
 clean: ## remove what was built, .venv included
