@@ -18,10 +18,14 @@ from urllib.request import Request, urlopen
 from pages import ROOT
 from patience import PATIENCE, until
 from playwright.sync_api import Page
+from playwright.sync_api import TimeoutError as Late
 from visits import wait_until
 
-IDLE = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
+EDITOR = ".jp-CodeCell .cm-content"
 PROMPT = ".jp-CodeCell .jp-InputPrompt"
+DIALOG = ".jp-Dialog"
+SOON = 5000
+"""Milliseconds after which a key is held for lost and pressed again."""
 
 EXPLORER = """from kvmexit.show import explore
 
@@ -78,11 +82,10 @@ def _address_of(server: "subprocess.Popen[bytes]", home: Path) -> str:
     return until(answering, f"JupyterLab to answer ({home}/.log)", pause=0.1)
 
 
-def _ask(request: Request) -> bool:
-    """Send it. An OSError, of which HTTPError is one, if the server does not take it."""
+def _ask(request: Request) -> bytes:
+    """The answer. An OSError, of which HTTPError is one, if the server does not take it."""
     with urlopen(request, timeout=PATIENCE) as reply:
-        reply.read()
-        return True
+        return bytes(reply.read())
 
 
 def notebook(source: str) -> dict[str, Any]:
@@ -98,7 +101,10 @@ def notebook(source: str) -> dict[str, Any]:
 
 
 def open_notebook(page: Page, address: str, source: str) -> None:
-    """Show a new notebook with the cell ``source`` in ``page``, its kernel ready."""
+    """Show a new notebook with the cell ``source`` in ``page``, its kernel ready.
+
+    It is the server that is asked for the kernel: what the page shows of it can be late.
+    """
     body = json.dumps({"type": "notebook", "content": notebook(source)}).encode()
     put = Request(
         f"{address}/api/contents/live.ipynb",
@@ -108,32 +114,42 @@ def open_notebook(page: Page, address: str, source: str) -> None:
     )
     until(lambda: _ask(put), "JupyterLab to take a notebook", pause=0.1)
     page.goto(f"{address}/lab/tree/live.ipynb?reset")
-    page.locator(".jp-CodeCell .cm-content").first.wait_for()
-    page.locator(IDLE).wait_for()
+    page.locator(EDITOR).first.wait_for()
+    until(
+        lambda: (
+            [one["execution_state"] for one in json.loads(_ask(Request(f"{address}/api/kernels")))]
+            == ["idle"]
+        ),
+        "the kernel to be idle",
+        pause=0.1,
+    )
 
 
 def run_cell(page: Page) -> None:
-    """Run the first cell until its number has changed and the kernel is idle again.
+    """Run the first cell, until its number has changed.
 
-    A key that is pressed while JupyterLab is still putting itself together can be lost. Whoever
-    takes it writes ``[*]`` where the number stands, or soon the next number.
+    A key that is pressed while JupyterLab is still putting itself together can be lost, and a
+    dialog can lie over the cell. Whoever takes the key writes ``[*]`` where the number stands,
+    or soon the next number.
     """
     prompt = page.locator(PROMPT).first
     before = prompt.inner_text()
 
     def taken() -> bool:
-        page.locator(".jp-CodeCell .cm-content").first.click()
-        page.keyboard.press("Shift+Enter")
-        for _ in range(50):
-            if prompt.inner_text() != before:
-                return True
-            page.wait_for_timeout(100)
-        return False
+        try:
+            if page.locator(DIALOG).count():
+                page.locator(f"{DIALOG} .jp-mod-accept").click(timeout=SOON)
+            page.locator(EDITOR).first.click(timeout=SOON)
+            page.keyboard.press("Shift+Enter")
+            page.wait_for_function(
+                "([prompt, before]) => document.querySelector(prompt).innerText !== before",
+                arg=[PROMPT, before],
+                timeout=SOON,
+            )
+        except Late:
+            return False
+        return True
 
     until(taken, "JupyterLab to take Shift+Enter")
-    wait_until(
-        page,
-        f"/\\d/.test(document.querySelector('{PROMPT}').textContent)",
-        "the cell to be done",
-    )
-    page.locator(IDLE).wait_for()
+    number = f"/\\d/.test(document.querySelector('{PROMPT}').textContent)"
+    wait_until(page, number, "the cell to be done")
