@@ -19,13 +19,12 @@ from pages import ROOT
 from patience import PATIENCE, until
 from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as Late
-from visits import wait_until
 
 EDITOR = ".jp-CodeCell .cm-content"
 PROMPT = ".jp-CodeCell .jp-InputPrompt"
 DIALOG = ".jp-Dialog"
 SOON = 5000
-"""Milliseconds after which a key is held for lost and pressed again."""
+"""Milliseconds in which an idle page answers: what has not come by then is asked for again."""
 
 EXPLORER = """from kvmexit.show import explore
 
@@ -115,41 +114,50 @@ def open_notebook(page: Page, address: str, source: str) -> None:
     until(lambda: _ask(put), "JupyterLab to take a notebook", pause=0.1)
     page.goto(f"{address}/lab/tree/live.ipynb?reset")
     page.locator(EDITOR).first.wait_for()
-    until(
-        lambda: (
-            [one["execution_state"] for one in json.loads(_ask(Request(f"{address}/api/kernels")))]
-            == ["idle"]
-        ),
-        "the kernel to be idle",
-        pause=0.1,
-    )
+    until(lambda: _is_idle(address), "the kernel to be idle", pause=0.1)
+
+
+def _is_idle(address: str) -> bool:
+    """Does the one kernel have nothing to do?"""
+    kernels = json.loads(_ask(Request(f"{address}/api/kernels")))
+    return [one["execution_state"] for one in kernels] == ["idle"]
 
 
 def run_cell(page: Page) -> None:
-    """Run the first cell, until its number has changed.
+    """Run the first cell, until the kernel has given it a new number.
 
-    A key that is pressed while JupyterLab is still putting itself together can be lost, and a
-    dialog can lie over the cell. Whoever takes the key writes ``[*]`` where the number stands,
-    or soon the next number.
+    A key that is pressed while JupyterLab is still putting itself together can be lost; a dialog
+    can lie over the cell; and a request to a kernel whose socket is still being opened can stay
+    at ``[*]`` for ever. A kernel that has been idle for a while has nothing of it: again, then.
     """
-    prompt = page.locator(PROMPT).first
-    before = prompt.inner_text()
+    address = page.url.split("/lab/")[0]
+    before = page.locator(PROMPT).first.inner_text()
 
-    def taken() -> bool:
+    def done(wait: float) -> bool:
         try:
-            if page.locator(DIALOG).count():
-                page.locator(f"{DIALOG} .jp-mod-accept").click(timeout=SOON)
-            page.locator(EDITOR).first.click(timeout=SOON)
-            page.keyboard.press("Shift+Enter")
             page.wait_for_function(
-                "([prompt, before]) => document.querySelector(prompt).innerText !== before",
+                """([prompt, before]) => {
+                  const now = document.querySelector(prompt).innerText;
+                  return now !== before && /\\d/.test(now);
+                }""",
                 arg=[PROMPT, before],
-                timeout=SOON,
+                timeout=wait,
             )
         except Late:
             return False
         return True
 
-    until(taken, "JupyterLab to take Shift+Enter")
-    number = f"/\\d/.test(document.querySelector('{PROMPT}').textContent)"
-    wait_until(page, number, "the cell to be done")
+    def pressed() -> bool:
+        try:
+            if page.locator(DIALOG).count():
+                page.locator(f"{DIALOG} .jp-mod-accept").click(timeout=SOON)
+            page.locator(EDITOR).first.click(timeout=SOON)
+        except Late:
+            return False
+        page.keyboard.press("Shift+Enter")
+        while not done(2 * SOON):
+            if _is_idle(address):
+                return done(SOON)
+        return True
+
+    until(pressed, "JupyterLab to run the cell")
