@@ -41,7 +41,7 @@ $(SITE): $(SOURCES) .venv/sources | .venv/ready
 
 # A file that is gone makes nothing newer; the list of their names does.
 .venv/sources: always | .venv/ready
-	@echo $(SOURCES) | cmp -s - $@ || echo $(SOURCES) > $@
+	@echo $(sort $(SOURCES)) | cmp -s - $@ || echo $(sort $(SOURCES)) > $@
 
 lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
 	$(BIN)/jupyter lab book/00-start-here.ipynb

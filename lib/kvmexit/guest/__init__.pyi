@@ -27,7 +27,5 @@ from kvmexit.guest.tis_registers import (
 )
 from kvmexit.guest.x86 import (
     Truncated as Truncated,
-)
-from kvmexit.guest.x86 import (
     decode as decode,
 )
