@@ -114,10 +114,12 @@ class Dtable(Structure):
 class Sregs(Structure):
     """``struct kvm_sregs``::
 
-    struct kvm_segment cs, ds, es, fs, gs, ss; struct kvm_segment tr, ldt;
-    struct kvm_dtable gdt, idt;
-    __u64 cr0, cr2, cr3, cr4, cr8; __u64 efer; __u64 apic_base;
-    __u64 interrupt_bitmap[(KVM_NR_INTERRUPTS + 63) / 64];
+        struct kvm_segment cs, ds, es, fs, gs, ss; struct kvm_segment tr, ldt;
+        struct kvm_dtable gdt, idt;
+        __u64 cr0, cr2, cr3, cr4, cr8; __u64 efer; __u64 apic_base;
+        __u64 interrupt_bitmap[(KVM_NR_INTERRUPTS + 63) / 64];
+
+    Segments, tables and control registers.
     """
 
     _fields_ = (
