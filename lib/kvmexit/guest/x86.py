@@ -26,6 +26,8 @@ from kvmexit.guest.forms import FORMS, Form, Insn
 OPERAND_SIZE, REPEAT, LOCK = 0x66, 0xF3, 0xF0
 LOCKABLE = set("add or adc sbb and sub xor inc dec not neg xadd cmpxchg xchg".split())
 DX = Register(2, 2)
+OUTSIDE = "no instruction of the subset"
+"""How the refusal of anything else begins."""
 
 
 def operand_size(spec: str, v: int) -> int:
@@ -91,7 +93,7 @@ def decode(code: bytes, address: int) -> Insn:
         return _decode(_Reader(code))
     except (LookupError, ValueError, StopIteration):
         raise KvmExitError(
-            f"no instruction of the subset at {address:#x}: bytes {code[:8].hex(' ')}"
+            f"{OUTSIDE} at {address:#x}: bytes {code[:8].hex(' ')}"
             " (`kvmexit probe --kernel real` may know it)"
         ) from None
 
