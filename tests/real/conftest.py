@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kvmexit.exits import VcpuState, Vm
+from kvmexit.exits import Kernel, VcpuState, Vm
 from kvmexit.kernel.doctor import DEVICE, kvm_status
 from kvmexit.kernel.real import RealKernel
+from kvmexit.kernel.simulated import SimulatedKernel
 from small_guests import START, Boot
 
 STATUS = kvm_status()
@@ -26,6 +27,15 @@ def kernel() -> Iterator[RealKernel]:
         pytest.skip(STATUS.reason)
     with RealKernel(limit=3.0) as kernel:
         yield kernel
+
+
+@pytest.fixture(params=["simulated", "real"])
+def either(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """What is asked of one kernel is asked of the other."""
+    if request.param == "real":
+        yield request.getfixturevalue("kernel")
+    else:
+        yield SimulatedKernel()
 
 
 @pytest.fixture

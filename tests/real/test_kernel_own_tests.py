@@ -8,7 +8,6 @@ kernel too: what is asked of one is asked of the other.
 
 import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,20 +15,11 @@ from kvmexit.exits import EINTR, Hlt, Kernel, MmioRead, MmioWrite, PioIn, Rdmsr,
 from kvmexit.faults import vmm_checks  # noqa: F401 - adds its checks
 from kvmexit.faults.checks import CHECKS, complete
 from kvmexit.kernel.kick import kick_signal
-from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe.cases import ORIGIN, RAM, Case, case
 from kvmexit.probe.report import probe
 from kvmexit.probe.verdict import Feed, Verdict, begin
 
 MMIO, PAGE_END = 0xD0024, 0xD1000
-
-
-@pytest.fixture(params=["simulated", "real"])
-def either(request) -> Iterator[Kernel]:
-    if request.param == "real":
-        yield request.getfixturevalue("kernel")
-    else:
-        yield SimulatedKernel()
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -14,15 +14,12 @@ from kvmexit.exits import GPR_NAMES
 from kvmexit.guest.cpu import EAX, ECX, EDX, TF
 from kvmexit.guest.forms import FORMS, Form
 from kvmexit.guest.x86 import LOCKABLE, operand_size
-from kvmexit.kernel.msrs import CLOCKS, COMMON
+from kvmexit.kernel.msrs import CLOCKS, COMMON, Msr
 from kvmexit.probe.cases import ORIGIN, RAM, Case
 
 HLT, ZERO, OPERAND_SIZE, REPEAT, LOCK = b"\xf4", b"\0", b"\x66", b"\xf3", b"\xf0"
 MSR = 0xDEAD0000
 """MSRs from here on are known to no processor, so they go to userspace."""
-KEPT = tuple(i for row in (*COMMON, *CLOCKS) for i in range(row.first, row.last + 1))
-WRITABLE = tuple(i for row in COMMON for i in range(row.first, row.last + 1))
-"""MSRs that KVM knows. A write to its clocks would write into RAM, at its own time."""
 MSR_VALUES = (0, 1, 6, 0x800, 0xFFF, 0x0606060606060606, 0xFFFFFFFF, (1 << 64) - 1)
 FLAGS = 0x3F7ED7
 """The flags that a processor has, but for TF: it ends a program at once, so it is drawn apart."""
@@ -190,20 +187,26 @@ def _rdmsr(rng: Random, code: bytes, known: bool) -> bytes:
     if not known or rng.random() < 0.5:
         return _mov(ECX, MSR + rng.randrange(4)) + code
     rest = _mov(EAX, _value(rng)) + _mov(EDX, _value(rng))
-    return _mov(ECX, rng.choice(KEPT)) + code + rest
+    return _mov(ECX, _known(rng, (*COMMON, *CLOCKS))) + code + rest
 
 
 def _wrmsr(rng: Random, code: bytes) -> bytes:
-    """Unknown to KVM; or known, with a value that it may take or not."""
+    """Unknown to KVM; or known, with a value that it may take or not. Not a clock of KVM's:
+    it would write into RAM, at its own time."""
     if rng.random() < 0.5:
         return _mov(ECX, MSR + rng.randrange(4)) + code
     value = rng.choice((*MSR_VALUES, rng.getrandbits(64)))
     return (
-        _mov(ECX, rng.choice(WRITABLE))
+        _mov(ECX, _known(rng, COMMON))
         + _mov(EAX, value & 0xFFFFFFFF)
         + _mov(EDX, value >> 32)
         + code
     )
+
+
+def _known(rng: Random, rows: tuple[Msr, ...]) -> int:
+    row = rng.choice(rows)
+    return rng.randint(row.first, row.last)
 
 
 def _mov(register: int, value: int) -> bytes:
