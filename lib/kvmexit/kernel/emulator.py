@@ -132,9 +132,8 @@ class Emulator:
                 access = running.send(result)
         except StopIteration as end:
             self._cpu.rip = operation.after if end.value is None else end.value
-            repeats = operation.rep and end.value is not None
-            if repeats or (operation.flags | self._cpu.flags) & (TF | RF):
-                self._retire(operation.flags, repeats)
+            if operation.rep or self._cpu.flags & (TF | RF):
+                self._retire(operation.flags, operation.rep and end.value is not None)
         return self._deliver_posted(operation) if self._posted else None
 
     def _retire(self, began: int, repeats: bool) -> None:

@@ -49,7 +49,8 @@ class SimulatedVcpu(Emulator):
         self._walking = False
 
     def run(self) -> VcpuExit | Interrupted:
-        self._refuse_in_walk()
+        if self._walking:
+            raise _in_walk()
         with self._mutex:
             walk = self._walk()
             try:
@@ -61,17 +62,14 @@ class SimulatedVcpu(Emulator):
 
     def walk(self) -> Generator[Step, None, VcpuExit | Interrupted]:
         """``run``, watched. Raises KvmExitError if another walk of this vCPU has not ended."""
-        self._refuse_in_walk()
+        if self._walking:
+            raise _in_walk()
         with self._mutex:
             self._walking = True
             try:
                 return (yield from self._walk())
             finally:
                 self._walking = False
-
-    def _refuse_in_walk(self) -> None:
-        if self._walking:
-            raise KvmExitError("this vCPU is in KVM_RUN: let its walk() come to its end first")
 
     def _walk(self) -> Generator[Step, None, VcpuExit | Interrupted]:
         """KVM_RUN in its documented order: complete, then look, then execute."""
@@ -122,7 +120,8 @@ class SimulatedVcpu(Emulator):
     def set_state(self, state: VcpuState) -> None:
         """Bit 1 of rflags is always set; VM is dropped, as kvm_pvm does. An exception that has
         not been delivered is forgotten (``__set_regs``, arch/x86/kvm/x86.c)."""
-        self._refuse_in_walk()
+        if self._walking:
+            raise _in_walk()
         state, cpu = fitted(state), self._cpu
         with self._mutex:
             cpu.gpr, cpu.xmm = list(state.gpr), list(state.xmm)
@@ -158,6 +157,10 @@ class SimulatedVcpu(Emulator):
             f" {self._cpu.rip:#x}: it loops without an exit; give SimulatedKernel(limit=...) more"
             " instructions if that is meant"
         )
+
+
+def _in_walk() -> KvmExitError:
+    return KvmExitError("this vCPU is in KVM_RUN: let its walk() come to its end first")
 
 
 class SimulatedVm(OneVcpuVm):
