@@ -26,7 +26,7 @@ MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
 def imports(path: Path) -> set[str]:
-    """Modules that ``path`` imports, at any time and be it for types alone: a reader follows all."""
+    """Modules that ``path`` imports, at any time, for types alone too: a reader follows all."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
