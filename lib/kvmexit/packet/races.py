@@ -28,7 +28,7 @@ WAIT = 0.002
 """Seconds between two suspends of a guest that is never idle: once to twice this."""
 THINKS = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
 """Seconds of idleness of the guests of a recorded race."""
-SHIPPED = Path(__file__).parent / "kernel" / "recordings" / "race.json"
+SHIPPED = Path(__file__).parents[1] / "kernel" / "recordings" / "race.json"
 CALIBRATION = 25
 """Packets that are read undisturbed, to know how long one takes."""
 SWITCH = 20e-6
