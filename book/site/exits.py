@@ -18,10 +18,10 @@ from sphinx.util.docutils import SphinxDirective
 
 ROWS = Path(__file__).resolve().parents[1] / "reference" / "exits.toml"
 PC = {
-    "at": "on it; moved by the completion",
-    "past": "behind it",
-    "user": "userspace's to move",
-    "stays": "on it",
+    "at": "at",
+    "past": "past",
+    "user": "user",
+    "stays": "stays",
     "-": "–",
 }
 
@@ -62,23 +62,22 @@ class ExitsDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         rows = [self.cells(exit) for exit in read_exits()]
-        return [
-            table(["exit", "on", "next KVM_RUN completes", "PC at the exit", "the guest"], rows)
-        ]
+        shown = table(["exit", "completed by", "PC", "the guest"], rows)
+        shown["classes"].append("exits")
+        return [shown]
 
     def cells(self, exit: Exit) -> list[list[nodes.Node]]:
-        """The five cells of one row."""
+        """The four cells of one row."""
         name: list[nodes.Node] = [nodes.Text(f"{exit.number} "), nodes.literal("", exit.name)]
-        if exit.type:
-            name.append(nodes.Text(f" {exit.type}"))
-        what: list[nodes.Node] = [nodes.Text("no")]
+        name.append(nodes.Text(f" {exit.type}; {exit.arch}" if exit.type else f" {exit.arch}"))
+        what: list[nodes.Node] = [nodes.Text("nothing")]
         if exit.completes:
             again = "; can exit again" if exit.again else ""
             note = "" if exit.listed else "; not in the note"
-            what = [nodes.Text("yes, by "), *self.functions(exit.by), nodes.Text(again + note)]
+            what = [*self.functions(exit.by), nodes.Text(again + note)]
         who, _ = self.parse_inline(exit.who)
         marks = [mark_of(read_registry()[source]) for source in exit.sources]
-        return [name, [nodes.Text(exit.arch)], what, [nodes.Text(PC[exit.pc])], [*who, *marks]]
+        return [name, what, [nodes.Text(PC[exit.pc])], [*who, *marks]]
 
     @staticmethod
     def functions(names: str) -> list[nodes.Node]:
