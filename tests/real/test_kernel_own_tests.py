@@ -28,7 +28,9 @@ from dataclasses import replace
 
 import pytest
 from kvmexit.exits import (
+    DATA_EXITS,
     EINTR,
+    DataExit,
     Hlt,
     InternalError,
     Kernel,
@@ -37,6 +39,7 @@ from kvmexit.exits import (
     PioIn,
     Rdmsr,
     Shutdown,
+    Vm,
     Wrmsr,
 )
 from kvmexit.faults import vmm_checks  # noqa: F401 - adds its checks
@@ -47,6 +50,16 @@ from kvmexit.probe.report import probe
 from kvmexit.probe.verdict import Feed, Verdict, begin
 
 MMIO, PAGE_END = 0xD0024, 0xD1000
+
+
+def drive(vm: Vm) -> tuple[list[DataExit], Feed]:
+    """Serve a guest until it halts: its exits, and the world that served them."""
+    exits, feed = [], Feed()
+    while isinstance(exit := vm.vcpu.run(), DATA_EXITS):
+        feed.serve(vm.vcpu.kvm_run)
+        exits.append(exit)
+    assert exit == Hlt()
+    return exits, feed
 
 
 @pytest.mark.parametrize("name", CHECKS)
