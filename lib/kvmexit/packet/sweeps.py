@@ -198,8 +198,7 @@ class Tails:
                 key = (state.gpr, state.rip, state.rflags, state.xmm, step.about, device.save())
                 counts = (device.reads, device.taken)
                 tail = self.known.get(key)
-                memory = memoryview(machine.vm.memory)
-                if tail is not None and tail.applies(memory):
+                if tail is not None and tail.applies(memory := memoryview(machine.vm.memory)):
                     ending = tail.ending_from(memory, counts)
                     self._learn(marks, log, ending, tail)
                     return ending
