@@ -3,14 +3,14 @@
 32-bit protected mode, flat segments: a linear address is a physical address, and a segment
 prefix changes nothing, but that nobody writes through cs (such an access is refused). Nor does
 ``rep`` before ``ret``, which compilers emit. The subset is
-what this book's guests need (see :mod:`arithmetic`, :mod:`moves`, :mod:`strings`); anything
-else is refused with its bytes and its address.
+what this book's guests need (see :mod:`arithmetic`, :mod:`moves`, :mod:`strings`,
+:mod:`system`); anything else is refused with its bytes and its address.
 """
 
 from __future__ import annotations
 
 from kvmexit.errors import KvmExitError
-from kvmexit.guest import arithmetic, moves, strings  # noqa: F401 - they fill FORMS
+from kvmexit.guest import arithmetic, moves, strings, system  # noqa: F401 - they fill FORMS
 from kvmexit.guest.cpu import (
     EAX,
     Immediate,
@@ -18,13 +18,14 @@ from kvmexit.guest.cpu import (
     Operand,
     Register,
     Relative,
+    Segment,
 )
-from kvmexit.guest.forms import FORMS, Form, Insn
+from kvmexit.guest.forms import COMPARING, FORMS, TABLE_REGISTER, Form, Insn
 
-OPERAND_SIZE, REPEAT, LOCK = 0x66, 0xF3, 0xF0
+OPERAND_SIZE, REPEAT, REPEAT_NOT_EQUAL, LOCK = 0x66, 0xF3, 0xF2, 0xF0
 CODE_SEGMENT = 0x2E
 SEGMENTS = (0x26, CODE_SEGMENT, 0x36, 0x3E, 0x64, 0x65)
-PREFIXES = (OPERAND_SIZE, REPEAT, LOCK, *SEGMENTS)
+PREFIXES = (OPERAND_SIZE, REPEAT, REPEAT_NOT_EQUAL, LOCK, *SEGMENTS)
 LOCKABLE = set("add or adc sbb and sub xor inc dec not neg xadd cmpxchg xchg".split())
 DX = Register(2, 2)
 
@@ -33,16 +34,23 @@ def operand_size(spec: str, v: int) -> int:
     """The size in bytes of an operand written ``spec``, where ``v`` is that of the instruction."""
     if spec in ("al", "b") or spec.endswith("8"):
         return 1
-    if spec == "dx" or spec.endswith("2"):
+    if spec in ("dx", "sreg") or spec.endswith("2"):
         return 2
     if spec.startswith("xmm"):
         return 16
+    if spec == "m6":
+        return TABLE_REGISTER
     return 4 if spec.endswith("4") else v
+
+
+def memory_size(spec: str, v: int) -> int:
+    """The same where the operand is in memory: of a segment register that is two bytes."""
+    return 2 if spec == "rm2v" else operand_size(spec, v)
 
 
 def _form_size(form: Form, v: int) -> int:
     """What ``Insn.size`` is: the size of the first operand that is not a port."""
-    specs = [s for s in form.operands if s not in ("dx", "imm8", "simm8")] or ["v"]
+    specs = [s for s in form.operands if s not in ("dx", "imm2", "imm8", "simm8", "sreg")] or ["v"]
     return operand_size(specs[0], v)
 
 
@@ -141,19 +149,25 @@ def _decode(reader: _Reader) -> Insn:
         for spec in form.operands
         if (operand := _operand(reader, spec, v, opcode[-1] & 7, number, rm)) is not None
     )
-    rep = REPEAT in prefixes and form.name != "ret"
-    insn = Insn(form, operands, _form_size(form, v), reader.at, rep, LOCK in prefixes)
-    _check_prefixes(insn, v, CODE_SEGMENT in prefixes)
+    repne = REPEAT_NOT_EQUAL in prefixes
+    rep = repne or REPEAT in prefixes and form.name != "ret"
+    insn = Insn(form, operands, _form_size(form, v), reader.at, rep, LOCK in prefixes, repne)
+    _check_prefixes(insn, v, prefixes)
     return insn
 
 
-def _check_prefixes(insn: Insn, v: int, through_cs: bool) -> None:
+def _check_prefixes(insn: Insn, v: int, prefixes: set[int]) -> None:
     form = insn.form
     accesses = any(isinstance(o, Memory) for o in insn.operands) and "m4" not in form.operands
-    if through_cs and (form.string or accesses):
+    if CODE_SEGMENT in prefixes and (form.string or accesses):
         raise ValueError("cs")
     if insn.rep and not form.string:
         raise ValueError("rep")
+    if insn.repne and (form.name not in COMPARING or REPEAT in prefixes):
+        raise ValueError("repne")
+    loaded = insn.operands[0] if insn.operands else None
+    if isinstance(loaded, Segment) and str(loaded) == "cs":
+        raise ValueError("mov cs")  # #UD
     if v == 2 and not uses_v(form):
         raise ValueError("operand size")
     if insn.lock and not (form.name in LOCKABLE and isinstance(insn.operands[0], Memory)):
@@ -190,7 +204,9 @@ def _operand(
             return DX
         case "simm8":
             return Immediate(reader.take(1, signed=True), v)
-        case "imm8" | "immv":
+        case "sreg":
+            return Segment(number)
+        case "imm2" | "imm8" | "immv":
             return Immediate(reader.take(size), size)
         case "rel1" | "rel4":
             width = int(spec[3])
@@ -199,11 +215,11 @@ def _operand(
             return Memory(reader.take(4, signed=True), None, None, 1, size)
         case "xmm":
             return Register(number, 16)
-    if spec.startswith("rm") or spec in ("xmm16", "m4"):
+    if spec.startswith("rm") or spec in ("xmm16", "m4", "m6"):
         if isinstance(rm, Register):
-            if spec == "m4":
+            if spec in ("m4", "m6"):
                 raise ValueError(spec)
             return Register(rm.number, size)
         assert rm is not None
-        return Memory(rm.displacement, rm.base, rm.index, rm.scale, size)
+        return Memory(rm.displacement, rm.base, rm.index, rm.scale, memory_size(spec, v))
     return Register(number if rm is not None else low, size)
