@@ -416,7 +416,8 @@ class Kernel(Protocol):
     def create_vm(self, memory_size: int) -> Vm:
         """A new VM: 32-bit protected mode, flat segments, ``memory_size`` zeroed bytes of RAM.
 
-        Everything above the RAM is MMIO. MSRs that the kernel does not know go to userspace.
+        Everything above the RAM is MMIO. MSRs that the kernel does not know, or an access that it
+        refuses, go to userspace. The guest has no handler: an exception is a Shutdown.
         The vCPU starts with all registers 0 and ``rflags`` 2.
         """
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
@@ -11,6 +12,9 @@ from kvmexit.errors import KvmExitError
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe.fuzz.run import LIMIT, Tally, describe, fuzz
 from kvmexit.probe.report import retirement_of
+
+KINDS = 12
+"""How many of a kind the last line names."""
 
 
 def add(subparsers: Any) -> None:
@@ -62,7 +66,10 @@ def as_json(tally: Tally) -> dict[str, Any]:
         "programs": tally.programs,
         "exits": tally.exits,
         "saves": tally.saves,
-        "left_subset": tally.left,
+        "left_subset": [
+            {"bytes": what, "other": there, "programs": count}
+            for (what, there), count in tally.left.most_common()
+        ],
         "seconds": round(tally.seconds, 1),
         "divergence": tally.divergence and describe(tally.divergence, ("simulated", "real")),
     }
@@ -76,6 +83,26 @@ def print_text(tally: Tally) -> None:
         return
     print(
         f"{tally.programs} programs, {tally.exits} exits, {tally.saves} saves in"
-        f" {tally.seconds:.0f} s: no divergence ({tally.left} programs left the subset and were"
-        " compared so far)"
+        f" {tally.seconds:.0f} s: no divergence"
     )
+    print(left(tally.left))
+
+
+def left(counts: Counter[tuple[str, str]]) -> str:
+    """Which programs were compared in part only, in a line."""
+    if not counts:
+        return "no program left the subset: all were compared to their end"
+    bytes_, there = Counter[str](), Counter[str]()
+    for (what, result), count in counts.items():
+        bytes_[what] += count
+        there[result] += count
+    return (
+        f"{counts.total()} programs left the subset, all equal up to there; what the real kernel"
+        f" did there: {_most(there)}; at which bytes: {_most(bytes_)}"
+    )
+
+
+def _most(counts: Counter[str]) -> str:
+    """The most frequent, with their counts."""
+    named = ", ".join(f"{what} {count}" for what, count in counts.most_common(KINDS))
+    return named + (f", {len(counts) - KINDS} others" if len(counts) > KINDS else "")

@@ -2,9 +2,24 @@
 
 32-bit protected mode, flat segments: a linear address is a physical address, and a segment
 prefix changes nothing, but that nobody writes through cs (such an access is refused). Nor does
-``rep`` before ``ret``, which compilers emit. The subset is
-what this book's guests need (see :mod:`arithmetic`, :mod:`moves`, :mod:`strings`,
-:mod:`system`); anything else is refused with its bytes and its address.
+``rep`` before ``ret``, which compilers emit. The subset is what this book's guests need (see
+:mod:`arithmetic`, :mod:`moves`, :mod:`strings`, :mod:`system`); anything else is refused with its
+bytes and its address.
+
+The simulated kernel differs from the real one there, by design: it raises KvmExitError where a
+real one
+
+- runs an instruction that is none of these, or an encoding of one of them that is not listed
+  (``82``, ``f6 /1``, ``c2``, a prefix that changes nothing, address size, the 16-bit forms of
+  jumps, calls and ``lea``), loads a null selector or a descriptor table (see :mod:`system`);
+- ends in SHUTDOWN, as the guest has no handlers: an undefined opcode (``0f 0b``, ``mov cs``),
+  ``lock`` where it is not allowed (``f0 89``);
+- ends in INTERNAL_ERROR, suberror 1, where its emulator has no such instruction (``int``,
+  ``lea`` of a register, and much of x87 and SSE on a device).
+
+What the subset itself can raise is the same on both: the trap of TF, the general protection fault
+of an instruction longer than 15 bytes, a division that has no quotient, a selector that has no
+descriptor, an MSR that userspace refuses.
 """
 
 from __future__ import annotations
@@ -28,6 +43,8 @@ SEGMENTS = (0x26, CODE_SEGMENT, 0x36, 0x3E, 0x64, 0x65)
 PREFIXES = (OPERAND_SIZE, REPEAT, REPEAT_NOT_EQUAL, LOCK, *SEGMENTS)
 LOCKABLE = set("add or adc sbb and sub xor inc dec not neg xadd cmpxchg xchg".split())
 DX = Register(2, 2)
+OUTSIDE = "no instruction of the subset"
+"""How the refusal of anything else begins."""
 
 
 def operand_size(spec: str, v: int) -> int:
@@ -121,7 +138,7 @@ def decode(code: bytes, address: int) -> Insn:
         ) from None
     except (LookupError, ValueError):
         raise KvmExitError(
-            f"no instruction of the subset at {address:#x}: bytes {code[:8].hex(' ')}"
+            f"{OUTSIDE} at {address:#x}: bytes {code[:8].hex(' ')}"
             " (`kvmexit probe --kernel real` may know it)"
         ) from None
 

@@ -137,10 +137,9 @@ class Emulator:
                 access = running.send(result)
         except StopIteration as end:
             self._cpu.rip = operation.after if end.value is None else end.value
-            repeats = operation.rep and end.value is not None
             cpu = self._cpu
-            if repeats or (operation.flags | cpu.flags) & (TF | RF) or cpu.shadow or cpu.casts:
-                self._retire(operation.flags, repeats)
+            if operation.rep or cpu.flags & (TF | RF) or cpu.shadow or cpu.casts:
+                self._retire(operation.flags, operation.rep and end.value is not None)
         return self._deliver_posted(operation) if self._posted else None
 
     def _retire(self, began: int, repeats: bool) -> None:

@@ -51,7 +51,8 @@ class SimulatedVcpu(Emulator):
         self._walking = False
 
     def run(self) -> VcpuExit | Interrupted:
-        self._refuse_in_walk()
+        if self._walking:
+            raise _in_walk()
         with self._mutex:
             walk = self._walk()
             try:
@@ -63,17 +64,14 @@ class SimulatedVcpu(Emulator):
 
     def walk(self) -> Generator[Step, None, VcpuExit | Interrupted]:
         """``run``, watched. Raises KvmExitError if another walk of this vCPU has not ended."""
-        self._refuse_in_walk()
+        if self._walking:
+            raise _in_walk()
         with self._mutex:
             self._walking = True
             try:
                 return (yield from self._walk())
             finally:
                 self._walking = False
-
-    def _refuse_in_walk(self) -> None:
-        if self._walking:
-            raise KvmExitError("this vCPU is in KVM_RUN: let its walk() come to its end first")
 
     def _walk(self) -> Generator[Step, None, VcpuExit | Interrupted]:
         """KVM_RUN in its documented order: complete, then look, then execute."""
@@ -138,7 +136,8 @@ class SimulatedVcpu(Emulator):
         The registers first: with them an exception that has not been delivered is forgotten
         (``__set_regs``, arch/x86/kvm/x86.c). Then the events, if somebody has saved them.
         """
-        self._refuse_in_walk()
+        if self._walking:
+            raise _in_walk()
         state, cpu = fitted(state), self._cpu
         with self._mutex:
             cpu.gpr, cpu.xmm = list(state.gpr), list(state.xmm)
@@ -176,6 +175,10 @@ class SimulatedVcpu(Emulator):
             f" {self._cpu.rip:#x}: it loops without an exit; give SimulatedKernel(limit=...) more"
             " instructions if that is meant"
         )
+
+
+def _in_walk() -> KvmExitError:
+    return KvmExitError("this vCPU is in KVM_RUN: let its walk() come to its end first")
 
 
 class SimulatedVm(OneVcpuVm):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kvmexit.guest.assembler import assemble
 from kvmexit.probe.cases import ORIGIN
-from kvmexit.probe.fuzz.programs import Program, Save
+from kvmexit.probe.fuzz.programs import MSR, Program, Save
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ def _reload(exit: int = 0, served: bool = True, **registers: int) -> Save:
 
 
 READ = "mov al, [0xd0024]"
-MSR = 0xDEAD0000
 ANOMALIES = (
     Anomaly(
         "pusha onto a device",
@@ -73,6 +72,16 @@ ANOMALIES = (
         "rep ins stores where edi was",
         "the address is settled before the exit, the count after it",
         _show("rep insb", _reload(edi=0x3000), ecx=4, edi=0x2000),
+    ),
+    Anomaly(
+        "rep ins downward onto a device",
+        "reads ahead, stores one element, leaves, and drops the rest: port data is lost",
+        _show("std; rep insb", ecx=3, edx=0x10, edi=0xD0100),
+    ),
+    Anomaly(
+        "rep insd at the end of a page",
+        "asks for as many elements as there are bytes left in the page",
+        _show("rep insd", ecx=3, edx=0x10, edi=0x3FFD),
     ),
     Anomaly(
         "rep ins with ecx 0",

@@ -12,18 +12,20 @@ from kvmexit.exits import (
     EINTR,
     GPR_NAMES,
     Hlt,
+    InternalError,
     Interrupted,
     Kernel,
+    Shutdown,
     VcpuExit,
     VcpuState,
     Vm,
 )
-from kvmexit.guest.cpu import ARITHMETIC, DF
 from kvmexit.probe.cases import RAM
 from kvmexit.probe.fuzz.programs import Program, Save
 from kvmexit.probe.verdict import Feed
 
-FLAGS = ARITHMETIC | DF
+ENDS = (Hlt, Shutdown, InternalError)
+"""Exits after which nothing is pending."""
 MOST_EXITS = 2200
 """Exits after which a program is left: more than two rounds of 1024."""
 
@@ -32,13 +34,15 @@ MOST_EXITS = 2200
 class Record:
     """What userspace saw: an entry for each KVM_RUN, each save, and the end.
 
-    ``left`` says why the comparison ends before the program does, if it does.
+    ``left`` says why the comparison ends before the program does, if it does, and ``at`` are
+    the bytes where the guest was.
     """
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     exits: int = 0
     saves: int = 0
     left: str = ""
+    at: bytes = b""
 
 
 class Runner:
@@ -65,11 +69,12 @@ class Runner:
     def run(self, program: Program) -> Record:
         """Run ``program`` with its saves."""
         record = Record()
+        session = Session(self, program, record)
         try:
-            Session(self, program, record).run()
+            session.run()
         except KvmExitError as problem:
-            record.left = str(problem)
-        self.reusable = bool(record.events) and record.events[-1][1] == Hlt()
+            record.left, record.at = str(problem), session.code()
+        self.reusable = bool(record.events) and isinstance(record.events[-1][1], ENDS)
         return record
 
     def begin(self, program: Program) -> Vm:
@@ -103,6 +108,7 @@ class Session:
         self.start = self.vm.vcpu.get_state()
         self.image = bytes(self.vm.memory)
         self.saves = list(program.saves)
+        self.again = program.again
 
     def run(self) -> None:
         """Run to the end, or to the limit."""
@@ -111,6 +117,9 @@ class Session:
             if isinstance(result, Interrupted):
                 self.record.left = "EINTR without a reason"
                 return
+            if isinstance(result, ENDS) and self.again:
+                self.again -= 1
+                continue
             if not isinstance(result, DATA_EXITS):
                 break
             self.record.exits += 1
@@ -120,6 +129,11 @@ class Session:
                 self.feed.serve(self.vm.vcpu.kvm_run)
         self.record.events.append(("memory", result, bytes(self.vm.memory)))
         self.record.events.append(("end", result, tuple(self.feed.log)))
+
+    def code(self) -> bytes:
+        """The bytes at the program counter."""
+        rip = self.vm.vcpu.get_state().rip
+        return bytes(self.vm.memory[rip : rip + 15])
 
     def enter(self, immediate_exit: int = 0) -> VcpuExit | Interrupted:
         """KVM_RUN; notes what came back, the page and the state."""
@@ -134,7 +148,7 @@ class Session:
         state = self.vm.vcpu.get_state()
         reason = self.vm.vcpu.kvm_run.exit_reason
         self.record.events.append(
-            ("state", what, reason, state.gpr, state.rip, state.rflags & FLAGS, state.xmm)
+            ("state", what, reason, state.gpr, state.rip, state.rflags, state.xmm)
         )
 
     def save(self, save: Save) -> None:

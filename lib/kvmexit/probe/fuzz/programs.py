@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 from random import Random
 
 from kvmexit.exits import GPR_NAMES
+from kvmexit.guest.cpu import EAX, ECX, EDX, TF
 from kvmexit.guest.forms import FORMS, Form
 from kvmexit.guest.x86 import LOCKABLE, operand_size
+from kvmexit.kernel.msrs import CLOCKS, COMMON, Msr
 from kvmexit.probe.cases import ORIGIN, RAM, Case
 
-HLT, OPERAND_SIZE, REPEAT, LOCK = b"\xf4", b"\x66", b"\xf3", b"\xf0"
+HLT, ZERO, OPERAND_SIZE, REPEAT, LOCK = b"\xf4", b"\0", b"\x66", b"\xf3", b"\xf0"
 MSR = 0xDEAD0000
 """MSRs from here on are known to no processor, so they go to userspace."""
+MSR_VALUES = (0, 1, 6, 0x800, 0xFFF, 0x0606060606060606, 0xFFFFFFFF, (1 << 64) - 1)
+FLAGS = 0x3F7ED7
+"""The flags that a processor has, but for TF: it ends a program at once, so it is drawn apart."""
 
 PLACES = (
     (0x2000, 0x3000, 0x3FFE, 0x4FFF, 0x8000),  # RAM
@@ -45,47 +50,69 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Instructions, what they begin with, and the saves on the way."""
+    """Instructions, what they begin with, and the saves on the way.
+
+    ``fill`` is the byte in all RAM where nothing else is; ``again`` how often KVM_RUN is called
+    once more after the end. A ``rip`` in ``registers`` leads to code in ``ram``.
+    """
 
     seed: int
     instructions: tuple[bytes, ...]
     registers: dict[str, int]
     ram: tuple[tuple[int, bytes], ...]
     saves: tuple[Save, ...]
+    fill: bytes = HLT
+    again: int = 0
 
     def case(self) -> Case:
-        """The code, with ``hlt`` in all RAM where nothing else is."""
-        ram = ((0, HLT * RAM), *self.ram)
+        """The code, with ``fill`` around it."""
+        ram = ((0, self.fill * RAM), *self.ram)
         return Case(f"seed {self.seed}", b"".join(self.instructions) + HLT, self.registers, ram)
 
 
 def program(seed: int) -> Program:
     """The program with this number: always the same one."""
     rng = Random(seed)
-    instructions = _instructions(rng, rng.randint(1, 8))
+    step = TF if rng.random() < 0.05 else 0
+    # What a kept MSR reads as is the kernel's own affair, and a trap would show it.
+    instructions = _instructions(rng, rng.randint(1, 8), msrs=not step)
     registers = {name: _value(rng) for name in GPR_NAMES}
     registers["ecx"] = _count(rng)
     if rng.random() < 0.8:
         registers["esp"] = rng.choice((0x8000, 0x7FFE, 0xD0100, 0xD1002))
-    # CF, PF, AF, ZF, SF, OF as they come, and DF often
-    registers["rflags"] = rng.choice((2, 2, 0x402, rng.getrandbits(12) & 0xCD5 | 2))
+    registers["rflags"] = _flags(rng) | step
     registers |= {f"xmm{n}": rng.getrandbits(128) for n in range(8)}
     ram = tuple(
         (place, rng.randbytes(min(32, RAM - place)))
         for place in (*PLACES[0], 0x1FF8, RAM - 32)
         if rng.random() < 0.7
     )
-    saves = sorted((_save(rng) for _ in range(rng.randint(0, 3))), key=lambda save: save.exit)
-    return Program(seed, instructions, registers, ram, tuple(saves))
+    fill = HLT if rng.random() < 0.997 else ZERO
+    if rng.random() < 0.1:  # at the end of RAM, mostly cut off by it
+        place = RAM - rng.randint(1, 15)
+        code = b"".join(_instructions(rng, 3, msrs=False)) + HLT
+        registers["rip"], fill = place, rng.choice((HLT, ZERO))
+        ram = (*ram, (place, code[: RAM - place]))
+    saves = sorted((_save(rng, step) for _ in range(rng.randint(0, 3))), key=lambda s: s.exit)
+    again = rng.choice((0, 0, 0, 1, 2))
+    return Program(seed, instructions, registers, ram, tuple(saves), fill, again)
 
 
-def _save(rng: Random) -> Save:
+def _flags(rng: Random) -> int:
+    """Arithmetic flags as they come and DF often, or any flag."""
+    arithmetic = rng.getrandbits(12) & 0xCD5 | 2
+    return rng.choice((2, 0x402, arithmetic, rng.getrandbits(22) & FLAGS))
+
+
+def _save(rng: Random, step: int) -> Save:
     exit = rng.choice((0, 0, 1, 1, 2, 3, rng.randint(0, 30)))
     registers = {}
     restore = rng.choice(RESTORES)
     if restore == "changed":
         names = (*GPR_NAMES, "rip", "xmm0", "rflags")
         registers = {name: _replaced(rng, name) for name in rng.sample(names, rng.randint(1, 3))}
+        if "rflags" in registers and rng.random() < 0.5:
+            registers["rflags"] |= step
     return Save(exit, rng.random() < 0.75, rng.choice(POLICIES), restore, registers)
 
 
@@ -94,7 +121,7 @@ def _replaced(rng: Random, name: str) -> int:
         case "rip":
             return rng.choice((ORIGIN, 0x100, 0x6000))
         case "rflags":
-            return rng.getrandbits(12) & 0xCD5 | 2
+            return _flags(rng)
         case "xmm0":
             return rng.getrandbits(128)
         case "ecx":
@@ -121,15 +148,16 @@ def _count(rng: Random) -> int:
     return rng.randint(0, 6) if kind < 0.9 else _value(rng) & 0x1F
 
 
-def _instructions(rng: Random, length: int) -> tuple[bytes, ...]:
+def _instructions(rng: Random, length: int, msrs: bool) -> tuple[bytes, ...]:
+    """Random instructions; ``msrs`` says whether MSRs that KVM keeps may be read."""
     forms = [rng.choice(FORMS) for _ in range(length)]
     encoded: list[bytes] = []
     for form in reversed(forms):  # jumps lead forward: what follows them must be known
-        encoded.insert(0, _encode(rng, form, encoded))
+        encoded.insert(0, _encode(rng, form, encoded, msrs))
     return tuple(encoded)
 
 
-def _encode(rng: Random, form: Form, following: list[bytes]) -> bytes:
+def _encode(rng: Random, form: Form, following: list[bytes], msrs: bool) -> bytes:
     """A random instance of one encoding, prefixes included."""
     v, prefix = 4, b""
     if any(s.endswith("v") for s in form.operands) or form.operands == ("simm8",):
@@ -149,10 +177,40 @@ def _encode(rng: Random, form: Form, following: list[bytes]) -> bytes:
         code += _modrm(rng, number, memory)
     for spec in form.operands:
         code += _tail(rng, spec, v, following)
-    if form.name in ("rdmsr", "wrmsr"):
-        index = MSR + rng.randrange(4)
-        code = b"\xb9" + index.to_bytes(4, "little") + code
-    return code
+    if form.name == "rdmsr":
+        return _rdmsr(rng, code, msrs)
+    return _wrmsr(rng, code) if form.name == "wrmsr" else code
+
+
+def _rdmsr(rng: Random, code: bytes, known: bool) -> bytes:
+    """Unknown to KVM; or known, and the value thrown away."""
+    if not known or rng.random() < 0.5:
+        return _mov(ECX, MSR + rng.randrange(4)) + code
+    rest = _mov(EAX, _value(rng)) + _mov(EDX, _value(rng))
+    return _mov(ECX, _known(rng, (*COMMON, *CLOCKS))) + code + rest
+
+
+def _wrmsr(rng: Random, code: bytes) -> bytes:
+    """Unknown to KVM; or known, with a value that it may take or not. Not a clock of KVM's:
+    it would write into RAM, at its own time."""
+    if rng.random() < 0.5:
+        return _mov(ECX, MSR + rng.randrange(4)) + code
+    value = rng.choice((*MSR_VALUES, rng.getrandbits(64)))
+    return (
+        _mov(ECX, _known(rng, COMMON))
+        + _mov(EAX, value & 0xFFFFFFFF)
+        + _mov(EDX, value >> 32)
+        + code
+    )
+
+
+def _known(rng: Random, rows: tuple[Msr, ...]) -> int:
+    row = rng.choice(rows)
+    return rng.randint(row.first, row.last)
+
+
+def _mov(register: int, value: int) -> bytes:
+    return bytes([0xB8 + register]) + value.to_bytes(4, "little")
 
 
 def _modrm(rng: Random, number: int, memory: bool) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from kvmexit.exits import Kernel
+from kvmexit.exits import EINTR, Kernel
+from kvmexit.guest.x86 import OUTSIDE
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe.fuzz.compare import Record, Runner, compare
 from kvmexit.probe.fuzz.programs import Program, program
@@ -26,13 +28,13 @@ class Divergence:
 
 @dataclass(slots=True)
 class Tally:
-    """What was compared. ``left`` counts programs that left the subset on the way and were
-    compared so far."""
+    """What was compared. ``left`` counts the programs that the simulated kernel had to leave,
+    equal up to there: by the bytes it could not execute, and by what the other did there."""
 
     programs: int = 0
     exits: int = 0
     saves: int = 0
-    left: int = 0
+    left: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: float = 0.0
     divergence: Divergence | None = None
 
@@ -83,8 +85,9 @@ def fuzz(
             tally.programs += 1
             tally.exits += one_record.exits
             tally.saves += one_record.saves
-            tally.left += bool(one_record.left)
             found = compare(one_record, other_record)
+            if one_record.left and not found:
+                tally.left[_bytes(one_record), _there(one_record, other_record)] += 1
             if found:
                 tally.divergence = _smallest(pair, Divergence(program(seed), *found))
                 break
@@ -97,6 +100,24 @@ def fuzz(
     return tally
 
 
+def _bytes(record: Record) -> str:
+    """The kind of bytes that a program was left at: prefixes and opcode."""
+    if not record.left.startswith(OUTSIDE):
+        return "a loop without an exit"
+    code = record.at
+    end = next((i for i, byte in enumerate(code) if byte not in PREFIXES), len(code))
+    end += 2 if code[end : end + 1] == b"\x0f" else 1
+    return code[:end].hex(" ")
+
+
+def _there(one: Record, other: Record) -> str:
+    """The next thing that userspace saw of the other kernel, where the first was left."""
+    if len(other.events) <= len(one.events):
+        return "nothing: it was left there too"
+    result = other.events[len(one.events)][1]
+    return "EINTR" if result is EINTR else type(result).__name__
+
+
 def _smallest(pair: Pair, found: Divergence) -> Divergence:
     if pair.divergence(found.program) is None:
         return found  # it needs what an earlier program has left behind
@@ -106,6 +127,7 @@ def _smallest(pair: Pair, found: Divergence) -> Divergence:
 
 LIMIT = 100_000
 """Instructions in one KVM_RUN after which a program is left: it loops without an exit."""
+PREFIXES = bytes.fromhex("f0 f2 f3 2e 36 3e 26 64 65 66 67")
 EVENT = ("result", "exit_reason", "registers", "rip", "flags", "xmm")
 
 

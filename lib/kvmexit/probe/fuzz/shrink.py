@@ -30,6 +30,8 @@ def _smaller(program: Program) -> Iterator[Program]:
         for i in range(length - size + 1):
             rest = program.instructions[:i] + program.instructions[i + size :]
             yield replace(program, instructions=rest)
+    if program.again:
+        yield replace(program, again=program.again - 1)
     for i in range(len(program.ram)):
         yield replace(program, ram=program.ram[:i] + program.ram[i + 1 :])
     for name in program.registers:
