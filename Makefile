@@ -41,7 +41,7 @@ $(SITE): $(SOURCES) .venv/sources | .venv/ready
 
 # A file that is gone makes nothing newer; the list of their names does.
 .venv/sources: always | .venv/ready
-	@echo $(SOURCES) | cmp -s - $@ || echo $(SOURCES) > $@
+	@echo $(sort $(SOURCES)) | cmp -s - $@ || echo $(sort $(SOURCES)) > $@
 
 lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
 	$(BIN)/jupyter lab book/00-start-here.ipynb
@@ -54,7 +54,9 @@ bench: setup book ## measure: exits a second, the time of a sweep, key to painte
 	test -z "$$late"
 
 N ?= 100000
-fuzz: .venv/ready ## N random programs on the simulated and the real kernel (N=100000)
+fuzz: .venv/ready ## N random programs on two kernels (N=100000), lines against as, bytes against iced
+	@$(BIN)/python tests/properties/against_as.py 20000
+	@$(BIN)/python tests/properties/against_iced.py 100000
 	@$(BIN)/kvmexit fuzz $(N)
 
 clean: ## remove what was built, .venv included

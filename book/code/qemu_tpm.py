@@ -92,11 +92,8 @@ def rom():
     flat = (0, 0x00CF9B000000FFFF, 0x00CF93000000FFFF)  # no segment, code, data
     image[0x90:0xA8] = struct.pack("<QQQ", *flat)
     segments = bytes.fromhex("66b81000 8ed8 8ec0 8ed0")  # ds, es, ss
-    source = SOURCE.replace("next:   ", "next:\n")
-    for label in ("ready", "send", "answer", "take", "print"):
-        source = source.replace(f"{label}:", f"{label}:\n")
     main = assemble(
-        source,
+        SOURCE,
         MAIN + len(segments),
         TIS=0xFED40000,
         STS=0xFED40018,

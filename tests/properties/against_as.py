@@ -29,10 +29,9 @@ STRICTER = {
     "is not between": "as cuts a number to what fits, most often without a word",
     "is no address of 32 bits": "as cuts it",
     "'-' is not expected here": "two signs in a row",
+    "the size of .* is open": "as takes a size before a number for one before memory",
     "nothing stands in the brackets": "as reads no address as 0",
-    "the byte number": "as pushes a dword for `push byte ptr`",
-    "the word number": "as ignores the size of a number",
-    "the dword number": "as ignores the size of a number",
+    "the (byte|word|dword|xmmword) number": "as ignores the size of a number",
     r"(in|out) does not take .*dword edx": "as takes edx for dx",
     "lea does not take": "as ignores the size of what lea does not access",
     "takes no operands": "as takes an address beside a string instruction",
@@ -47,6 +46,7 @@ STRICTER = {
 NUMBERS = (0, 1, 5, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0xFED40024)
 NUMBERS += (0x7FFFFFFF, 0x80000000, 0xFFFFFF7F, 0xFFFFFF80, 0xFFFFFFFF, 0x100000000)
 KEYWORDS = ("byte", "word", "dword", "xmmword")
+ENCODINGS = [(name, form, v) for name, forms in MNEMONICS.items() for form, v in forms]
 BATCH = 1000
 """Lines in one run of as."""
 
@@ -157,26 +157,25 @@ def operand_for(rng: Random, spec: str, v: int, labels: list[str], jump: bool) -
 
 def a_line(rng: Random, labels: list[str]) -> Line:
     """A random line: an instruction of the subset, often with something wrong."""
-    name = rng.choice(list(MNEMONICS))
-    form, v = rng.choice(MNEMONICS[name])
+    name, form, v = rng.choice(ENCODINGS)
     jump = any(spec.startswith("rel") for one, _ in MNEMONICS[name] for spec in one.written)
     pairs = [operand_for(rng, spec, v, labels, jump) for spec in form.written]
     if rng.random() < 0.03 and pairs:
         pairs.pop()
     if rng.random() < 0.03:
         pairs.append(operand_for(rng, rng.choice(("rmv", "immv")), v, labels, jump))
-    if rng.random() < 0.05:
+    if rng.random() < 0.1:
         pairs.reverse()
     if rng.random() < 0.01:
         name = rng.choice(("cpuid", "movl", "pushw", "repne", "j", "xmovs"))
+    if name in ("loop", "jecxz"):  # as has no number for a short jump
+        pairs = [(rng.choice(labels),) * 2 if re.match(r"-?\d", p[1]) else p for p in pairs]
     prefix = "rep " if form.string and rng.random() < 0.5 else ""
     if rng.random() < 0.1:
         prefix += f"{rng.choice(PREFIXES)} "
     ours, theirs = (f"{prefix}{name} {', '.join(p[n] for p in pairs)}".strip() for n in (0, 1))
     if rng.random() < 0.05:
         ours = re.sub(r"\b[a-z]{2,}\b", lambda word: word[0].upper(), ours)
-    if name in ("loop", "jecxz"):  # as has no number for a short jump
-        pairs = [(rng.choice(labels),) * 2 if re.match(r"-?\d", p[1]) else p for p in pairs]
     absolute = jump and bool(pairs) and re.match(r"-?\d", pairs[0][1]) is not None
     return Line(ours, theirs, absolute)
 

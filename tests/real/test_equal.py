@@ -1,6 +1,7 @@
 """The simulated kernel against the real one: the same bytes, the same outcomes."""
 
 import json
+import math
 
 import pytest
 from kvmexit.commands import main
@@ -68,11 +69,23 @@ def test_the_command_says_the_same_of_both(capsys, words):
     assert answers[0] == answers[1]
 
 
+def hardly(n: int, probability: float, false_alarm: float = 1e-9) -> int:
+    """The most of ``n`` that chance makes of ``probability`` each, but for one time in 1e9."""
+    weights = [
+        math.comb(n, k) * probability**k * (1 - probability) ** (n - k) for k in range(n + 1)
+    ]
+    return next(k for k in range(n + 1) if sum(weights[k + 1 :]) < false_alarm)
+
+
 def test_a_race_loses_nearly_every_pending_byte_without_a_drain_and_none_with_it():
+    """By chance, and yet to be trusted. From one suspend in five, on a machine where ten want
+    to run at once, to two in three find a read pending; were it one in ten, 300 would all miss
+    with a probability below 1e-13. Measured, one pending byte in a
+    hundred is not seen as lost; twice as many are allowed for."""
     wrong = race(RealKernel(), Scenario(policy="save-at-once"), 300, seed=1)
     right = race(RealKernel(), Scenario(policy="drain"), 300, seed=1)
     assert wrong.suspends == right.suspends == 300
     assert wrong.pending and right.pending
-    assert 0.9 <= wrong.bytes_lost / wrong.pending <= 1
+    assert 0 <= wrong.pending - wrong.bytes_lost <= hardly(wrong.pending, 1 / 50)
     assert wrong.bad_packets > 0
     assert right.bytes_lost == right.bad_packets == 0

@@ -17,11 +17,13 @@ from urllib.request import Request, urlopen
 
 from pages import ROOT
 from patience import PATIENCE, until
-from playwright.sync_api import Page
-from visits import wait_until
+from playwright.sync_api import Page, TimeoutError as Late
 
-IDLE = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
+EDITOR = ".jp-CodeCell .cm-content"
 PROMPT = ".jp-CodeCell .jp-InputPrompt"
+DIALOG = ".jp-Dialog"
+SOON = 5000
+"""Milliseconds in which an idle page answers: what has not come by then is asked for again."""
 
 EXPLORER = """from kvmexit.show import explore
 
@@ -78,11 +80,10 @@ def _address_of(server: "subprocess.Popen[bytes]", home: Path) -> str:
     return until(answering, f"JupyterLab to answer ({home}/.log)", pause=0.1)
 
 
-def _ask(request: Request) -> bool:
-    """Send it. An OSError, of which HTTPError is one, if the server does not take it."""
+def _ask(request: Request) -> bytes:
+    """The answer. An OSError, of which HTTPError is one, if the server does not take it."""
     with urlopen(request, timeout=PATIENCE) as reply:
-        reply.read()
-        return True
+        return bytes(reply.read())
 
 
 def notebook(source: str) -> dict[str, Any]:
@@ -98,7 +99,10 @@ def notebook(source: str) -> dict[str, Any]:
 
 
 def open_notebook(page: Page, address: str, source: str) -> None:
-    """Show a new notebook with the cell ``source`` in ``page``, its kernel ready."""
+    """Show a new notebook with the cell ``source`` in ``page``, its kernel ready.
+
+    It is the server that is asked for the kernel: what the page shows of it can be late.
+    """
     body = json.dumps({"type": "notebook", "content": notebook(source)}).encode()
     put = Request(
         f"{address}/api/contents/live.ipynb",
@@ -108,32 +112,51 @@ def open_notebook(page: Page, address: str, source: str) -> None:
     )
     until(lambda: _ask(put), "JupyterLab to take a notebook", pause=0.1)
     page.goto(f"{address}/lab/tree/live.ipynb?reset")
-    page.locator(".jp-CodeCell .cm-content").first.wait_for()
-    page.locator(IDLE).wait_for()
+    page.locator(EDITOR).first.wait_for()
+    until(lambda: _is_idle(address), "the kernel to be idle", pause=0.1)
+
+
+def _is_idle(address: str) -> bool:
+    """Does the one kernel have nothing to do?"""
+    kernels = json.loads(_ask(Request(f"{address}/api/kernels")))
+    return [one["execution_state"] for one in kernels] == ["idle"]
 
 
 def run_cell(page: Page) -> None:
-    """Run the first cell until its number has changed and the kernel is idle again.
+    """Run the first cell, until the kernel has given it a new number.
 
-    A key that is pressed while JupyterLab is still putting itself together can be lost. Whoever
-    takes it writes ``[*]`` where the number stands, or soon the next number.
+    A key that is pressed while JupyterLab is still putting itself together can be lost; a dialog
+    can lie over the cell; and a request to a kernel whose socket is still being opened can stay
+    at ``[*]`` for ever. A kernel that has been idle for a while has nothing of it: again, then.
     """
-    prompt = page.locator(PROMPT).first
-    before = prompt.inner_text()
+    address = page.url.split("/lab/")[0]
+    before = page.locator(PROMPT).first.inner_text()
 
-    def taken() -> bool:
-        page.locator(".jp-CodeCell .cm-content").first.click()
+    def done(wait: float) -> bool:
+        try:
+            page.wait_for_function(
+                """([prompt, before]) => {
+                  const now = document.querySelector(prompt).innerText;
+                  return now !== before && /\\d/.test(now);
+                }""",
+                arg=[PROMPT, before],
+                timeout=wait,
+            )
+        except Late:
+            return False
+        return True
+
+    def pressed() -> bool:
+        try:
+            if page.locator(DIALOG).count():
+                page.locator(f"{DIALOG} .jp-mod-accept").click(timeout=SOON)
+            page.locator(EDITOR).first.click(timeout=SOON)
+        except Late:
+            return False
         page.keyboard.press("Shift+Enter")
-        for _ in range(50):
-            if prompt.inner_text() != before:
-                return True
-            page.wait_for_timeout(100)
-        return False
+        while not done(2 * SOON):
+            if _is_idle(address):
+                return done(SOON)
+        return True
 
-    until(taken, "JupyterLab to take Shift+Enter")
-    wait_until(
-        page,
-        f"/\\d/.test(document.querySelector('{PROMPT}').textContent)",
-        "the cell to be done",
-    )
-    page.locator(IDLE).wait_for()
+    until(pressed, "JupyterLab to run the cell")

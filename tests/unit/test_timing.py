@@ -1,10 +1,12 @@
 """Odds by the clock against odds by the formula."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from kvmexit.packet.experiment import Scenario, response_of
 from kvmexit.packet.outcome import Kind
+from kvmexit.packet.races import recorded_race
 from kvmexit.packet.timing import Costs, Cycle, expected_share, simulate
 
 WRONG = Scenario(response_of(32), policy="skip-entry")
@@ -41,3 +43,28 @@ def test_the_same_seed_counts_the_same():
 def test_a_vmm_that_is_never_outside_finds_nothing_pending():
     odds = simulate(WRONG, Cycle(0, 0, 0.01), 100, costs=Costs(outside=0.0))
     assert odds.pending == 0
+
+
+# ------------------------------------------------------------------------ the recorded race
+
+LIMIT = 3  # standard deviations
+
+
+@pytest.mark.parametrize("tally", recorded_race().tallies, ids=lambda t: f"{t.think * 1e3:g}ms")
+def test_the_formula_says_what_the_recorded_race_counted(tally):
+    assert abs(tally.deviation) < LIMIT
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.4])
+def test_with_another_window_it_would_not(factor):
+    wrong = [
+        replace(tally, outside_seconds=factor * tally.outside_seconds)
+        for tally in recorded_race().tallies
+    ]
+    assert max(abs(tally.deviation) for tally in wrong) > LIMIT
+
+
+def test_the_deviations_of_the_recorded_race_lie_on_both_sides_or_near():
+    """A bias would be small in each row and large in the mean."""
+    deviations = [tally.deviation for tally in recorded_race().tallies]
+    assert abs(sum(deviations)) / math.sqrt(len(deviations)) < LIMIT

@@ -44,8 +44,8 @@ def twice(pattern: re.Pattern[str], texts: dict[str, str]) -> dict[str, set[str]
 
 
 def quoted(word: str) -> re.Pattern[str]:
-    """The word as a whole string."""
-    return re.compile(rf"""(["'`]){re.escape(word)}\1""")
+    """The word as a whole string; between two backticks it is a docstring's."""
+    return re.compile(rf"""(?<!`)(["'`]){re.escape(word)}\1(?!`)""")
 
 
 def row(word: str) -> re.Pattern[str]:

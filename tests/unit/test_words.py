@@ -24,8 +24,8 @@ SPELLED = {
     r"\b[Mm]mio\b": "MMIO",
     r"\b[Ff]ifo\b": "FIFO",
 }
-NOT_OURS = r'"[^"\n]*"|\{[a-z:-]+\}.*|(?m:^:[a-z]+:.*$)'
-"""Quotations stay as they are; names of directives and their options are code."""
+NOT_OURS = r'"[^"\n]*"|\{[a-z:-]+\}.*|(?m:^:[a-z]+:.*$|^\.\. [a-z]+::.*$)'
+"""Quotations stay as they are; names of directives, their arguments and options are code."""
 
 every_page = pytest.mark.parametrize(
     "page", pages(), ids=lambda page: page.relative_to(ROOT / "book").as_posix()

@@ -1,4 +1,4 @@
-"""`kvmexit race`: real KVM, suspended from another thread at random times."""
+"""`kvmexit race`: real KVM, suspended by a timer at random times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "race",
         help="suspend a guest on real KVM at random times, again and again",
-        description="A guest on /dev/kvm reads one packet after another while another thread"
+        description="A guest on /dev/kvm reads one packet after another while a timer"
         " suspends it. Every suspend saves the machine and restores it. Status 1 if a byte was"
         " lost.",
     )
@@ -46,6 +46,8 @@ def main(args: argparse.Namespace) -> int:
         print(
             f"{tally.policy}: {tally.suspends} suspends, {tally.pending} of them with a pending"
             f" read of the response ({share:.0%})\n"
+            f"{tally.outside} requests came while the VMM had the CPU with such a read;"
+            f" by the stopwatch {tally.expected_share * tally.suspends:.0f} should\n"
             f"bytes lost: {tally.bytes_lost}   packets: {tally.packets}, bad:"
             f" {tally.bad_packets}"
         )

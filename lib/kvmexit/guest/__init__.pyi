@@ -25,4 +25,7 @@ from kvmexit.guest.tis_registers import (
     VALID as VALID,
     XDATA_FIFO as XDATA_FIFO,
 )
-from kvmexit.guest.x86 import decode as decode
+from kvmexit.guest.x86 import (
+    Truncated as Truncated,
+    decode as decode,
+)

@@ -178,7 +178,7 @@ def cmpxchg(cpu: Cpu, insn: Insn) -> Execution:
     return None
 
 
-@instruction("xchg", "86 /r rm8 r8", "87 /r rmv rv", "90 +r eaxv rv")
+@instruction("xchg", "86 /r rm8 r8", "87 /r rmv rv", "90 +r rv eaxv")
 def xchg(cpu: Cpu, insn: Insn) -> Execution:
     dst, src = insn.locate(cpu)
     a, b = yield from _both(cpu, dst, src)

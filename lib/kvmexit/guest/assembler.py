@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from kvmexit.errors import KvmExitError
 from kvmexit.guest.encoder import MNEMONICS, encode
 from kvmexit.guest.operands import HIGHEST, REGISTERS, SIZES, number, operand
+from kvmexit.guest.refusals import wrong_count
 from kvmexit.guest.x86 import LONGEST, decode
 
 EQUAL, NOT_EQUAL = ("rep", "repe", "repz"), ("repne", "repnz")
@@ -92,8 +93,10 @@ class _Line:
 def assemble(source: str, origin: int = 0x1000, **names: int) -> Program:
     """Assemble ``source`` for ``origin``; ``names`` are constants that the text may use.
 
-    One instruction a line, labels end with a colon, ``;`` begins a comment. Raises KvmExitError
-    with the line's number and text and the reason.
+    One instruction a line, labels end with a colon, ``;`` begins a comment. Numbers are ``12``,
+    ``0x0c`` or ``0b1100``, with + and - between; a size (``byte [eax]``) stands before memory
+    where no register beside it has one; ``db 1, "text"`` puts bytes. Raises KvmExitError with the
+    line's number and text and the reason, if a line is not an instruction of the subset.
     """
     if not 0 <= origin <= HIGHEST:
         raise KvmExitError(f"the code cannot stand at {origin:#x}: addresses have 32 bits")
@@ -205,6 +208,8 @@ def _encode(line: _Line, address: int, names: Mapping[str, int], *, short: bool)
         return _bytes(texts, names)
     if name.lower() not in MNEMONICS:
         raise ValueError(f"no instruction {name!r} in the subset")
+    if reason := wrong_count(name, MNEMONICS[name.lower()], len(texts)):
+        raise ValueError(reason)
     return encode(
         name.lower(),
         [operand(text, names) for text in texts],

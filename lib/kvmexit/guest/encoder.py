@@ -71,7 +71,7 @@ def encode(
     sized = [(form, v) for form, v in MNEMONICS[name] if _takes(form, v, given)]
     if not sized:
         raise ValueError(why_not(name, MNEMONICS[name], given))
-    _check_size(name, sized, given)
+    _check_size(name, given)
     holding = [one for one in sized if _holds(*one, given, address, short)]
     if not holding:
         raise ValueError(_too_large(sized, given, address))
@@ -98,15 +98,19 @@ def _dword(operand: Written) -> Written:
     return operand
 
 
-def _check_size(name: str, forms: Sequence[Sized], given: Sequence[Written]) -> None:
-    """Refuse memory whose size neither the line nor the instruction says."""
+def _check_size(name: str, given: Sequence[Written]) -> None:
+    """Refuse memory whose size neither the line nor the instruction says. The size of a number
+    beside it is not that of memory: ``add dword [eax], 1`` has a number of one byte."""
+    bare = [Number(o.value) if isinstance(o, Number) else o for o in given]
     for place, operand in enumerate(given):
-        if isinstance(operand, Memory) and operand.size == UNSAID:
-            sizes = {memory_size(form.operands[place], v) for form, v in forms}
-            if len(sizes) > 1 or name in EXTENDING:
-                *words, last = (KEYWORD[size] for size in sorted(sizes))
-                either = f"{', '.join(words)} or {last}" if words else last
-                raise ValueError(f"the size of {operand} is open: write {either} before it")
+        if not isinstance(operand, Memory) or operand.size != UNSAID:
+            continue
+        forms = [(form, v) for form, v in MNEMONICS[name] if _takes(form, v, bare)]
+        sizes = {memory_size(form.operands[place], v) for form, v in forms}
+        if len(sizes) > 1 or name in EXTENDING:
+            *words, last = (KEYWORD[size] for size in sorted(sizes))
+            either = f"{', '.join(words)} or {last}" if words else last
+            raise ValueError(f"the size of {operand} is open: write {either} before it")
 
 
 # -- what a form takes ----------------------------------------------------------------------
@@ -183,6 +187,8 @@ def _too_large(forms: Sequence[Sized], given: Sequence[Written], address: int) -
             least, largest = _range(form, spec, v)
             if not least <= number.value <= largest:
                 return f"{number.value:#x} is not between {least:#x} and {largest:#x}"
+            if not spec.startswith("rel"):
+                continue
             away = _distance(form, spec, number, address)
             return f"out of reach: {form.name} reaches 127 bytes ahead, 128 back, not {away}"
     raise AssertionError(form)

@@ -14,12 +14,16 @@ Sized: TypeAlias = tuple[Form, int]
 """A form, and the operand size that ``v`` stands for in it: 4 or 2."""
 
 
+def wrong_count(name: str, forms: Sequence[Sized], count: int) -> str:
+    """Why ``name`` cannot have so many operands, or nothing."""
+    wanted = len(forms[0][0].written)
+    if count == wanted:
+        return ""
+    return f"{name} takes {('no operands', 'one operand', 'two operands')[wanted]}, not {count}"
+
+
 def why_not(name: str, forms: Sequence[Sized], given: Sequence[Written]) -> str:
     """Why none of the ``forms`` of ``name`` takes operands of these kinds and sizes."""
-    count = len(forms[0][0].written)
-    if len(given) != count:
-        wanted = ("no operands", "one operand", "two operands")[count]
-        return f"{name} takes {wanted}, not {len(given)}"
     if sum(isinstance(operand, Memory) for operand in given) > 1:
         return "only one operand may be in memory"
     what = " and ".join(_in_words(operand) for operand in given)

@@ -158,6 +158,12 @@ def _decode(reader: _Reader) -> Insn:
     number = modrm >> 3 & 7
     fitting = [f for f in forms if f.modrm in ("", "+r", "/r", f"/{number}")]
     form = next((f for f in fitting if v == 2 and uses_v(f)), fitting[0])
+    repne = REPEAT_NOT_EQUAL in prefixes
+    rep = repne or REPEAT in prefixes and form.name != "ret"
+    if repne and (form.name not in COMPARING or REPEAT in prefixes):
+        raise ValueError("repne")
+    if rep and not form.string or v == 2 and not uses_v(form):
+        raise ValueError("prefix")  # before the operands are read: it may change their length
     rm: Register | Memory | None = None
     if form.modrm not in ("", "+r"):
         rm = _modrm_operand(reader, modrm)
@@ -166,27 +172,19 @@ def _decode(reader: _Reader) -> Insn:
         for spec in form.operands
         if (operand := _operand(reader, spec, v, opcode[-1] & 7, number, rm)) is not None
     )
-    repne = REPEAT_NOT_EQUAL in prefixes
-    rep = repne or REPEAT in prefixes and form.name != "ret"
     insn = Insn(form, operands, _form_size(form, v), reader.at, rep, LOCK in prefixes, repne)
-    _check_prefixes(insn, v, prefixes)
+    _check_operands(insn, CODE_SEGMENT in prefixes)
     return insn
 
 
-def _check_prefixes(insn: Insn, v: int, prefixes: set[int]) -> None:
-    form = insn.form
-    accesses = any(isinstance(o, Memory) for o in insn.operands) and "m4" not in form.operands
-    if CODE_SEGMENT in prefixes and (form.string or accesses):
+def _check_operands(insn: Insn, through_cs: bool) -> None:
+    """Refuse what a prefix makes of the memory operand, or asks of one that is not there; and
+    a load of cs."""
+    form, in_memory = insn.form, any(isinstance(o, Memory) for o in insn.operands)
+    if through_cs and (form.string or in_memory and "m4" not in form.operands):
         raise ValueError("cs")
-    if insn.rep and not form.string:
-        raise ValueError("rep")
-    if insn.repne and (form.name not in COMPARING or REPEAT in prefixes):
-        raise ValueError("repne")
-    loaded = insn.operands[0] if insn.operands else None
-    if isinstance(loaded, Segment) and str(loaded) == "cs":
+    if form.operands[:1] == ("sreg",) and str(insn.operands[0]) == "cs":
         raise ValueError("mov cs")  # #UD
-    if v == 2 and not uses_v(form):
-        raise ValueError("operand size")
     if insn.lock and not (form.name in LOCKABLE and isinstance(insn.operands[0], Memory)):
         raise ValueError("lock")
 

@@ -1,3 +1,4 @@
+from kvmexit.kernel.ram import Ram as Ram
 from kvmexit.kernel.real import (
     RealKernel as RealKernel,
     RealVcpu as RealVcpu,

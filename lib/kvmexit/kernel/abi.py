@@ -114,10 +114,12 @@ class Dtable(Structure):
 class Sregs(Structure):
     """``struct kvm_sregs``::
 
-    struct kvm_segment cs, ds, es, fs, gs, ss; struct kvm_segment tr, ldt;
-    struct kvm_dtable gdt, idt;
-    __u64 cr0, cr2, cr3, cr4, cr8; __u64 efer; __u64 apic_base;
-    __u64 interrupt_bitmap[(KVM_NR_INTERRUPTS + 63) / 64];
+        struct kvm_segment cs, ds, es, fs, gs, ss; struct kvm_segment tr, ldt;
+        struct kvm_dtable gdt, idt;
+        __u64 cr0, cr2, cr3, cr4, cr8; __u64 efer; __u64 apic_base;
+        __u64 interrupt_bitmap[(KVM_NR_INTERRUPTS + 63) / 64];
+
+    Segments, tables and control registers.
     """
 
     _fields_ = (
@@ -182,6 +184,18 @@ class MpState(Structure):
     """``struct kvm_mp_state``: ``__u32 mp_state;`` 0 is RUNNABLE."""
 
     _fields_ = (("mp_state", u32),)
+
+
+class SignalMask(Structure):
+    """``struct kvm_signal_mask``: ``__u32 len; __u8 sigset[0];``."""
+
+    _fields_ = (("len", u32),)
+
+
+class SignalMaskOf64(Structure):
+    """The same with its ``sigset``: one bit for each of 64 signals."""
+
+    _fields_ = (("len", u32), ("sigset", u8 * 8))
 
 
 class RunIo(Structure):
@@ -283,6 +297,7 @@ KVM_GET_REGS = _IOR(0x81, Regs)
 KVM_SET_REGS = _IOW(0x82, Regs)
 KVM_GET_SREGS = _IOR(0x83, Sregs)
 KVM_SET_SREGS = _IOW(0x84, Sregs)
+KVM_SET_SIGNAL_MASK = _IOW(0x8B, SignalMask)
 KVM_GET_XSAVE = _IOR(0xA4, Xsave)
 KVM_SET_XSAVE = _IOW(0xA5, Xsave)
 KVM_GET_MP_STATE = _IOR(0x98, MpState)
@@ -303,6 +318,7 @@ assert (KVM_GET_VCPU_MMAP_SIZE, KVM_CREATE_VCPU, KVM_SET_TSS_ADDR) == (
 assert (KVM_SET_USER_MEMORY_REGION, KVM_ENABLE_CAP) == (0x4020AE46, 0x4068AEA3)
 assert (KVM_RUN, KVM_GET_REGS, KVM_SET_REGS) == (0xAE80, 0x8090AE81, 0x4090AE82)
 assert (KVM_GET_SREGS, KVM_SET_SREGS) == (0x8138AE83, 0x4138AE84)
+assert KVM_SET_SIGNAL_MASK == 0x4004AE8B and sizeof(SignalMaskOf64) == 12
 assert (KVM_GET_XSAVE, KVM_SET_XSAVE) == (0x9000AEA4, 0x5000AEA5)
 assert (KVM_GET_MP_STATE, KVM_SET_MP_STATE) == (0x8004AE98, 0x4004AE99)
 assert (KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS) == (0x8040AE9F, 0x4040AEA0)

@@ -15,19 +15,16 @@ def whole(value: Any) -> bool:
 
 def memory_size(value: Any) -> int:
     """The size of a new VM's RAM in bytes, as ``create_vm`` takes it."""
-    if not whole(value) or value % PAGE or not 0 < value <= RAM_LIMIT:
-        raise KvmExitError(
-            f"memory of {value!r} bytes: take a multiple of {PAGE} up to {RAM_LIMIT:#x}"
-        )
-    size: int = value
-    return size
+    if type(value) is int and 0 < value <= RAM_LIMIT and not value % PAGE:
+        return value
+    raise KvmExitError(f"memory of {value!r} bytes: take a multiple of {PAGE} up to {RAM_LIMIT:#x}")
 
 
 def immediate_exit(value: Any) -> int:
     """A value for ``kvm_run.immediate_exit``, which is one byte."""
-    if not isinstance(value, int) or not 0 <= value <= 0xFF:
-        raise KvmExitError(f"immediate_exit is a byte: take 0 or 1, not {value!r}")
-    return int(value)
+    if isinstance(value, int) and 0 <= value <= 0xFF:
+        return value
+    raise KvmExitError(f"immediate_exit is a byte: take 0 or 1, not {value!r}")
 
 
 def answer(data: Any) -> bytes:

@@ -33,8 +33,6 @@ class Closed:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def __del__(self) -> None: ...
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, closed>"
 

@@ -34,6 +34,8 @@ class Ram:
     closed, has the bytes as the guest left them. Raises KvmExitError for whatever else.
     """
 
+    __slots__ = ()
+
     if TYPE_CHECKING:  # both come from the class beside this one
 
         def __len__(self) -> int: ...
@@ -70,8 +72,10 @@ class Ram:
     def __repr__(self) -> str:
         return f"<guest RAM, {len(self):#x} bytes>"
 
-    __delitem__ = __enter__ = __exit__ = fixed
+    __str__ = __repr__
+    __delitem__ = __enter__ = __exit__ = __reduce_ex__ = fixed
     __add__ = __mul__ = __rmul__ = __mod__ = __iadd__ = __imul__ = fixed
+    __lt__ = __le__ = __gt__ = __ge__ = fixed
 
     def _nowhere(self, where: Any) -> KvmExitError:
         if isinstance(where, int):
@@ -112,3 +116,5 @@ class MappedRam(Ram, mmap.mmap):
 class HeapRam(Ram, bytearray):
     """RAM of a kernel that is itself in this process. A mapping takes five times as long to make,
     and a sweep makes thousands."""
+
+    __slots__ = ()

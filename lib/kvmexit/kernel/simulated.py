@@ -155,6 +155,11 @@ class SimulatedVcpu(Emulator):
 
     def kick(self) -> None:
         self.kvm_run.immediate_exit = 1
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Half a kick: a signal for the thread of this vCPU. It ends a KVM_RUN that has begun; to
+        a thread that is outside it does nothing, and is spent."""
         self._kicked = self._in_guest
 
     @property
@@ -190,6 +195,12 @@ class SimulatedVm(OneVcpuVm):
         super().__init__(ram)
         # A view: as long as there is one, the RAM cannot change its size.
         self.vcpu = SimulatedVcpu(memoryview(ram), retirement, limit)
+        self._more = retirement, limit
+
+    def create_vcpu(self) -> SimulatedVcpu:
+        """Another vCPU on the same RAM, in the state of a new one. It runs when its ``run`` is
+        called; nothing but RAM connects it with the others."""
+        return SimulatedVcpu(memoryview(self._ram), *self._more)
 
 
 class SimulatedKernel(OpenKernel):

@@ -17,6 +17,7 @@ from kvmexit.packet.invisible import (
     suspend_often as suspend_often,
     undisturbed_points as undisturbed_points,
 )
+from kvmexit.packet.kicks import KICKS as KICKS, Place as Place, races as races
 from kvmexit.packet.longtest import (
     LongTest as LongTest,
     compare as compare,
@@ -33,6 +34,7 @@ from kvmexit.packet.races import (
     race as race,
     recorded_race as recorded_race,
 )
+from kvmexit.packet.several import survives as survives, undisturbed as undisturbed
 from kvmexit.packet.sweeps import (
     Sweep as Sweep,
     sweep as sweep,

@@ -28,9 +28,9 @@ from kvmexit.packet.outcome import Kind, classify
 class Costs:
     """Seconds that a step takes, by what happens in it; what is not named takes none.
 
-    One exit and its entry take ``round_trip`` in all. For the share ``outside`` of that the VMM
-    has the CPU: a request that arrives then is seen when the device has answered, and finds the
-    operation pending. In the rest it reaches KVM_RUN, which completes first.
+    One exit and its entry take ``round_trip`` in all. The share ``outside`` of it lies between
+    KVM_RUN's return and the VMM's look after serving: a request that arrives then finds the
+    operation pending. One that arrives in the rest reaches KVM_RUN, which completes first.
     """
 
     round_trip: float = 12e-6
@@ -43,14 +43,6 @@ class Costs:
         if step.what is What.EXIT:  # the guest has run, and the kernel has come out
             return self.round_trip * (1 - self.outside)
         return 0.0
-
-    @staticmethod
-    def fitted(scenario: Scenario, packet: float, share: float) -> Costs:
-        """The costs with which an undisturbed packet takes ``packet`` seconds and, in a guest
-        that is never idle, ``share`` of the suspends find a read pending."""
-        exits = len([step for step in _undisturbed(scenario) if step.what is What.SERVE])
-        outside = share * exits / len(scenario.response)
-        return Costs(packet / exits, min(outside, 1.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,93 @@
+"""The race of a kick with an entry: flag, signal, both, in either order, wherever they land.
+
+The thread of a vCPU looks at the request, enters, and is in a guest that never leaves of its own
+accord. Another thread asks it to stop by one or two acts. Each act lands before the look, between
+look and entry, or in the guest. An order of acts is right if there is no landing from which the
+thread stays in the guest for ever.
+
+Left out: a thread that is inside KVM_RUN and not yet in the guest (the kernel looks for signals
+once more there, so it counts as in the guest), and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import combinations_with_replacement
+
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import VcpuState, What
+from kvmexit.guest.assembler import assemble
+from kvmexit.kernel.simulated import SimulatedKernel
+
+SPIN, PATIENCE = assemble("again: jmp again"), 200
+"""A guest without an exit, and how many of its instructions are for ever."""
+
+
+class Place(Enum):
+    """Where an act lands in the life of the vCPU's thread."""
+
+    BEFORE = "before the look"
+    BETWEEN = "between look and entry"
+    INSIDE = "in the guest"
+
+
+class Act(Enum):
+    """What the asking thread does: each is half a kick."""
+
+    FLAG = "flag"
+    SIGNAL = "signal"
+
+
+KICKS = {
+    "flag, then signal": (Act.FLAG, Act.SIGNAL),
+    "signal, then flag": (Act.SIGNAL, Act.FLAG),
+    "signal alone": (Act.SIGNAL,),
+    "flag alone": (Act.FLAG,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """One kick: its acts, where each landed, and whether the thread came out."""
+
+    kick: str
+    places: tuple[Place, ...]
+    stops: bool
+
+
+def races(kick: str) -> Iterator[Race]:
+    """Every landing of the acts of ``kick``, a key of :data:`KICKS`, in their order."""
+    if kick not in KICKS:
+        raise KvmExitError(f"unknown kick {kick!r}; known: {', '.join(KICKS)}")
+    for places in combinations_with_replacement(Place, len(KICKS[kick])):
+        yield Race(kick, places, _stops(list(zip(KICKS[kick], places, strict=True))))
+
+
+def _stops(acts: list[tuple[Act, Place]]) -> bool:
+    """Does the thread come out? That somebody wants it stopped is noted with the first act."""
+    with SimulatedKernel(limit=PATIENCE).create_vm(0x2000) as vm:
+        vm.load(SPIN.origin, SPIN)
+        vcpu, left = vm.vcpu, list(acts)
+        vcpu.set_state(VcpuState(rip=SPIN.origin))
+        vcpu.watched = True
+
+        def land(place: Place) -> None:
+            while left and left[0][1] is place:
+                if left.pop(0)[0] is Act.FLAG:
+                    vcpu.kvm_run.immediate_exit = 1
+                else:
+                    vcpu.interrupt()
+
+        while True:
+            land(Place.BEFORE)
+            if len(left) < len(acts):
+                return True  # the look
+            land(Place.BETWEEN)
+            try:
+                for step in vcpu.walk():
+                    if step.what is What.EXECUTE:
+                        land(Place.INSIDE)
+            except KvmExitError:
+                return False  # it is there still

@@ -1,0 +1,118 @@
+"""The player's parts as plain ES modules, unjoined: what they decode is what Python folds, and
+what they draw is what the joined player draws."""
+
+import functools
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Quiet
+from kvmexit.show import film
+from kvmexit.show.films import Film
+from kvmexit.show.player import module, parts
+from kvmexit.show.reel import Choice
+from kvmexit.show.scene import marks, scene
+from playwright.sync_api import Browser, Page
+
+DECODE = """async ([data, runs]) => {
+  const { Reel } = await import("./reel.js");
+  const { sceneAt, reasonWords } = await import("./scene.js");
+  const { guestBytes } = await import("./marks.js");
+  const reel = new Reel(data);
+  return runs.map(([choice, landing]) => {
+    const steps = reel.run(choice, landing), end = reel.end(choice, landing);
+    const { expected } = reel.world(choice);
+    const at = [...steps.keys()].filter((i) => i % 10 === 0 || i > steps.length - 4);
+    return at.map((last) => {
+      const { page, buffer, registers, ...rest } = sceneAt(reel, steps, last);
+      const bytes = guestBytes(buffer, expected, end).filter(([, mark]) => mark !== "gap");
+      return { ...rest, registers: registers.map((value) => value >>> 0),
+        page: [reasonWords(page), page.gpa >>> 0, page.size, page.is_write, page.data],
+        bytes: bytes.map(([text]) => text), marks: bytes.map(([, mark]) => mark) };
+    });
+  });
+}"""
+DRAW = """async ([address, traits]) => {
+  const { render } = (await import(address)).default, el = document.createElement("div");
+  document.body.replaceChildren(el);
+  const model = { get: (name) => traits[name], set() {}, on() {}, off() {}, save_changes() {} };
+  render({ model, el });
+  await new Promise((done) => setTimeout(() => requestAnimationFrame(done), 50));
+  return el.innerHTML;
+}"""
+
+
+@pytest.fixture(scope="module")
+def folder(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page beside the parts, and beside the joined player, over http."""
+    home: Path = tmp_path_factory.mktemp("parts")
+    for name, source in {**parts(), "joined.js": module()}.items():
+        (home / name).write_text(source)
+    (home / "page.html").write_text("<!doctype html><title>parts</title><body></body>")
+    handler = functools.partial(Quiet, directory=str(home))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
+        yield page
+        page.close()
+        server.shutdown()
+
+
+def folded(made: Film, choice: Choice, landing: int) -> list[dict]:
+    """What is to be seen after every tenth step of a run and after its last, by Python."""
+    frames, verdict = made.filmed(landing, choice)
+    expected = made.worlds[choice[0]].stage.undisturbed.guest
+    found = []
+    for last, frame in enumerate(frames):
+        if last % 10 and last <= len(frames) - 4:
+            continue
+        now = scene(frames[: last + 1])
+        page, buffer = now.page, now.bytes()
+        found.append(
+            {
+                "page": [page.reason_words, page.gpa, page.size, page.is_write, [*page.data]],
+                "bytes": ["··" if byte is None else f"{byte:02x}" for byte in buffer],
+                "marks": marks(buffer, expected, verdict),
+                "immediate": frame.seen.immediate_exit,
+                "pending": frame.seen.pending,
+                "what": frame.what.value,
+                "sentence": frame.sentence,
+                "registers": list(frame.seen.registers),
+                "device": list(frame.seen.device),
+            }
+        )
+    return found
+
+
+@pytest.mark.parametrize("device", ["tis-2011", "tis-indexed"])
+def test_the_parts_decode_what_python_folds(folder: Page, device: str) -> None:
+    """Steps of runs that end in each way, the suspend landing all over the packet."""
+    compensation = "all" if device == "tis-2011" else "none"
+    policies = ["save-at-once", "drain"]
+    made = film(6, device=device, policy=policies, compensation=compensation, restore="all")
+    runs = [
+        (choice, landing)
+        for number, choice in enumerate(made.choices)
+        for landing in range(0, len(made.worlds[0].frames) + 1 - number, 27)
+    ]
+    wanted = [folded(made, choice, landing) for choice, landing in runs]
+    shown = folder.evaluate(DECODE, [made.data, runs])
+    for run, one, other in zip(runs, shown, wanted, strict=True):
+        assert one == other, run
+    signs = {mark for run in wanted for one in run for mark in one["marks"]}
+    assert len(signs) > 1
+
+
+@pytest.mark.parametrize("at", ["request", "restore", "end"])
+def test_the_parts_draw_what_the_joined_player_draws(folder: Page, at: str) -> None:
+    traits = json.loads(json.dumps(film(12, policy="all", read=10, at=at).traits()))
+    drawn, joined = (
+        folder.evaluate(DRAW, [f"./{one}", traits]) for one in ("film.js", "joined.js")
+    )
+    assert "immediate_exit" in drawn and drawn.count("<path") > 20
+    unnumbered = [text.replace("kx1-", "kx-").replace("kx2-", "kx-") for text in (drawn, joined)]
+    assert unnumbered[0].replace("kx3-", "kx-") == unnumbered[1].replace("kx3-", "kx-")
