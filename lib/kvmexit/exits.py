@@ -273,7 +273,7 @@ class VcpuState:
             for names, values in ((GPR_NAMES, self.gpr), (XMM_NAMES, self.xmm))
         )
         rip, rflags = registers.get("rip", self.rip), registers.get("rflags", self.rflags)
-        return VcpuState(gpr, rip, rflags, xmm, self.rest)
+        return VcpuState(gpr, rip, rflags, xmm, self.events, self.rest)
 
     def __repr__(self) -> str:
         """The registers by name, in hex; of the vector registers those that are not 0."""

@@ -9,7 +9,9 @@ from kvmexit.guest.cpu import (
     AF,
     ARITHMETIC,
     CF,
+    DIVIDE_ERROR,
     EAX,
+    EDX,
     MASK,
     OF,
     PF,
@@ -18,6 +20,7 @@ from kvmexit.guest.cpu import (
     Access,
     Cpu,
     Execution,
+    Fault,
     Located,
     Place,
     Register,
@@ -47,7 +50,8 @@ def _add(cpu: Cpu, a: int, b: int, size: int, carry: int = 0, keep: int = 0) -> 
     return result
 
 
-def _sub(cpu: Cpu, a: int, b: int, size: int, borrow: int = 0, keep: int = 0) -> int:
+def subtract(cpu: Cpu, a: int, b: int, size: int, borrow: int = 0, keep: int = 0) -> int:
+    """``a - b - borrow`` and its flags, but for those in ``keep``."""
     total = a - b - borrow
     result = total & MASK[size]
     others = (a ^ b ^ result) & AF
@@ -68,11 +72,11 @@ COMPUTE: dict[str, Callable[[Cpu, int, int, int], int]] = {
     "add": _add,
     "or": lambda cpu, a, b, size: _logic(cpu, a | b, size),
     "adc": lambda cpu, a, b, size: _add(cpu, a, b, size, cpu.flags & CF),
-    "sbb": lambda cpu, a, b, size: _sub(cpu, a, b, size, cpu.flags & CF),
+    "sbb": lambda cpu, a, b, size: subtract(cpu, a, b, size, cpu.flags & CF),
     "and": lambda cpu, a, b, size: _logic(cpu, a & b, size),
-    "sub": _sub,
+    "sub": subtract,
     "xor": lambda cpu, a, b, size: _logic(cpu, a ^ b, size),
-    "cmp": _sub,
+    "cmp": subtract,
     "test": lambda cpu, a, b, size: _logic(cpu, a & b, size),
 }
 
@@ -139,11 +143,11 @@ instruction("inc", "40 +r rv", "fe /0 rm8", "ff /0 rmv")(
     _one_operand(lambda cpu, a, size: _add(cpu, a, 1, size, keep=CF))
 )
 instruction("dec", "48 +r rv", "fe /1 rm8", "ff /1 rmv")(
-    _one_operand(lambda cpu, a, size: _sub(cpu, a, 1, size, keep=CF))
+    _one_operand(lambda cpu, a, size: subtract(cpu, a, 1, size, keep=CF))
 )
 instruction("not", "f6 /2 rm8", "f7 /2 rmv")(_one_operand(lambda cpu, a, size: a ^ MASK[size]))
 instruction("neg", "f6 /3 rm8", "f7 /3 rmv")(
-    _one_operand(lambda cpu, a, size: _sub(cpu, 0, a, size))
+    _one_operand(lambda cpu, a, size: subtract(cpu, 0, a, size))
 )
 
 
@@ -165,7 +169,7 @@ def cmpxchg(cpu: Cpu, insn: Insn) -> Execution:
     new = yield from fetch(cpu, src)
     old = yield from fetch(cpu, dst)
     accumulator = Register(EAX, insn.size)
-    _sub(cpu, accumulator.get(cpu), old, insn.size)
+    subtract(cpu, accumulator.get(cpu), old, insn.size)
     if cpu.flags & ZF:
         yield from write(cpu, dst, new)
     else:
@@ -189,3 +193,45 @@ def bswap(cpu: Cpu, insn: Insn) -> None:
     (dst,) = insn.locate(cpu)
     assert isinstance(dst, Register)
     dst.put(cpu, int.from_bytes(dst.get(cpu).to_bytes(4, "little"), "big"))
+
+
+def _signed(value: int, size: int) -> int:
+    half = 1 << 8 * size - 1
+    return (value & MASK[size] ^ half) - half
+
+
+def _divide(dividend: int, divisor: int, size: int, signed: bool) -> tuple[int, int]:
+    """Quotient, rounded toward zero, and remainder; #DE where there is no quotient of ``size``."""
+    if signed:
+        dividend, divisor = _signed(dividend, 2 * size), _signed(divisor, size)
+    if divisor == 0:
+        raise Fault(DIVIDE_ERROR)
+    quotient = abs(dividend) // abs(divisor)
+    if (dividend < 0) != (divisor < 0):
+        quotient = -quotient
+    if quotient != (_signed(quotient, size) if signed else quotient & MASK[size]):
+        raise Fault(DIVIDE_ERROR)
+    return quotient, dividend - quotient * divisor
+
+
+def _division(signed: bool) -> Body:
+    """The flags stay as they were. They are undefined (Intel SDM volume 2, DIV, IDIV): KVM's
+    emulator executes a division of the host's, and the one measured here leaves them."""
+
+    def body(cpu: Cpu, insn: Insn) -> Execution:
+        (src,) = insn.locate(cpu)
+        size = insn.size
+        low = Register(EAX, size)
+        high = Register(EDX if size > 1 else EAX | 4, size)  # ah
+        dividend = high.get(cpu) << 8 * size | low.get(cpu)
+        divisor = yield from fetch(cpu, src)
+        quotient, remainder = _divide(dividend, divisor, size, signed)
+        low.put(cpu, quotient)
+        high.put(cpu, remainder)
+        return None
+
+    return body
+
+
+instruction("div", "f6 /6 rm8", "f7 /6 rmv")(_division(signed=False))
+instruction("idiv", "f6 /7 rm8", "f7 /7 rmv")(_division(signed=True))

@@ -16,7 +16,8 @@ from kvmexit.guest.operands import HIGHEST, REGISTERS, SIZES, number, operand
 from kvmexit.guest.refusals import wrong_count
 from kvmexit.guest.x86 import LONGEST, decode
 
-PREFIXES = ("rep", "lock")
+EQUAL, NOT_EQUAL = ("rep", "repe", "repz"), ("repne", "repnz")
+PREFIXES = (*EQUAL, *NOT_EQUAL, "lock")
 RESERVED = {*MNEMONICS, *REGISTERS, *SIZES, *PREFIXES, "db", "ptr"}
 _LABEL = re.compile(r"\s*([^\s:\"'\[,]+)\s*:")
 _NAME = re.compile(r"[A-Za-z_.][\w.]*\Z")
@@ -191,11 +192,12 @@ def _encode_line(line: _Line, address: int, names: Mapping[str, int]) -> None:
 
 def _encode(line: _Line, address: int, names: Mapping[str, int], *, short: bool) -> bytes:
     name, rest = _word(line.source)
-    prefixes = set[str]()
+    prefixes = dict[str, str]()
     while name.lower() in PREFIXES:
-        if name.lower() in prefixes:
-            raise ValueError(f"{name} is there twice")
-        prefixes.add(name.lower())
+        kind = "lock" if name.lower() == "lock" else "repeat"
+        if kind in prefixes:
+            raise ValueError(f"{name} is one prefix of its kind too many")
+        prefixes[kind] = name.lower()
         name, rest = _word(rest)
     if not name:
         raise ValueError("no instruction follows the prefix")
@@ -212,7 +214,8 @@ def _encode(line: _Line, address: int, names: Mapping[str, int], *, short: bool)
         name.lower(),
         [operand(text, names) for text in texts],
         address,
-        rep="rep" in prefixes,
+        rep=prefixes.get("repeat") in EQUAL,
+        repne=prefixes.get("repeat") in NOT_EQUAL,
         lock="lock" in prefixes,
         short=short,
     )

@@ -18,13 +18,17 @@ EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI = range(8)
 
 CF, PF, AF, ZF, SF, DF, OF = 0x001, 0x004, 0x010, 0x040, 0x080, 0x400, 0x800
 ARITHMETIC = CF | PF | AF | ZF | SF | OF
-FIXED, TF, RF, VM = 0x2, 0x100, 0x10000, 0x20000
-"""A bit that is always set; single step; resume; virtual-8086 mode."""
+FIXED, TF, IF, RF, VM = 0x2, 0x100, 0x200, 0x10000, 0x20000
+"""A bit that is always set; single step; interrupts on; resume; virtual-8086 mode."""
 
-DEBUG, GENERAL_PROTECTION = 1, 13
+DIVIDE_ERROR, DEBUG, DOUBLE_FAULT, GENERAL_PROTECTION = 0, 1, 8, 13
 """Vectors of exceptions."""
+BEHIND_MOV_SS, BEHIND_STI = 1, 2
+"""Interrupt shadows, as KVM_GET_VCPU_EVENTS has them."""
+SEGMENT_NAMES = ("es", "cs", "ss", "ds", "fs", "gs")
+"""Segment registers in the order of their numbers in machine code."""
 
-MASK = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFFFFFF, 16: (1 << 128) - 1}
+MASK = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFFFFFF, 8: (1 << 64) - 1, 16: (1 << 128) - 1}
 REGISTER_NAMES = {
     1: ("al", "cl", "dl", "bl", "ah", "ch", "dh", "bh"),
     2: tuple(name[1:] for name in GPR_NAMES),
@@ -42,6 +46,14 @@ class Load:
 
     address: int
     size: int
+
+
+@dataclass(slots=True)
+class LoadTable:
+    """The six bytes of a descriptor table's limit and base, which KVM reads past its own way to
+    a device. Answer: the bytes, or nothing where there is no RAM."""
+
+    address: int
 
 
 @dataclass(slots=True)
@@ -90,20 +102,22 @@ class Halt:
     """The guest has nothing to do. Answer: nothing."""
 
 
-Access: TypeAlias = Load | Store | In | Out | ReadMsr | WriteMsr | Halt
+Access: TypeAlias = Load | LoadTable | Store | In | Out | ReadMsr | WriteMsr | Halt
 Execution: TypeAlias = Generator[Access, Any, int | None]
 """A running instruction. It returns where to go on, or None for the next instruction."""
 
 
 class Fault(Exception):
-    """An instruction cannot be done: exception ``vector`` takes its place.
+    """An instruction cannot be done: exception ``vector`` takes its place, with the error code
+    that goes with it. What the instruction has written to registers is taken back."""
 
-    Raised inside an instruction, before it has changed any register.
-    """
+    def __init__(self, vector: int, error_code: int | None = None) -> None:
+        super().__init__(vector, error_code)
+        self.vector, self.error_code = vector, error_code
 
-    def __init__(self, vector: int) -> None:
-        super().__init__(vector)
-        self.vector = vector
+
+class NotEmulated(Exception):
+    """KVM's emulator does not know this instruction: KVM_EXIT_INTERNAL_ERROR takes its place."""
 
 
 class Cpu:
@@ -112,10 +126,11 @@ class Cpu:
     ``reloaded`` is set while an instruction is finished whose registers userspace has
     replaced in the middle: the kernel then no longer knows which register was to get the
     result, and the result is dropped. ``read_ahead`` is the buffer of the port input
-    instructions; it keeps what was last in it.
+    instructions; it keeps what was last in it. ``shadow`` is that of the last instruction, and
+    ``casts`` the one that the instruction at hand will leave behind it.
     """
 
-    __slots__ = ("flags", "gpr", "read_ahead", "reloaded", "rip", "xmm")
+    __slots__ = ("casts", "flags", "gpr", "read_ahead", "reloaded", "rip", "shadow", "xmm")
 
     def __init__(self) -> None:
         self.gpr = [0] * 8
@@ -123,6 +138,7 @@ class Cpu:
         self.flags = 2
         self.xmm = [0] * 8
         self.reloaded = False
+        self.shadow = self.casts = 0
         self.read_ahead = bytearray(READ_AHEAD)
 
     def advance(self, register: int, by: int) -> None:
@@ -162,6 +178,24 @@ class Register:
 
     def __str__(self) -> str:
         return REGISTER_NAMES[self.size][self.number]
+
+
+class Segment(Register):
+    """A segment register: its selector, ``number`` as in machine code.
+
+    It holds what a new VM has in it. Nothing else can be loaded: there is no descriptor table.
+    """
+
+    def __init__(self, number: int) -> None:
+        if number >= len(SEGMENT_NAMES):
+            raise ValueError(number)
+        super().__init__(number, 2)
+
+    def get(self, cpu: Cpu) -> int:
+        return 8 if SEGMENT_NAMES[self.number] == "cs" else 16
+
+    def __str__(self) -> str:
+        return SEGMENT_NAMES[self.number]
 
 
 class Immediate:

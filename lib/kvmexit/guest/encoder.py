@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kvmexit.guest.cpu import EAX, EDX, ESP, MASK, Memory, Register
-from kvmexit.guest.forms import FORMS, KEYWORD, SUFFIX, Form
+from kvmexit.guest.cpu import EAX, EDX, ESP, MASK, Memory, Register, Segment
+from kvmexit.guest.forms import COMPARING, FORMS, KEYWORD, SUFFIX, Form
 from kvmexit.guest.moves import ALIASES
 from kvmexit.guest.operands import UNSAID, Number, Written
 from kvmexit.guest.refusals import Sized, why_not
-from kvmexit.guest.x86 import LOCK, LOCKABLE, OPERAND_SIZE, REPEAT, operand_size, uses_v
+from kvmexit.guest.x86 import (
+    LOCK,
+    LOCKABLE,
+    OPERAND_SIZE,
+    REPEAT,
+    REPEAT_NOT_EQUAL,
+    memory_size,
+    operand_size,
+    uses_v,
+)
 
 SYMMETRIC = ("test", "xchg")
 """Their operands may be written in either order; the table has one."""
@@ -45,6 +54,7 @@ def encode(
     address: int,
     *,
     rep: bool = False,
+    repne: bool = False,
     lock: bool = False,
     short: bool = True,
 ) -> bytes:
@@ -68,9 +78,14 @@ def encode(
     form, v = holding[0]
     if rep and not form.string:
         raise ValueError("rep repeats string instructions only")
+    if repne and form.name not in COMPARING:
+        raise ValueError("repne repeats cmps and scas only")
+    if form.operands[:1] == ("sreg",) and str(given[0]) == "cs":
+        raise ValueError("mov cannot load cs")
     if lock and not (form.name in LOCKABLE and isinstance(given[0], Memory)):
         raise ValueError("lock wants an instruction that reads and writes one place in memory")
-    prefix = bytes([LOCK] * lock + [REPEAT] * rep + [OPERAND_SIZE] * (v == 2))
+    repeat = [REPEAT] * rep + [REPEAT_NOT_EQUAL] * repne
+    prefix = bytes([LOCK] * lock + repeat + [OPERAND_SIZE] * (v == 2))
     return prefix + _bytes(form, given, v, address, short)
 
 
@@ -91,7 +106,7 @@ def _check_size(name: str, given: Sequence[Written]) -> None:
         if not isinstance(operand, Memory) or operand.size != UNSAID:
             continue
         forms = [(form, v) for form, v in MNEMONICS[name] if _takes(form, v, bare)]
-        sizes = {operand_size(form.operands[place], v) for form, v in forms}
+        sizes = {memory_size(form.operands[place], v) for form, v in forms}
         if len(sizes) > 1 or name in EXTENDING:
             *words, last = (KEYWORD[size] for size in sorted(sizes))
             either = f"{', '.join(words)} or {last}" if words else last
@@ -114,6 +129,8 @@ def is_kind(spec: str, operand: Written) -> bool:
     """Is it of the kind that ``spec`` writes: this register, a register, memory, a number?"""
     fixed = {"al": EAX, "eaxv": EAX, "dx": EDX}
     match operand:
+        case Segment():
+            return spec == "sreg"
         case Register():
             if spec in fixed:
                 return operand.number == fixed[spec]
@@ -121,7 +138,7 @@ def is_kind(spec: str, operand: Written) -> bool:
         case Memory():
             if spec.startswith("moffs"):
                 return operand.base is None and operand.index is None
-            return spec.startswith("rm") or spec in ("xmm16", "m4")
+            return spec.startswith("rm") or spec in ("xmm16", "m4", "m6")
     return spec.startswith(("imm", "simm", "rel"))
 
 
@@ -130,9 +147,9 @@ def _has_size(spec: str, v: int, operand: Written) -> bool:
         if spec.startswith("rel"):
             return operand.size == UNSAID
         return operand.size in (UNSAID, v if spec == "simm8" else operand_size(spec, v))
-    return operand.size == operand_size(spec, v) or (
-        isinstance(operand, Memory) and operand.size == UNSAID
-    )
+    if not isinstance(operand, Memory):
+        return operand.size == operand_size(spec, v)
+    return operand.size in (UNSAID, memory_size(spec, v))
 
 
 def _range(form: Form, spec: str, v: int) -> tuple[int, int]:
@@ -170,6 +187,8 @@ def _too_large(forms: Sequence[Sized], given: Sequence[Written], address: int) -
             least, largest = _range(form, spec, v)
             if not least <= number.value <= largest:
                 return f"{number.value:#x} is not between {least:#x} and {largest:#x}"
+            if not spec.startswith("rel"):
+                continue
             away = _distance(form, spec, number, address)
             return f"out of reach: {form.name} reaches 127 bytes ahead, 128 back, not {away}"
     raise AssertionError(form)
@@ -198,7 +217,7 @@ def _bytes(form: Form, given: Sequence[Written], v: int, address: int, short: bo
         elif spec.startswith("moffs"):
             assert isinstance(operand, Memory)
             tail += (operand.displacement & MASK[4]).to_bytes(4, "little")
-        elif spec.startswith("rm") or spec in ("xmm16", "m4"):
+        elif spec.startswith("rm") or spec in ("xmm16", "m4", "m6"):
             rm = operand
         elif spec not in ("al", "eaxv", "dx"):
             assert isinstance(operand, Register)

@@ -44,7 +44,8 @@ class Form:
 class Insn:
     """A decoded instruction, good at any address.
 
-    ``size`` is the operand or element size in bytes, ``length`` that of the encoding.
+    ``size`` is the operand or element size in bytes, ``length`` that of the encoding. ``rep``
+    says that it repeats, ``repne`` that it does so until two operands are equal.
     """
 
     form: Form
@@ -53,6 +54,7 @@ class Insn:
     length: int
     rep: bool = False
     lock: bool = False
+    repne: bool = False
 
     def locate(self, cpu: Cpu) -> list[Located]:
         """The operands, memory addresses computed with the registers of now."""
@@ -71,15 +73,17 @@ class Insn:
 
     def text(self, address: int) -> str:
         """The instruction in assembler's words, as if it stood at ``address``."""
-        prefix = ("lock " if self.lock else "") + ("rep " if self.rep else "")
+        prefix = "lock " if self.lock else ""
+        if self.rep:
+            compares = self.form.name in COMPARING
+            prefix += "repne " if self.repne else "repe " if compares else "rep "
         if self.form.string:
             return f"{prefix}{self.form.name}{SUFFIX[self.size]}"
-        sized = any(isinstance(o, Register) for o in self.operands)
         words = []
         for operand in self.operands:
             if isinstance(operand, Relative):
                 words.append(f"{address + self.length + operand.distance & 0xFFFFFFFF:#x}")
-            elif isinstance(operand, Memory) and (not sized or operand.size != self.size):
+            elif isinstance(operand, Memory) and self._says_size(operand):
                 words.append(f"{KEYWORD[operand.size]} {operand}")
             elif len(self.operands) == 1 and isinstance(operand, Immediate) and self.size == 2:
                 words.append(f"word {operand}")  # without it, push pushes a dword
@@ -87,8 +91,19 @@ class Insn:
                 words.append(str(operand))
         return f"{prefix}{self.form.name} {', '.join(words)}".rstrip()
 
+    def _says_size(self, operand: Memory) -> bool:
+        """Is a size written before it? Not where a register says it, nor where there is but one."""
+        if operand.size == TABLE_REGISTER:
+            return False
+        sized = any(isinstance(o, Register) for o in self.operands)
+        return not sized or operand.size != self.size
 
+
+TABLE_REGISTER = 6
+"""Bytes of what ``lgdt`` and ``lidt`` load."""
 SUFFIX = {1: "b", 2: "w", 4: "d"}
+COMPARING = ("cmps", "scas")
+"""String instructions that end when two operands are unequal (``repe``) or equal (``repne``)."""
 KEYWORD = {1: "byte", 2: "word", 4: "dword", 16: "xmmword"}
 
 

@@ -155,12 +155,14 @@ def jmp_indirect(cpu: Cpu, insn: Insn) -> Execution:
     return (yield from fetch(cpu, src))
 
 
-def _push(cpu: Cpu, value: int, size: int) -> Generator[Access, Any, None]:
+def push_value(cpu: Cpu, value: int, size: int) -> Generator[Access, Any, None]:
+    """``size`` bytes of ``value`` onto the stack."""
     cpu.advance(ESP, -size)
     yield Store(cpu.gpr[ESP], (value & MASK[size]).to_bytes(size, "little"))
 
 
-def _pop(cpu: Cpu, size: int) -> Generator[Access, Any, int]:
+def pop_value(cpu: Cpu, size: int) -> Generator[Access, Any, int]:
+    """``size`` bytes from the stack."""
     value = int.from_bytes((yield Load(cpu.gpr[ESP], size)), "little")
     cpu.advance(ESP, size)
     return value
@@ -169,7 +171,7 @@ def _pop(cpu: Cpu, size: int) -> Generator[Access, Any, int]:
 @instruction("call", "e8 rel4")
 def call(cpu: Cpu, insn: Insn) -> Execution:
     after, target = insn.after(cpu), insn.target(cpu)
-    yield from _push(cpu, after, 4)
+    yield from push_value(cpu, after, 4)
     return target
 
 
@@ -178,20 +180,20 @@ def call_indirect(cpu: Cpu, insn: Insn) -> Execution:
     after = insn.after(cpu)
     (src,) = insn.locate(cpu)
     target = yield from fetch(cpu, src)
-    yield from _push(cpu, after, 4)
+    yield from push_value(cpu, after, 4)
     return target
 
 
 @instruction("ret", "c3")
 def ret(cpu: Cpu, insn: Insn) -> Execution:
-    return (yield from _pop(cpu, 4))
+    return (yield from pop_value(cpu, 4))
 
 
 @instruction("push", "50 +r rv", "6a simm8", "68 immv", "ff /6 rmv")
 def push(cpu: Cpu, insn: Insn) -> Execution:
     (src,) = insn.locate(cpu)
     value = yield from fetch(cpu, src)
-    yield from _push(cpu, value, insn.size)
+    yield from push_value(cpu, value, insn.size)
     return None
 
 
@@ -205,7 +207,7 @@ def pop(cpu: Cpu, insn: Insn) -> Execution:
             operand.displacement + size, ESP, operand.index, operand.scale, operand.size
         )
     dst = operand.place(cpu) if isinstance(operand, Memory) else operand
-    value = yield from _pop(cpu, size)
+    value = yield from pop_value(cpu, size)
     if isinstance(dst, Register) and dst.number == ESP:
         dst.force(cpu, value)  # the pop itself has just written esp: KVM keeps it
         return None
@@ -218,7 +220,7 @@ def pop(cpu: Cpu, insn: Insn) -> Execution:
 def pusha(cpu: Cpu, insn: Insn) -> Execution:
     esp = cpu.gpr[ESP]
     for register in range(8):
-        yield from _push(cpu, esp if register == ESP else cpu.gpr[register], 4)
+        yield from push_value(cpu, esp if register == ESP else cpu.gpr[register], 4)
     return None
 
 

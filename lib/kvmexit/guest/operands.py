@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from kvmexit.guest.cpu import ESP, REGISTER_NAMES, Memory, Register
-from kvmexit.guest.forms import KEYWORD
+from kvmexit.guest.cpu import ESP, REGISTER_NAMES, SEGMENT_NAMES, Memory, Register, Segment
+from kvmexit.guest.forms import KEYWORD, TABLE_REGISTER
 
-SIZES = {word: size for size, word in KEYWORD.items()}
+SIZES = {word: size for size, word in KEYWORD.items()} | {"fword": TABLE_REGISTER}
 REGISTERS = {
     name: Register(number, size)
     for size, names in REGISTER_NAMES.items()
     for number, name in enumerate(names)
-}
+} | {name: Segment(number) for number, name in enumerate(SEGMENT_NAMES)}
 UNSAID = 0
 """The size of memory or of a number that the line leaves to the instruction."""
 LOWEST, HIGHEST = -(1 << 31), (1 << 32) - 1

@@ -61,6 +61,7 @@ def _spec_in_words(spec: str, form: Form) -> str:
     if spec == "rm8" and "rv" in form.operands:
         return "r/m8"
     words = {"al": "al/ax/eax", "eaxv": "al/ax/eax", "m4": "memory", "xmm16": "xmm/memory"}
+    words |= {"sreg": "segment register", "rm2v": "r16/r32/m16", "m6": "memory"}
     words |= {"rm2": "r/m16", "rm4": "r/m32", "r4": "r32", "moffs8": "memory", "moffsv": "memory"}
     words |= {"r8": "r#", "rv": "r#", "rm8": "r/m#", "rmv": "r/m#"}
     return words.get(spec, spec)

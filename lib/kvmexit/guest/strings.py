@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
+from kvmexit.guest.arithmetic import subtract
 from kvmexit.guest.cpu import (
     DF,
     EAX,
@@ -20,6 +21,7 @@ from kvmexit.guest.cpu import (
     ESI,
     MASK,
     READ_AHEAD,
+    ZF,
     Access,
     Cpu,
     Execution,
@@ -34,6 +36,8 @@ from kvmexit.guest.forms import Body, Insn, instruction
 
 Element: TypeAlias = Generator[Access, Any, tuple[bool, int]]
 """One round of a string instruction: (must a device see it first?, elements moved)."""
+Pair: TypeAlias = Generator[Access, Any, tuple[int, int]]
+"""One round of an instruction that compares: what it compares."""
 
 
 def _repeated(element: Callable[[Cpu, Insn], Element]) -> Body:
@@ -49,6 +53,31 @@ def _repeated(element: Callable[[Cpu, Insn], Element]) -> Body:
             cpu.advance(ECX, -moved)
             if device or cpu.gpr[ECX] & 0x3FF == 0:
                 return start  # retires with ecx 0, or goes on from its own start
+
+    return body
+
+
+def _compared(pair: Callable[[Cpu, Insn], Pair]) -> Body:
+    """``cmps`` and ``scas`` end, too, where the operands are unequal (``repe``) or equal.
+
+    Userspace sees their flags when they leave the loop, not between two elements.
+    """
+
+    def body(cpu: Cpu, insn: Insn) -> Execution:
+        start, began = cpu.rip, cpu.flags
+        if insn.rep and cpu.gpr[ECX] == 0:
+            return None
+        while True:
+            first, second = yield from pair(cpu, insn)
+            subtract(cpu, first, second, insn.size)
+            if not insn.rep:
+                return None
+            cpu.advance(ECX, -1)
+            if bool(cpu.flags & ZF) == insn.repne:
+                return None
+            if cpu.gpr[ECX] & 0x3FF == 0:
+                return start
+            cpu.flags = began
 
     return body
 
@@ -80,6 +109,23 @@ def _lods(cpu: Cpu, insn: Insn) -> Element:
     Register(EAX, size).put(cpu, int.from_bytes(data, "little"))
     cpu.advance(ESI, _step(cpu, size))
     return False, 1
+
+
+def _cmps(cpu: Cpu, insn: Insn) -> Pair:
+    source, target, size = cpu.gpr[ESI], cpu.gpr[EDI], insn.size
+    first = yield Load(source, size)
+    second = yield Load(target, size)
+    cpu.advance(ESI, _step(cpu, size))
+    cpu.advance(EDI, _step(cpu, size))
+    return int.from_bytes(first, "little"), int.from_bytes(second, "little")
+
+
+def _scas(cpu: Cpu, insn: Insn) -> Pair:
+    target, size = cpu.gpr[EDI], insn.size
+    value = Register(EAX, size).get(cpu)
+    data = yield Load(target, size)
+    cpu.advance(EDI, _step(cpu, size))
+    return value, int.from_bytes(data, "little")
 
 
 def _outs(cpu: Cpu, insn: Insn) -> Element:
@@ -123,6 +169,8 @@ def ins(cpu: Cpu, insn: Insn) -> Execution:
 instruction("movs", "a4 b", "a5 v")(_repeated(_movs))
 instruction("stos", "aa b", "ab v")(_repeated(_stos))
 instruction("lods", "ac b", "ad v")(_repeated(_lods))
+instruction("cmps", "a6 b", "a7 v")(_compared(_cmps))
+instruction("scas", "ae b", "af v")(_compared(_scas))
 instruction("outs", "6e b", "6f v")(_repeated(_outs))
 instruction("ins", "6c b", "6d v")(ins)
 

@@ -2,29 +2,30 @@
 
 32-bit protected mode, flat segments: a linear address is a physical address, and a segment
 prefix changes nothing, but that nobody writes through cs (such an access is refused). Nor does
-``rep`` before ``ret``, which compilers emit. The subset is
-what this book's guests need (see :mod:`arithmetic`, :mod:`moves`, :mod:`strings`); anything
-else is refused with its bytes and its address.
+``rep`` before ``ret``, which compilers emit. The subset is what this book's guests need (see
+:mod:`arithmetic`, :mod:`moves`, :mod:`strings`, :mod:`system`); anything else is refused with its
+bytes and its address.
 
 The simulated kernel differs from the real one there, by design: it raises KvmExitError where a
 real one
 
 - runs an instruction that is none of these, or an encoding of one of them that is not listed
-  (``82``, ``f6 /1``, ``91`` to ``97``, ``c2``, a prefix that changes nothing, segment overrides,
-  address size, the 16-bit forms of jumps, calls and ``lea``);
-- ends in SHUTDOWN, as the guest has no handlers: an undefined opcode (``0f 0b``), ``lock`` where
-  it is not allowed (``f0 89``), a division by 0, a segment that cannot be loaded;
+  (``82``, ``f6 /1``, ``c2``, a prefix that changes nothing, address size, the 16-bit forms of
+  jumps, calls and ``lea``), loads a null selector or a descriptor table (see :mod:`system`);
+- ends in SHUTDOWN, as the guest has no handlers: an undefined opcode (``0f 0b``, ``mov cs``),
+  ``lock`` where it is not allowed (``f0 89``);
 - ends in INTERNAL_ERROR, suberror 1, where its emulator has no such instruction (``int``,
   ``lea`` of a register, and much of x87 and SSE on a device).
 
-What exceptions the subset itself can raise are the same on both: the trap of TF, and the general
-protection fault of an instruction longer than 15 bytes.
+What the subset itself can raise is the same on both: the trap of TF, the general protection fault
+of an instruction longer than 15 bytes, a division that has no quotient, a selector that has no
+descriptor, an MSR that userspace refuses.
 """
 
 from __future__ import annotations
 
 from kvmexit.errors import KvmExitError
-from kvmexit.guest import arithmetic, moves, strings  # noqa: F401 - they fill FORMS
+from kvmexit.guest import arithmetic, moves, strings, system  # noqa: F401 - they fill FORMS
 from kvmexit.guest.cpu import (
     EAX,
     Immediate,
@@ -32,13 +33,14 @@ from kvmexit.guest.cpu import (
     Operand,
     Register,
     Relative,
+    Segment,
 )
-from kvmexit.guest.forms import FORMS, Form, Insn
+from kvmexit.guest.forms import COMPARING, FORMS, TABLE_REGISTER, Form, Insn
 
-OPERAND_SIZE, REPEAT, LOCK = 0x66, 0xF3, 0xF0
+OPERAND_SIZE, REPEAT, REPEAT_NOT_EQUAL, LOCK = 0x66, 0xF3, 0xF2, 0xF0
 CODE_SEGMENT = 0x2E
 SEGMENTS = (0x26, CODE_SEGMENT, 0x36, 0x3E, 0x64, 0x65)
-PREFIXES = (OPERAND_SIZE, REPEAT, LOCK, *SEGMENTS)
+PREFIXES = (OPERAND_SIZE, REPEAT, REPEAT_NOT_EQUAL, LOCK, *SEGMENTS)
 LOCKABLE = set("add or adc sbb and sub xor inc dec not neg xadd cmpxchg xchg".split())
 DX = Register(2, 2)
 OUTSIDE = "no instruction of the subset"
@@ -49,16 +51,23 @@ def operand_size(spec: str, v: int) -> int:
     """The size in bytes of an operand written ``spec``, where ``v`` is that of the instruction."""
     if spec in ("al", "b") or spec.endswith("8"):
         return 1
-    if spec == "dx" or spec.endswith("2"):
+    if spec in ("dx", "sreg") or spec.endswith("2"):
         return 2
     if spec.startswith("xmm"):
         return 16
+    if spec == "m6":
+        return TABLE_REGISTER
     return 4 if spec.endswith("4") else v
+
+
+def memory_size(spec: str, v: int) -> int:
+    """The same where the operand is in memory: of a segment register that is two bytes."""
+    return 2 if spec == "rm2v" else operand_size(spec, v)
 
 
 def _form_size(form: Form, v: int) -> int:
     """What ``Insn.size`` is: the size of the first operand that is not a port."""
-    specs = [s for s in form.operands if s not in ("dx", "imm8", "simm8")] or ["v"]
+    specs = [s for s in form.operands if s not in ("dx", "imm2", "imm8", "simm8", "sreg")] or ["v"]
     return operand_size(specs[0], v)
 
 
@@ -149,7 +158,10 @@ def _decode(reader: _Reader) -> Insn:
     number = modrm >> 3 & 7
     fitting = [f for f in forms if f.modrm in ("", "+r", "/r", f"/{number}")]
     form = next((f for f in fitting if v == 2 and uses_v(f)), fitting[0])
-    rep = REPEAT in prefixes and form.name != "ret"
+    repne = REPEAT_NOT_EQUAL in prefixes
+    rep = repne or REPEAT in prefixes and form.name != "ret"
+    if repne and (form.name not in COMPARING or REPEAT in prefixes):
+        raise ValueError("repne")
     if rep and not form.string or v == 2 and not uses_v(form):
         raise ValueError("prefix")  # before the operands are read: it may change their length
     rm: Register | Memory | None = None
@@ -160,16 +172,19 @@ def _decode(reader: _Reader) -> Insn:
         for spec in form.operands
         if (operand := _operand(reader, spec, v, opcode[-1] & 7, number, rm)) is not None
     )
-    insn = Insn(form, operands, _form_size(form, v), reader.at, rep, LOCK in prefixes)
-    _check_memory(insn, CODE_SEGMENT in prefixes)
+    insn = Insn(form, operands, _form_size(form, v), reader.at, rep, LOCK in prefixes, repne)
+    _check_operands(insn, CODE_SEGMENT in prefixes)
     return insn
 
 
-def _check_memory(insn: Insn, through_cs: bool) -> None:
-    """Refuse what a prefix makes of the memory operand, or asks of one that is not there."""
+def _check_operands(insn: Insn, through_cs: bool) -> None:
+    """Refuse what a prefix makes of the memory operand, or asks of one that is not there; and
+    a load of cs."""
     form, in_memory = insn.form, any(isinstance(o, Memory) for o in insn.operands)
     if through_cs and (form.string or in_memory and "m4" not in form.operands):
         raise ValueError("cs")
+    if form.operands[:1] == ("sreg",) and str(insn.operands[0]) == "cs":
+        raise ValueError("mov cs")  # #UD
     if insn.lock and not (form.name in LOCKABLE and isinstance(insn.operands[0], Memory)):
         raise ValueError("lock")
 
@@ -204,7 +219,9 @@ def _operand(
             return DX
         case "simm8":
             return Immediate(reader.take(1, signed=True), v)
-        case "imm8" | "immv":
+        case "sreg":
+            return Segment(number)
+        case "imm2" | "imm8" | "immv":
             return Immediate(reader.take(size), size)
         case "rel1" | "rel4":
             width = int(spec[3])
@@ -213,11 +230,11 @@ def _operand(
             return Memory(reader.take(4, signed=True), None, None, 1, size)
         case "xmm":
             return Register(number, 16)
-    if spec.startswith("rm") or spec in ("xmm16", "m4"):
+    if spec.startswith("rm") or spec in ("xmm16", "m4", "m6"):
         if isinstance(rm, Register):
-            if spec == "m4":
+            if spec in ("m4", "m6"):
                 raise ValueError(spec)
             return Register(rm.number, size)
         assert rm is not None
-        return Memory(rm.displacement, rm.base, rm.index, rm.scale, size)
+        return Memory(rm.displacement, rm.base, rm.index, rm.scale, memory_size(spec, v))
     return Register(number if rm is not None else low, size)

@@ -10,7 +10,8 @@ Neither is in :class:`VcpuState`. A generator could not be put there if one want
 
 An exception finds no handler, because the guest has none: it ends in SHUTDOWN. It is raised by
 an instruction (:class:`kvmexit.guest.cpu.Fault`), or by TF after one, and waits until the guest
-is entered; whoever loads registers before that takes it away.
+is entered (:mod:`kvmexit.kernel.raised`). An instruction that a completion has brought to its end
+can raise one: then it waits between two KVM_RUNs, in the events and in no register.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from kvmexit.guest.cpu import (
     Halt,
     In,
     Load,
+    LoadTable,
     Out,
     ReadMsr,
     Store,
@@ -53,6 +55,7 @@ from kvmexit.guest.x86 import Truncated, decode
 from kvmexit.kernel import msrs
 from kvmexit.kernel.msrs import Reply
 from kvmexit.kernel.pending import Pending, fragments, mmio_read
+from kvmexit.kernel.raised import Raised, with_another
 from kvmexit.kernel.ram import PAGE
 from kvmexit.kernel.retirement import Pc, Retirement
 from kvmexit.kernel.simulated_page import WIDEST, SimulatedRun
@@ -83,7 +86,8 @@ class Emulator:
         self._posted: list[VcpuExit] = []
         self._read = bytearray(2 * WIDEST)  # the emulator's read buffer: keeps what was in it
         self._unread = False
-        self._exception: int | None = None  # its vector, until the guest is entered
+        self._exception: Raised | None = None  # until the guest is entered
+        self._shown = [0] * 8  # the general registers as userspace may know them
         self._msrs: dict[int, int] = {}  # those that the kernel keeps: what was last written
 
     # -- executing ----------------------------------------------------------------------
@@ -110,9 +114,10 @@ class Emulator:
         if insn.form.plain:
             target = insn.form.run(cpu, insn)
             cpu.rip = insn.after(cpu) if target is None else target
-            if cpu.flags & (TF | RF):
+            if cpu.flags & (TF | RF) or cpu.shadow or cpu.casts:
                 self._retire(cpu.flags, repeats=False)
             return None
+        self._shown[:] = cpu.gpr
         running = insn.form.run(cpu, insn)
         operation = Pending([], cpu.rip, insn.after(cpu), cpu.flags, running, insn.rep)
         operation.string = insn.form.string
@@ -132,7 +137,8 @@ class Emulator:
                 access = running.send(result)
         except StopIteration as end:
             self._cpu.rip = operation.after if end.value is None else end.value
-            if operation.rep or self._cpu.flags & (TF | RF):
+            cpu = self._cpu
+            if operation.rep or cpu.flags & (TF | RF) or cpu.shadow or cpu.casts:
                 self._retire(operation.flags, operation.rep and end.value is not None)
         return self._deliver_posted(operation) if self._posted else None
 
@@ -142,14 +148,32 @@ class Emulator:
         looks. Source: ``x86_emulate_insn``, arch/x86/kvm/emulate.c;
         ``x86_emulate_instruction``, arch/x86/kvm/x86.c."""
         self._cpu.flags = self._cpu.flags | RF if repeats else self._cpu.flags & ~RF
+        self._cast_shadow()
         if began & TF and not (self._posted and isinstance(self._posted[0], WRITES)):
-            self._exception = DEBUG
+            self._raise(DEBUG)
 
-    def _shut_down(self) -> Shutdown:
-        """Deliver the exception: there is no handler. A fault, unlike a trap, sets RF."""
-        if self._exception != DEBUG:
+    def _cast_shadow(self) -> None:
+        """The shadow of the last instruction ends, that of this one begins; the second of two
+        alike has none. Source: ``toggle_interruptibility``, arch/x86/kvm/x86.c."""
+        cpu = self._cpu
+        cpu.shadow, cpu.casts = 0 if cpu.shadow & cpu.casts else cpu.casts, 0
+
+    def _fault(self, fault: Fault) -> None:
+        """The instruction at hand ends in an exception: its registers are those that userspace
+        could last see. KVM_GET_REGS in the middle of an instruction writes back what the
+        emulator has changed so far (``__get_regs``, arch/x86/kvm/x86.c)."""
+        self._cpu.gpr[:] = self._shown
+        self._cast_shadow()
+        self._raise(fault.vector, fault.error_code)
+
+    def _raise(self, vector: int, error_code: int | None = None) -> None:
+        self._exception = with_another(self._exception, Raised(vector, error_code))
+
+    def _shut_down(self, raised: Raised) -> Shutdown:
+        """Deliver the exception: there is no handler. Nothing is left of it, nor of a shadow."""
+        if raised.sets_rf:
             self._cpu.flags |= RF
-        self._exception = None
+        self._exception, self._cpu.shadow = None, 0
         return Shutdown()
 
     def _access(self, access: Access, operation: Pending) -> Any:
@@ -159,6 +183,8 @@ class Emulator:
         if isinstance(access, Store):
             return self._store(access.address, access.data)
         match access:
+            case LoadTable(address):
+                return bytes(self._memory[address : address + 6])
             case In(port, size, count):
                 operation.ask(PioIn(port, size, count), size * count)
             case ReadMsr(index):
@@ -276,7 +302,11 @@ class Emulator:
         # The kernel goes on with the flags and the address it remembers, in the registers
         # that userspace has put there. Flags are written only when the instruction retires.
         loaded, cpu.flags, cpu.reloaded = cpu.flags, pending.flags, True
-        exit = self._go_on(pending, result)
+        try:
+            exit = self._go_on(pending, result)
+        except Fault:
+            cpu.flags = loaded
+            raise
         if self._pending is pending:
             pending.flags, cpu.flags = cpu.flags, loaded
         return exit

@@ -7,10 +7,13 @@ from operator import index
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import GPR_NAMES, VcpuState
+from kvmexit.exits import GPR_NAMES, Events, VcpuState
+from kvmexit.kernel.arguments import whole
 
 _LOW = 0xFFFFFFFF
 _VECTOR = 1 << 128
+_VECTORS = frozenset(range(32)) - {2}
+"""Of exceptions. Source: ``kvm_vcpu_ioctl_x86_set_vcpu_events``, arch/x86/kvm/x86.c."""
 
 
 def fitted(state: VcpuState) -> VcpuState:
@@ -18,7 +21,7 @@ def fitted(state: VcpuState) -> VcpuState:
 
     They are cut as a 32-bit register cuts what is stored into it, so -1 reads back as
     0xffffffff. Raises KvmExitError for what is no state: too few or too many registers,
-    something that is no integer, an xmm register outside 0..2**128-1.
+    something that is no integer, an xmm register outside 0..2**128-1, impossible events.
     """
     if not isinstance(state, VcpuState):
         raise KvmExitError(f"set_state takes a VcpuState, not {state!r}: see get_state")
@@ -29,7 +32,24 @@ def fitted(state: VcpuState) -> VcpuState:
         if not 0 <= value < _VECTOR:
             raise KvmExitError(f"xmm{number} cannot hold {value:#x}: give 0 to 2**128-1")
     cut = tuple(value & _LOW for value in gpr)
+    if state.events is not None:
+        _possible(state.events)
     return replace(state, gpr=cut, rip=rip & _LOW, rflags=rflags & _LOW, xmm=xmm)
+
+
+def _possible(events: Any) -> None:
+    """Raises KvmExitError for events that KVM_SET_VCPU_EVENTS refuses or cannot hold."""
+    if not isinstance(events, Events):
+        raise KvmExitError(f"events of {events!r}: give an Events, or None for none saved")
+    vector, code, shadow = events.exception, events.error_code or 0, events.shadow
+    if vector is None and code:
+        raise KvmExitError(f"error code {code!r} goes with no exception: give one")
+    if vector is not None and (not whole(vector) or vector not in _VECTORS):
+        raise KvmExitError(f"no exception has the vector {vector!r}: give 0 to 31, but not 2 (NMI)")
+    if not whole(code) or not 0 <= code <= _LOW:
+        raise KvmExitError(f"an error code has 32 bits, not {code!r}")
+    if not whole(shadow) or not 0 <= shadow <= 3:
+        raise KvmExitError(f"a shadow is 0, 1 (mov ss) or 2 (sti), not {shadow!r}")
 
 
 def _whole(values: Any, name: str, wanted: str, count: int = 8) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Generator
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     EINTR,
+    Events,
     InternalError,
     Interrupted,
     Lane,
@@ -22,9 +23,10 @@ from kvmexit.exits import (
     VcpuState,
     What,
 )
-from kvmexit.guest.cpu import FIXED, VM, Fault
+from kvmexit.guest.cpu import FIXED, VM, Fault, NotEmulated
 from kvmexit.kernel import arguments
 from kvmexit.kernel.emulator import Emulator
+from kvmexit.kernel.raised import SOFT, Raised
 from kvmexit.kernel.ram import HeapRam
 from kvmexit.kernel.registers import fitted
 from kvmexit.kernel.retirement import EMULATOR, MACHINES, Retirement
@@ -79,8 +81,13 @@ class SimulatedVcpu(Emulator):
             if (pending := self._pending) is not None:
                 if self.watched:
                     yield Step(Lane.KERNEL, What.COMPLETE, pending.pieces[pending.done])
-                if (exit := self._complete(pending)) is not None:
-                    return page.report(exit)
+                try:
+                    exit = self._complete(pending)
+                except Fault as fault:
+                    self._fault(fault)
+                else:
+                    if exit is not None:
+                        return page.report(exit)
             if page.stop:
                 return EINTR
             for _ in range(self._limit):
@@ -88,7 +95,7 @@ class SimulatedVcpu(Emulator):
                     page.report(OtherExit(Reason.INTR))
                     return EINTR
                 if self._exception is not None:
-                    return page.report(self._shut_down())
+                    return page.report(self._shut_down(self._exception))
                 try:
                     insn = self._fetch()
                     if insn is None:
@@ -99,8 +106,10 @@ class SimulatedVcpu(Emulator):
                             continue
                     exit = self._execute(insn)
                 except Fault as fault:
-                    self._exception = fault.vector
+                    self._fault(fault)
                     continue
+                except NotEmulated:
+                    return page.report(InternalError(1))
                 if exit is not None:
                     return page.report(exit)
             raise self._overdue()
@@ -114,19 +123,33 @@ class SimulatedVcpu(Emulator):
             return self._state()
 
     def _state(self) -> VcpuState:
-        cpu = self._cpu
-        return VcpuState(tuple(cpu.gpr), cpu.rip, cpu.flags, tuple(cpu.xmm))
+        cpu, raised = self._cpu, self._exception
+        self._shown[:] = cpu.gpr
+        events = Events(shadow=cpu.shadow)
+        if raised is not None and raised.vector not in SOFT:
+            events = Events(*raised, cpu.shadow)
+        return VcpuState(tuple(cpu.gpr), cpu.rip, cpu.flags, tuple(cpu.xmm), events)
 
     def set_state(self, state: VcpuState) -> None:
-        """Bit 1 of rflags is always set; VM is dropped, as kvm_pvm does. An exception that has
-        not been delivered is forgotten (``__set_regs``, arch/x86/kvm/x86.c)."""
+        """Bit 1 of rflags is always set; VM is dropped, as kvm_pvm does.
+
+        The registers first: with them an exception that has not been delivered is forgotten
+        (``__set_regs``, arch/x86/kvm/x86.c). Then the events, if somebody has saved them.
+        """
         if self._walking:
             raise _in_walk()
         state, cpu = fitted(state), self._cpu
         with self._mutex:
             cpu.gpr, cpu.xmm = list(state.gpr), list(state.xmm)
             cpu.rip, cpu.flags = state.rip, state.rflags & ~VM | FIXED
-            self._exception = None
+            self._shown[:] = cpu.gpr
+            if self._exception is not None and not self._exception.injected:
+                self._exception = None
+            if (events := state.events) is not None:
+                cpu.shadow, raised = events.shadow, events.exception
+                self._exception = None
+                if raised is not None:
+                    self._exception = Raised(raised, events.error_code, events.injected)
             if self._pending is not None:
                 self._pending.reloaded = True
 
