@@ -136,8 +136,9 @@ class Emulator:
                     return self._pause(operation)
                 access = running.send(result)
         except StopIteration as end:
-            self._cpu.rip = operation.after if end.value is None else end.value
             cpu = self._cpu
+            target = operation.address if operation.rep else end.value
+            cpu.rip = operation.after if end.value is None else target
             if operation.rep or cpu.flags & (TF | RF) or cpu.shadow or cpu.casts:
                 self._retire(operation.flags, operation.rep and end.value is not None)
         return self._deliver_posted(operation) if self._posted else None
@@ -316,6 +317,7 @@ class Emulator:
         its answer. An MMIO answer stays behind for the next load; a port stays pending."""
         if isinstance(pending.pieces[0], PioIn):
             pending.done, self._pending = 0, pending
+            pending.address = pending.after  # where it repeats from, if ecx is loaded once more
             return pending.pieces[0]
         self._cpu.rip, self._cpu.flags = pending.after, pending.flags
         self._retire(pending.flags, repeats=False)
