@@ -276,13 +276,10 @@ class VcpuState:
         return VcpuState(gpr, rip, rflags, xmm, self.events, self.rest)
 
     def __repr__(self) -> str:
-        """The registers by name, in hex; of the vector registers those that are not 0."""
-        named = [
-            ("rip", self.rip),
-            ("rflags", self.rflags),
-            *zip(GPR_NAMES, self.gpr, strict=False),
-        ]
-        named += [(name, value) for name, value in zip(XMM_NAMES, self.xmm, strict=False) if value]
+        """The registers by name, in hex; of vectors and events those that are not 0."""
+        named = [("rip", self.rip), ("rflags", self.rflags), *zip(GPR_NAMES, self.gpr)]
+        named += [(name, value) for name, value in zip(XMM_NAMES, self.xmm) if value]
+        named += [("events", self.events)] if self.events != Events() else []  # type: ignore[list-item]
         return f"VcpuState({', '.join(f'{name}={_hex(value)}' for name, value in named)})"
 
 
@@ -310,15 +307,12 @@ class KvmRun(Protocol):
     @property
     def exit_reason(self) -> int:
         """The number of the last exit. Stale after EINTR."""
-        ...
 
     def exit(self) -> VcpuExit:
         """The exit that the page describes now. Stale after EINTR."""
-        ...
 
     def answer(self, data: bytes) -> None:
         """Put ``data`` where the kernel will look for the answer to the current read exit."""
-        ...
 
 
 class Vcpu(Protocol):
@@ -327,11 +321,9 @@ class Vcpu(Protocol):
     @property
     def kvm_run(self) -> KvmRun:
         """The shared page of this vCPU."""
-        ...
 
     def run(self) -> VcpuExit | Interrupted:
         """KVM_RUN: complete what is pending, then execute until the next exit or EINTR."""
-        ...
 
     def walk(self) -> Generator[Step, None, VcpuExit | Interrupted]:
         """KVM_RUN, watched: yields what it shows of its inside, returns what ``run`` would.
@@ -339,20 +331,16 @@ class Vcpu(Protocol):
         The simulated kernel can show each guest instruction and each completion; the real
         one shows nothing, and so yields nothing.
         """
-        ...
 
     def get_state(self) -> VcpuState:
         """What KVM_GET_REGS and its kin return. Of what is pending nothing is in it; of what a
         completion has raised, everything."""
-        ...
 
     def set_state(self, state: VcpuState) -> None:
         """KVM_SET_REGS and its kin. What is pending stays pending, and loses its answer."""
-        ...
 
     def kick(self) -> None:
         """Ask it to leave the guest: set ``immediate_exit``, then signal, so no kick is lost."""
-        ...
 
 
 class Memory(Protocol):
@@ -375,12 +363,10 @@ class Assembled(Protocol):
     @property
     def origin(self) -> int:
         """The address of its first byte."""
-        ...
 
     @property
     def code(self) -> bytes:
         """The bytes."""
-        ...
 
 
 class Vm(Protocol):
@@ -389,20 +375,16 @@ class Vm(Protocol):
     @property
     def memory(self) -> Memory:
         """Guest RAM. It stays the VM's own, of this size, until the VM is closed."""
-        ...
 
     @property
     def vcpu(self) -> Vcpu:
         """The only vCPU."""
-        ...
 
     def load(self, address: int, code: bytes | Assembled) -> None:
         """Put machine code, or any bytes, at guest physical ``address``."""
-        ...
 
     def close(self) -> None:
         """Give everything back. Closing twice is allowed."""
-        ...
 
 
 class Kernel(Protocol):
@@ -411,7 +393,6 @@ class Kernel(Protocol):
     @property
     def name(self) -> str:
         """``simulated``, ``real`` or ``recorded``."""
-        ...
 
     def create_vm(self, memory_size: int) -> Vm:
         """A new VM: 32-bit protected mode, flat segments, ``memory_size`` zeroed bytes of RAM.
@@ -420,4 +401,3 @@ class Kernel(Protocol):
         refuses, go to userspace. The guest has no handler: an exception is a Shutdown.
         The vCPU starts with all registers 0 and ``rflags`` 2.
         """
-        ...

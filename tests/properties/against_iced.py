@@ -14,7 +14,7 @@ from random import Random
 
 import iced_x86 as iced
 from kvmexit.errors import KvmExitError
-from kvmexit.guest.cpu import REGISTER_NAMES, Immediate, Memory, Register, Relative
+from kvmexit.guest.cpu import REGISTER_NAMES, Immediate, Memory, Register, Relative, Segment
 from kvmexit.guest.forms import FORMS, SUFFIX, Insn
 from kvmexit.guest.x86 import OPCODES, PREFIXES, Truncated, decode
 
@@ -24,8 +24,9 @@ REGISTER = {value: name.lower() for name, value in vars(iced.Register).items() i
 KIND = {value: name for name, value in vars(iced.OpKind).items() if name.isupper()}
 TARGETS = ("NEAR_BRANCH32", "NEAR_BRANCH16")
 NUMBERS = ("IMMEDIATE8", "IMMEDIATE16", "IMMEDIATE32", "IMMEDIATE8TO16", "IMMEDIATE8TO32")
+NUMBERS += ("IMMEDIATE8_2ND",)
 SUBSET = {form.name for form in FORMS}
-NAMES = {"pusha": "pushad"}
+NAMES = {"pusha": "pushad", "iret": "iretd"}
 """What iced calls otherwise."""
 
 
@@ -74,6 +75,8 @@ def shown_by_us(insn: Insn) -> tuple:
 
 def operand_by_us(operand, insn: Insn) -> tuple:
     match operand:
+        case Segment():
+            return ("register", str(operand))
         case Register():
             return ("register", REGISTER_NAMES[operand.size][operand.number])
         case Immediate():
@@ -112,7 +115,9 @@ def operand_by_iced(theirs: iced.Instruction, n: int) -> tuple:
     if kind in TARGETS:
         return ("target", theirs.near_branch_target)
     if kind in NUMBERS:
-        size = {"IMMEDIATE8": 1, "IMMEDIATE16": 2, "IMMEDIATE8TO16": 2}.get(kind, 4)
+        size = {"IMMEDIATE8": 1, "IMMEDIATE8_2ND": 1, "IMMEDIATE16": 2, "IMMEDIATE8TO16": 2}.get(
+            kind, 4
+        )
         return ("number", theirs.immediate(n) & (1 << 8 * size) - 1)
     if kind != "MEMORY":
         return (kind,)

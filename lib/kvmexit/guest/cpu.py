@@ -42,10 +42,12 @@ READ_AHEAD = 1024
 
 @dataclass(slots=True)
 class Load:
-    """``size`` bytes from a linear address. Answer: the bytes."""
+    """``size`` bytes from a linear address. Answer: the bytes. ``behind`` are the bytes that the
+    instruction, or this round of it, has read already: KVM keeps all in one buffer."""
 
     address: int
     size: int
+    behind: int = 0
 
 
 @dataclass(slots=True)

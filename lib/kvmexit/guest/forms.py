@@ -108,6 +108,8 @@ KEYWORD = {1: "byte", 2: "word", 4: "dword", 16: "xmmword"}
 
 
 FORMS: list[Form] = []
+OUTSIDE = "no instruction of the subset"
+"""How the refusal of anything else begins."""
 
 
 def instruction(name: str, *encodings: str) -> Callable[[Body], Body]:

@@ -161,9 +161,9 @@ def push_value(cpu: Cpu, value: int, size: int) -> Generator[Access, Any, None]:
     yield Store(cpu.gpr[ESP], (value & MASK[size]).to_bytes(size, "little"))
 
 
-def pop_value(cpu: Cpu, size: int) -> Generator[Access, Any, int]:
-    """``size`` bytes from the stack."""
-    value = int.from_bytes((yield Load(cpu.gpr[ESP], size)), "little")
+def pop_value(cpu: Cpu, size: int, behind: int = 0) -> Generator[Access, Any, int]:
+    """``size`` bytes from the stack, ``behind`` as in :class:`Load`."""
+    value = int.from_bytes((yield Load(cpu.gpr[ESP], size, behind)), "little")
     cpu.advance(ESP, size)
     return value
 

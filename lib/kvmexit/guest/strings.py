@@ -57,18 +57,18 @@ def _repeated(element: Callable[[Cpu, Insn], Element]) -> Body:
     return body
 
 
-def _compared(pair: Callable[[Cpu, Insn], Pair]) -> Body:
+def _compared(pair: Callable[[Cpu, Insn, int], Pair]) -> Body:
     """``cmps`` and ``scas`` end, too, where the operands are unequal (``repe``) or equal.
 
-    Userspace sees their flags when they leave the loop, not between two elements.
+    Userspace sees the flags when they leave the loop, not between two elements.
     """
 
     def body(cpu: Cpu, insn: Insn) -> Execution:
-        start, began = cpu.rip, cpu.flags
+        start, accumulator = cpu.rip, Register(EAX, insn.size).get(cpu)
         if insn.rep and cpu.gpr[ECX] == 0:
             return None
         while True:
-            first, second = yield from pair(cpu, insn)
+            first, second = yield from pair(cpu, insn, accumulator)
             subtract(cpu, first, second, insn.size)
             if not insn.rep:
                 return None
@@ -77,7 +77,6 @@ def _compared(pair: Callable[[Cpu, Insn], Pair]) -> Body:
                 return None
             if cpu.gpr[ECX] & 0x3FF == 0:
                 return start
-            cpu.flags = began
 
     return body
 
@@ -111,21 +110,21 @@ def _lods(cpu: Cpu, insn: Insn) -> Element:
     return False, 1
 
 
-def _cmps(cpu: Cpu, insn: Insn) -> Pair:
+def _cmps(cpu: Cpu, insn: Insn, _: int) -> Pair:
     source, target, size = cpu.gpr[ESI], cpu.gpr[EDI], insn.size
     first = yield Load(source, size)
-    second = yield Load(target, size)
+    second = yield Load(target, size, behind=size)
     cpu.advance(ESI, _step(cpu, size))
     cpu.advance(EDI, _step(cpu, size))
     return int.from_bytes(first, "little"), int.from_bytes(second, "little")
 
 
-def _scas(cpu: Cpu, insn: Insn) -> Pair:
+def _scas(cpu: Cpu, insn: Insn, accumulator: int) -> Pair:
+    """The accumulator is that of the beginning, whatever is loaded into it on the way."""
     target, size = cpu.gpr[EDI], insn.size
-    value = Register(EAX, size).get(cpu)
     data = yield Load(target, size)
     cpu.advance(EDI, _step(cpu, size))
-    return value, int.from_bytes(data, "little")
+    return accumulator, int.from_bytes(data, "little")
 
 
 def _outs(cpu: Cpu, insn: Insn) -> Element:

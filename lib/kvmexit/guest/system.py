@@ -28,12 +28,20 @@ from kvmexit.guest.cpu import (
     fetch,
     write,
 )
-from kvmexit.guest.forms import Insn, instruction
+from kvmexit.guest.forms import OUTSIDE, Insn, instruction
 from kvmexit.guest.moves import pop_value, push_value
 
 
-def _load(segment: str, selector: int) -> None:
-    """Load a selector where there is no descriptor table.
+def _outside(cpu: Cpu, insn: Insn, what: str) -> KvmExitError:
+    return KvmExitError(
+        f"{OUTSIDE} at {cpu.rip:#x}: {insn.text(cpu.rip)} loads {what}"
+        " (`kvmexit probe --kernel real` goes on)"
+    )
+
+
+def _find(segment: str, selector: int) -> None:
+    """Look for the descriptor of a selector where there is no table: the fault, or nothing for a
+    null selector where that may be loaded.
 
     Source: ``__load_segment_descriptor``, arch/x86/kvm/emulate.c.
     """
@@ -41,10 +49,6 @@ def _load(segment: str, selector: int) -> None:
         raise Fault(GENERAL_PROTECTION, selector & 0xFFFC)
     if segment in ("cs", "ss"):
         raise Fault(GENERAL_PROTECTION, 0)
-    raise KvmExitError(
-        f"a null selector ({selector}) is loaded into {segment}, and the subset ends there"
-        " (`kvmexit probe --kernel real` goes on)"
-    )
 
 
 @instruction("mov", "8e /r sreg rm2")
@@ -55,8 +59,8 @@ def mov_to_segment(cpu: Cpu, insn: Insn) -> Execution:
     selector = yield from fetch(cpu, src)
     if str(dst) == "ss":
         cpu.casts = BEHIND_MOV_SS
-    _load(str(dst), selector)
-    return None
+    _find(str(dst), selector)
+    raise _outside(cpu, insn, "a null selector")
 
 
 @instruction("mov", "8c /r rm2v sreg")
@@ -71,8 +75,8 @@ def mov_from_segment(cpu: Cpu, insn: Insn) -> Execution:
 @instruction("retf", "cb")
 def retf(cpu: Cpu, insn: Insn) -> Execution:
     target = yield from pop_value(cpu, 4)
-    selector = yield from pop_value(cpu, 4)
-    _load("cs", selector & MASK[2])
+    selector = yield from pop_value(cpu, 4, behind=4)
+    _find("cs", selector & MASK[2])
     return target
 
 
@@ -106,10 +110,7 @@ def load_table(cpu: Cpu, insn: Insn) -> Execution:
     assert isinstance(src, Place)
     yield Load(src.address, 4)
     if (yield LoadTable(src.address)):
-        raise KvmExitError(
-            f"{insn.text(start)} at {start:#x} loads a descriptor table, and the subset ends there"
-            " (`kvmexit probe --kernel real` goes on)"
-        )
+        raise _outside(cpu, insn, "a descriptor table")
     return start
 
 

@@ -35,7 +35,7 @@ from kvmexit.guest.cpu import (
     Relative,
     Segment,
 )
-from kvmexit.guest.forms import COMPARING, FORMS, TABLE_REGISTER, Form, Insn
+from kvmexit.guest.forms import COMPARING, FORMS, OUTSIDE, TABLE_REGISTER, Form, Insn
 
 OPERAND_SIZE, REPEAT, REPEAT_NOT_EQUAL, LOCK = 0x66, 0xF3, 0xF2, 0xF0
 CODE_SEGMENT = 0x2E
@@ -43,8 +43,6 @@ SEGMENTS = (0x26, CODE_SEGMENT, 0x36, 0x3E, 0x64, 0x65)
 PREFIXES = (OPERAND_SIZE, REPEAT, REPEAT_NOT_EQUAL, LOCK, *SEGMENTS)
 LOCKABLE = set("add or adc sbb and sub xor inc dec not neg xadd cmpxchg xchg".split())
 DX = Register(2, 2)
-OUTSIDE = "no instruction of the subset"
-"""How the refusal of anything else begins."""
 
 
 def operand_size(spec: str, v: int) -> int:

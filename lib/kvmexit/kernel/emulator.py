@@ -35,6 +35,7 @@ from kvmexit.exits import (
 from kvmexit.guest.cpu import (
     DEBUG,
     ECX,
+    FIXED,
     GENERAL_PROTECTION,
     RF,
     TF,
@@ -84,10 +85,12 @@ class Emulator:
         self._cpu = Cpu()
         self._pending: Pending | None = None
         self._posted: list[VcpuExit] = []
-        self._read = bytearray(2 * WIDEST)  # the emulator's read buffer: keeps what was in it
-        self._unread = False
+        self._read = bytearray(4 * WIDEST)  # the emulator's read buffer: keeps what was in it
+        self._unread: int | None = None  # where in it an answer lies that nobody has taken
         self._exception: Raised | None = None  # until the guest is entered
-        self._shown = [0] * 8  # the general registers as userspace may know them
+        # While an instruction is under way: the general registers and the flags as userspace may
+        # know them. What the instruction has made of its flags is in Pending.flags meanwhile.
+        self._shown, self._visible = [0] * 8, FIXED
         self._msrs: dict[int, int] = {}  # those that the kernel keeps: what was last written
 
     # -- executing ----------------------------------------------------------------------
@@ -117,7 +120,7 @@ class Emulator:
             if cpu.flags & (TF | RF) or cpu.shadow or cpu.casts:
                 self._retire(cpu.flags, repeats=False)
             return None
-        self._shown[:] = cpu.gpr
+        self._shown[:], self._visible = cpu.gpr, cpu.flags
         running = insn.form.run(cpu, insn)
         operation = Pending([], cpu.rip, insn.after(cpu), cpu.flags, running, insn.rep)
         operation.string = insn.form.string
@@ -180,7 +183,7 @@ class Emulator:
     def _access(self, access: Access, operation: Pending) -> Any:
         """Answer an access, or note what it asks of userspace and return None."""
         if isinstance(access, Load):
-            return self._load(access.address, access.size, operation)
+            return self._load(access, operation)
         if isinstance(access, Store):
             return self._store(access.address, access.data)
         match access:
@@ -205,19 +208,21 @@ class Emulator:
                 return True
         return None
 
-    def _load(self, address: int, size: int, operation: Pending) -> bytes | None:
-        memory = self._memory
-        if self._unread:
-            self._unread = False
+    def _load(self, load: Load, operation: Pending) -> bytes | None:
+        memory, address, size, at = self._memory, load.address, load.size, load.behind
+        if self._unread is not None:
+            left, self._unread = self._unread, None
+            self._read[at : at + min(size, WIDEST)] = self._read[left : left + min(size, WIDEST)]
             # A locked store to RAM finds that this is not what lies there, and all is done again.
             in_ram = address + size <= len(memory) and address % PAGE + size <= PAGE
             if not (operation.locked and in_ram):
-                return bytes(self._read[:size])
+                return bytes(self._read[at : at + size])
         if address + size <= len(memory):
-            data = self._read[:size] = bytes(memory[address : address + size])
+            data = self._read[at : at + size] = bytes(memory[address : address + size])
             if self.trace is not None:
                 self.trace.append(MemoryAccess(address, data, False))
             return data
+        operation.behind = at
         if size <= WIDEST and address % PAGE + size <= PAGE:
             operation.ask(mmio_read(address, size), size)
             return None
@@ -229,7 +234,7 @@ class Emulator:
                 pieces.append(mmio_read(where, length))
                 slots.append(slot)
         if not pieces:
-            self._read[:size] = buffer
+            self._read[at : at + size] = buffer
             return bytes(buffer)
         operation.pieces, operation.data, operation.slots = [*pieces], buffer, tuple(slots)
         return None
@@ -256,6 +261,7 @@ class Emulator:
 
     def _pause(self, operation: Pending) -> VcpuExit:
         operation.done = 0
+        operation.flags, self._cpu.flags = self._cpu.flags, self._visible
         exit = operation.pieces[0]
         if isinstance(exit, MmioRead) and self._retirement.mmio_read is Pc.PAST:
             self._cpu.rip = operation.after
@@ -293,24 +299,21 @@ class Emulator:
             return None
         result = True if pending.data is None else bytes(pending.data)
         if pending.data is not None and isinstance(piece, MmioRead):
-            self._read[: len(pending.data)] = pending.data
-        if not pending.reloaded:
-            return self._go_on(pending, result)
-        if self._retirement.fast_in and isinstance(piece, PioIn) and not pending.string:
-            return self._go_on(pending, result) if cpu.rip == pending.address else None
-        if pending.rep and cpu.gpr[ECX] == 0:
-            return self._nothing_left(pending)
-        # The kernel goes on with the flags and the address it remembers, in the registers
-        # that userspace has put there. Flags are written only when the instruction retires.
-        loaded, cpu.flags, cpu.reloaded = cpu.flags, pending.flags, True
+            self._read[pending.behind : pending.behind + len(pending.data)] = pending.data
+        if pending.reloaded:
+            if self._retirement.fast_in and isinstance(piece, PioIn) and not pending.string:
+                return self._go_on(pending, result) if cpu.rip == pending.address else None
+            if pending.rep and cpu.gpr[ECX] == 0:
+                return self._nothing_left(pending)
+            cpu.reloaded = True
+        # The kernel goes on with the flags and the address it remembers, in the registers that
+        # are there now. Flags are written only when the instruction retires.
+        self._visible, cpu.flags = cpu.flags, pending.flags
         try:
-            exit = self._go_on(pending, result)
+            return self._go_on(pending, result)
         except Fault:
-            cpu.flags = loaded
+            cpu.flags = self._visible
             raise
-        if self._pending is pending:
-            pending.flags, cpu.flags = cpu.flags, loaded
-        return exit
 
     def _nothing_left(self, pending: Pending) -> VcpuExit | None:
         """Userspace has set ecx to 0 under a repeated instruction: it ends before it looks at
@@ -321,7 +324,7 @@ class Emulator:
             return pending.pieces[0]
         self._cpu.rip, self._cpu.flags = pending.after, pending.flags
         self._retire(pending.flags, repeats=False)
-        self._unread = True
+        self._unread = pending.behind
         return None
 
 

@@ -18,7 +18,8 @@ class Pending:
     ``running`` is the paused instruction, or None if it has retired and only posted pieces
     are left. ``string`` says that it is a string instruction, ``rep`` that it repeats until
     ecx is 0, ``locked`` that it stores only if what it loaded is still there. ``data`` collects
-    a read; ``slots`` say where in it each piece belongs.
+    a read; ``slots`` say where in it each piece belongs, ``behind`` how much the
+    instruction had read before it.
     """
 
     pieces: list[VcpuExit]
@@ -34,6 +35,7 @@ class Pending:
     done: int = 0
     reloaded: bool = False
     moves_pc: bool = False
+    behind: int = 0
 
     def ask(self, exit: VcpuExit, size: int | None) -> None:
         """One exit, answered by ``size`` bytes, or by nothing but the next entry."""

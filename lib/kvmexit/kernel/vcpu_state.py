@@ -28,8 +28,10 @@ def protected_mode(vcpu: int) -> abi.Sregs:
         setattr(sregs, name, abi.Segment(selector=16, type=3, **flat))  # data, writable
     sregs.cr0 = 0x31  # PE, ET, NE; PG stays off: virtual = physical
     sregs.cr4 = 0x200  # OSFXSR: without it every SSE instruction is undefined
-    # No table, no handler: any exception is a triple fault, whatever lies in RAM.
+    # No table, no handler: any exception is a triple fault, and no selector has a descriptor,
+    # whatever lies in RAM. A reset LDT is the first 64 KiB of it.
     sregs.gdt = sregs.idt = abi.Dtable(base=0, limit=0)
+    sregs.ldt = abi.Segment(unusable=1)
     return sregs
 
 

@@ -148,7 +148,7 @@ class Session:
         state = self.vm.vcpu.get_state()
         reason = self.vm.vcpu.kvm_run.exit_reason
         self.record.events.append(
-            ("state", what, reason, state.gpr, state.rip, state.rflags, state.xmm)
+            ("state", what, reason, state.gpr, state.rip, state.rflags, state.xmm, state.events)
         )
 
     def save(self, save: Save) -> None:

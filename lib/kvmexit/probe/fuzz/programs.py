@@ -12,12 +12,13 @@ from random import Random
 
 from kvmexit.exits import GPR_NAMES
 from kvmexit.guest.cpu import EAX, ECX, EDX, TF
-from kvmexit.guest.forms import FORMS, Form
+from kvmexit.guest.forms import COMPARING, FORMS, Form
 from kvmexit.guest.x86 import LOCKABLE, operand_size
 from kvmexit.kernel.msrs import CLOCKS, COMMON, Msr
 from kvmexit.probe.cases import ORIGIN, RAM, Case
 
-HLT, ZERO, OPERAND_SIZE, REPEAT, LOCK = b"\xf4", b"\0", b"\x66", b"\xf3", b"\xf0"
+HLT, ZERO, OPERAND_SIZE, LOCK = b"\xf4", b"\0", b"\x66", b"\xf0"
+REPEAT, REPEAT_NOT_EQUAL = b"\xf3", b"\xf2"
 MSR = 0xDEAD0000
 """MSRs from here on are known to no processor, so they go to userspace."""
 MSR_VALUES = (0, 1, 6, 0x800, 0xFFF, 0x0606060606060606, 0xFFFFFFFF, (1 << 64) - 1)
@@ -29,6 +30,8 @@ PLACES = (
     (RAM - 4, RAM - 2, RAM - 1),  # its end
     (RAM, 0xD0024, 0xD0040, 0xD0FFD, 0xD0FFF, 0xFED40024, 0xFFFFFFFD),  # MMIO
 )
+WEIGHTS = tuple(0.1 if form.name in ("lgdt", "lidt") else 1 for form in FORMS)
+"""How often a form is drawn: from a device, ``lgdt`` never ends, and MOST_EXITS is a long time."""
 POLICIES = ("none", "kick-once", "serve-once", "drain")
 RESTORES = ("new-vm", "same-vcpu", "earlier", "changed")
 
@@ -150,7 +153,7 @@ def _count(rng: Random) -> int:
 
 def _instructions(rng: Random, length: int, msrs: bool) -> tuple[bytes, ...]:
     """Random instructions; ``msrs`` says whether MSRs that KVM keeps may be read."""
-    forms = [rng.choice(FORMS) for _ in range(length)]
+    forms = rng.choices(FORMS, WEIGHTS, k=length)
     encoded: list[bytes] = []
     for form in reversed(forms):  # jumps lead forward: what follows them must be known
         encoded.insert(0, _encode(rng, form, encoded, msrs))
@@ -164,8 +167,9 @@ def _encode(rng: Random, form: Form, following: list[bytes], msrs: bool) -> byte
         if rng.random() < 0.3:
             v, prefix = 2, OPERAND_SIZE
     if form.string and rng.random() < 0.6:
-        prefix += REPEAT
-    memory = rng.random() < 0.8 or "m4" in form.operands
+        compares = form.name in COMPARING and rng.random() < 0.5
+        prefix += REPEAT_NOT_EQUAL if compares else REPEAT
+    memory = rng.random() < 0.8 or form.operands[-1:] in (("m4",), ("m6",))
     if memory and form.name in LOCKABLE and form.operands[0][:2] == "rm" and rng.random() < 0.2:
         prefix += LOCK
     opcode = form.opcode
@@ -174,6 +178,8 @@ def _encode(rng: Random, form: Form, following: list[bytes], msrs: bool) -> byte
     code = prefix + opcode
     if form.modrm[:1] == "/":
         number = rng.randrange(8) if form.modrm == "/r" else int(form.modrm[1])
+        if "sreg" in form.operands:
+            number = rng.choice((0, 2, 3, 4, 5) if form.operands[0] == "sreg" else range(6))
         code += _modrm(rng, number, memory)
     for spec in form.operands:
         code += _tail(rng, spec, v, following)

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from kvmexit.exits import EINTR, Kernel
-from kvmexit.guest.x86 import OUTSIDE
+from kvmexit.guest.forms import OUTSIDE
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe.fuzz.compare import Record, Runner, compare
 from kvmexit.probe.fuzz.programs import Program, program
@@ -128,7 +128,7 @@ def _smallest(pair: Pair, found: Divergence) -> Divergence:
 LIMIT = 100_000
 """Instructions in one KVM_RUN after which a program is left: it loops without an exit."""
 PREFIXES = bytes.fromhex("f0 f2 f3 2e 36 3e 26 64 65 66 67")
-EVENT = ("result", "exit_reason", "registers", "rip", "flags", "xmm")
+EVENT = ("result", "exit_reason", "registers", "rip", "flags", "xmm", "events")
 
 
 def describe(divergence: Divergence, names: tuple[str, str]) -> str:
