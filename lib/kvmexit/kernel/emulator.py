@@ -292,6 +292,9 @@ class Emulator:
         if pending.done < len(pending.pieces):
             return pending.pieces[pending.done]
         self._pending = None
+        if isinstance(piece, Rdmsr | Wrmsr) and self.kvm_run.refused:
+            self._raise(GENERAL_PROTECTION, 0)
+            return None
         if pending.running is None:
             if pending.moves_pc and cpu.rip == pending.address:
                 cpu.rip = pending.after
