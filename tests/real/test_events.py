@@ -308,6 +308,20 @@ def test_segments_can_be_read(either: Kernel) -> None:
     assert vm.vcpu.get_state()["ebx"] == 0x10, "a register of four bytes is filled up"
 
 
+@pytest.mark.parametrize("segment", ["ds", "es", "fs", "gs"])
+def test_a_null_selector_is_loaded_and_travels(either: Kernel, segment: str) -> None:
+    vm = begin(either, case("null", f"mov {segment}, [0xd0024]; mov eax, {segment}; hlt"))
+    vm.vcpu.run()
+    vm.vcpu.kvm_run.answer(b"\x03\x00")
+    assert finish(vm.vcpu) is EINTR
+    state = vm.vcpu.get_state()
+    assert (state.rip, state.events) == (ORIGIN + 6, Events())
+    other = begin(either, case("null", f"mov {segment}, [0xd0024]; mov eax, {segment}"))
+    other.vcpu.set_state(state)
+    assert other.vcpu.run() == Hlt()
+    assert other.vcpu.get_state()["eax"] == 3
+
+
 @pytest.mark.parametrize("name", ["lgdt", "lidt"])
 def test_a_descriptor_table_from_a_device_is_never_loaded(either: Kernel, name: str) -> None:
     vm = begin(either, case(name, f"{name} [0xd0024]"))
