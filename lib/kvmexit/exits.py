@@ -33,6 +33,7 @@ class Reason(IntEnum):
 
     UNKNOWN = 0
     IO = 2
+    DEBUG = 4
     HLT = 5
     MMIO = 6
     SHUTDOWN = 8
@@ -133,6 +134,18 @@ class InternalError:
 
 
 @dataclass(frozen=True, slots=True)
+class Debug:
+    """Userspace debugs this vCPU (KVM_SET_GUEST_DEBUG), and it stands at ``pc``: a single step
+    (``exception`` 1, bit 14 of ``dr6``), a breakpoint. An entry with immediate_exit set can
+    return it too: when the instruction that it completes was to be stepped."""
+
+    reason: ClassVar[Reason] = Reason.DEBUG
+    exception: int
+    pc: int
+    dr6: int
+
+
+@dataclass(frozen=True, slots=True)
 class OtherExit:
     """An exit that no guest of this book should cause, kept by its number."""
 
@@ -153,7 +166,7 @@ ReadExit: TypeAlias = MmioRead | PioIn | Rdmsr
 WriteExit: TypeAlias = MmioWrite | PioOut | Wrmsr
 DataExit: TypeAlias = ReadExit | WriteExit
 """The exits that are half an instruction: the other half is done by the next KVM_RUN."""
-VcpuExit: TypeAlias = DataExit | Hlt | Shutdown | InternalError | OtherExit
+VcpuExit: TypeAlias = DataExit | Hlt | Shutdown | InternalError | Debug | OtherExit
 
 READS = (MmioRead, PioIn, Rdmsr)
 WRITES = (MmioWrite, PioOut, Wrmsr)
@@ -162,13 +175,9 @@ DATA_EXITS = READS + WRITES
 
 def answer_size(exit: ReadExit) -> int:
     """How many bytes userspace owes the kernel for ``exit``."""
-    match exit:
-        case MmioRead(_, size):
-            return size
-        case PioIn(_, size, count):
-            return size * count
-        case Rdmsr():
-            return 8
+    if isinstance(exit, Rdmsr):
+        return 8
+    return exit.size * exit.count if isinstance(exit, PioIn) else exit.size
 
 
 GPR_NAMES = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
@@ -313,6 +322,10 @@ class KvmRun(Protocol):
 
     def answer(self, data: bytes) -> None:
         """Put ``data`` where the kernel will look for the answer to the current read exit."""
+
+    def refuse(self) -> None:
+        """Set ``msr.error``: the access to an MSR fails, and its completion raises #GP in the
+        guest. Raises KvmExitError if the current exit is no Rdmsr or Wrmsr."""
 
 
 class Vcpu(Protocol):

@@ -129,10 +129,11 @@ class Cpu:
     replaced in the middle: the kernel then no longer knows which register was to get the
     result, and the result is dropped. ``read_ahead`` is the buffer of the port input
     instructions; it keeps what was last in it. ``shadow`` is that of the last instruction, and
-    ``casts`` the one that the instruction at hand will leave behind it.
+    ``casts`` the one that the instruction at hand will leave behind it. ``null`` are the null
+    selectors that were loaded, by the number of the segment register.
     """
 
-    __slots__ = ("casts", "flags", "gpr", "read_ahead", "reloaded", "rip", "shadow", "xmm")
+    __slots__ = ("casts", "flags", "gpr", "null", "read_ahead", "reloaded", "rip", "shadow", "xmm")
 
     def __init__(self) -> None:
         self.gpr = [0] * 8
@@ -141,6 +142,7 @@ class Cpu:
         self.xmm = [0] * 8
         self.reloaded = False
         self.shadow = self.casts = 0
+        self.null: dict[int, int] = {}
         self.read_ahead = bytearray(READ_AHEAD)
 
     def advance(self, register: int, by: int) -> None:
@@ -185,7 +187,8 @@ class Register:
 class Segment(Register):
     """A segment register: its selector, ``number`` as in machine code.
 
-    It holds what a new VM has in it. Nothing else can be loaded: there is no descriptor table.
+    It holds what a new VM has in it, or a null selector. Nothing else can be loaded: there is no
+    descriptor table.
     """
 
     def __init__(self, number: int) -> None:
@@ -194,7 +197,7 @@ class Segment(Register):
         super().__init__(number, 2)
 
     def get(self, cpu: Cpu) -> int:
-        return 8 if SEGMENT_NAMES[self.number] == "cs" else 16
+        return cpu.null.get(self.number, 8 if SEGMENT_NAMES[self.number] == "cs" else 16)
 
     def __str__(self) -> str:
         return SEGMENT_NAMES[self.number]

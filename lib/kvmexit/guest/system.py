@@ -1,9 +1,10 @@
 """Instructions of an operating system: segments, descriptor tables, far returns, interrupts.
 
 This guest has no descriptor table (its limit is 0), so a selector that is not null finds no
-descriptor: #GP, with the selector as error code. Left out, and refused like any instruction
-outside the subset: a null selector in ds, es, fs or gs, after which the segment cannot be used;
-a descriptor table loaded from RAM; ``push`` and ``pop`` of a segment register.
+descriptor: #GP, with the selector as error code. A null selector can be loaded into ds, es, fs
+and gs. Left out, and refused like any instruction outside the subset: an access to memory after
+that, which would be #GP through that segment; a descriptor table loaded from RAM; ``push`` and
+``pop`` of a segment register.
 """
 
 from __future__ import annotations
@@ -32,13 +33,6 @@ from kvmexit.guest.forms import OUTSIDE, Insn, instruction
 from kvmexit.guest.moves import pop_value, push_value
 
 
-def _outside(cpu: Cpu, insn: Insn, what: str) -> KvmExitError:
-    return KvmExitError(
-        f"{OUTSIDE} at {cpu.rip:#x}: {insn.text(cpu.rip)} loads {what}"
-        " (`kvmexit probe --kernel real` goes on)"
-    )
-
-
 def _find(segment: str, selector: int) -> None:
     """Look for the descriptor of a selector where there is no table: the fault, or nothing for a
     null selector where that may be loaded.
@@ -60,7 +54,8 @@ def mov_to_segment(cpu: Cpu, insn: Insn) -> Execution:
     if str(dst) == "ss":
         cpu.casts = BEHIND_MOV_SS
     _find(str(dst), selector)
-    raise _outside(cpu, insn, "a null selector")
+    cpu.null[dst.number] = selector
+    return None
 
 
 @instruction("mov", "8c /r rm2v sreg")
@@ -110,7 +105,10 @@ def load_table(cpu: Cpu, insn: Insn) -> Execution:
     assert isinstance(src, Place)
     yield Load(src.address, 4)
     if (yield LoadTable(src.address)):
-        raise _outside(cpu, insn, "a descriptor table")
+        raise KvmExitError(
+            f"{OUTSIDE} at {start:#x}: {insn.text(start)} finds a table in RAM"
+            " (`kvmexit probe --kernel real` loads it)"
+        )
     return start
 
 

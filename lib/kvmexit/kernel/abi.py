@@ -341,6 +341,7 @@ EXIT = Run.exit.offset
 MMIO_DATA = EXIT + RunMmio.data.offset
 MMIO_LEN = EXIT + RunMmio.len.offset
 MSR_DATA = EXIT + RunMsr.data.offset
+MSR_ERROR = EXIT + RunMsr.error.offset
 
 assert (IMMEDIATE_EXIT, EXIT_REASON, EXIT) == (1, 8, 32)
 assert (MMIO_DATA, MMIO_LEN, MSR_DATA) == (40, 48, 48)

@@ -40,6 +40,11 @@ def nothing_to_answer(last: object) -> KvmExitError:
     return KvmExitError(f"nothing to answer: the last exit was {last!r}")
 
 
+def nothing_to_refuse(last: object) -> KvmExitError:
+    """The error of a refusal where no MSR is asked for: no other access can fail."""
+    return KvmExitError(f"nothing to refuse: the last exit was {last!r}, and none of an MSR")
+
+
 def limit(value: Any, unit: str, fractions: bool = False) -> Any:
     """How long one KVM_RUN may take, in ``unit``: above 0."""
     if not (whole(value) or fractions and isinstance(value, float)) or not value > 0:

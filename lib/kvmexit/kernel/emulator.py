@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import GeneratorType
 from typing import Any
 
+from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     WRITES,
     Hlt,
@@ -51,7 +52,7 @@ from kvmexit.guest.cpu import (
     Store,
     WriteMsr,
 )
-from kvmexit.guest.forms import Insn
+from kvmexit.guest.forms import OUTSIDE, Insn
 from kvmexit.guest.x86 import Truncated, decode
 from kvmexit.kernel import msrs
 from kvmexit.kernel.msrs import Reply
@@ -182,6 +183,11 @@ class Emulator:
 
     def _access(self, access: Access, operation: Pending) -> Any:
         """Answer an access, or note what it asks of userspace and return None."""
+        if self._cpu.null and isinstance(access, Load | Store):
+            raise KvmExitError(
+                f"{OUTSIDE} at {self._cpu.rip:#x}: an access to memory where a segment register"
+                " holds a null selector (`kvmexit probe --kernel real` does it)"
+            )
         if isinstance(access, Load):
             return self._load(access, operation)
         if isinstance(access, Store):
@@ -293,6 +299,9 @@ class Emulator:
         if pending.done < len(pending.pieces):
             return pending.pieces[pending.done]
         self._pending = None
+        if isinstance(piece, Rdmsr | Wrmsr) and self.kvm_run.refused:
+            self._raise(GENERAL_PROTECTION, 0)
+            return None
         if pending.running is None:
             if pending.moves_pc and cpu.rip == pending.address:
                 cpu.rip = pending.after

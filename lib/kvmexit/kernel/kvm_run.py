@@ -12,6 +12,7 @@ from struct import Struct
 from typing import TypeAlias
 
 from kvmexit.exits import (
+    Debug,
     Hlt,
     InternalError,
     MmioRead,
@@ -38,6 +39,7 @@ _reason = Struct("<I").unpack_from
 _mmio = Struct("<24xQ8sIB").unpack_from
 _io = Struct("<24xBBHIQ").unpack_from
 _msr = Struct("<24x8xIIQ").unpack_from
+_debug = Struct("<24xI4xQQ").unpack_from
 _suberror = Struct("<24xI").unpack_from
 
 
@@ -95,6 +97,13 @@ class RealRun:
         except (IndexError, TypeError):
             self._answer_otherwise(arguments.answer(data))
 
+    def refuse(self) -> None:
+        """Set ``msr.error``, which the next entry turns into #GP. Raises KvmExitError if the page
+        describes no access to an MSR."""
+        if not isinstance(exit := self.exit(), Rdmsr | Wrmsr):
+            raise arguments.nothing_to_refuse(exit)
+        self._page[abi.MSR_ERROR] = 1
+
     def _answer_otherwise(self, data: bytes) -> None:
         if self.place is None:
             raise arguments.nothing_to_answer(self.exit())
@@ -131,6 +140,8 @@ class RealRun:
                 return (Hlt(), NOWHERE)
             case Reason.SHUTDOWN:
                 return (Shutdown(), NOWHERE)
+            case Reason.DEBUG:
+                return (Debug(*_debug(key)), NOWHERE)
             case Reason.INTERNAL_ERROR:
                 return (InternalError(_suberror(key)[0]), NOWHERE)
         return (OtherExit(reason), NOWHERE)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import READS, Interrupted, OtherExit, VcpuExit, VcpuState
+from kvmexit.exits import READS, Interrupted, OtherExit, Rdmsr, VcpuExit, VcpuState, Wrmsr
 from kvmexit.kernel import arguments
 from kvmexit.kernel.ram import HeapRam
 from kvmexit.kernel.recorder import Recorder
-from kvmexit.kernel.recording import Answer, Input, Node, digest, load, name_state
+from kvmexit.kernel.recording import REFUSED, Answer, Input, Node, digest, load, name_state
 from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
 
 __all__ = ["RecordedKernel", "Recorder", "shipped"]
@@ -102,7 +102,13 @@ class RecordedRun:
         data = arguments.answer(data)
         if not isinstance(self.last, READS):
             raise arguments.nothing_to_answer(self.last)
-        self.given = data.hex()
+        if self.given != REFUSED:
+            self.given = data.hex()
+
+    def refuse(self) -> None:
+        if not isinstance(self.last, Rdmsr | Wrmsr):
+            raise arguments.nothing_to_refuse(self.last)
+        self.given = REFUSED
 
 
 class RecordedVcpu:

@@ -14,6 +14,7 @@ from kvmexit.exits import EINTR, Interrupted, Kernel, KvmRun, VcpuExit, VcpuStat
 from kvmexit.kernel import arguments
 from kvmexit.kernel.host import host
 from kvmexit.kernel.recording import (
+    REFUSED,
     Answer,
     Changes,
     Input,
@@ -99,7 +100,12 @@ class RecorderRun:
     def answer(self, data: bytes) -> None:
         data = arguments.answer(data)
         self._page.answer(data)
-        self.given = data.hex()
+        if self.given != REFUSED:
+            self.given = data.hex()
+
+    def refuse(self) -> None:
+        self._page.refuse()
+        self.given = REFUSED
 
 
 class RecorderVcpu:

@@ -28,6 +28,8 @@ FORMAT = "kvmexit recording 2"
 
 Input: TypeAlias = tuple[Any, ...]
 """("run", immediate_exit, answer in hex or "", memory digest or "") or ("set", state digest)."""
+REFUSED = "refused"
+"""The answer to an MSR exit that userspace has set ``msr.error`` for."""
 Changes: TypeAlias = tuple[tuple[int, bytes], ...]
 """What a run wrote to memory: (address, bytes)."""
 
@@ -71,7 +73,7 @@ def name_rest(rest: Any) -> str:
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
-    for kind in (*exits.DATA_EXITS, exits.Hlt, exits.Shutdown, exits.InternalError)
+    for kind in (*exits.DATA_EXITS, exits.Hlt, exits.Shutdown, exits.InternalError, exits.Debug)
 } | {"OtherExit": exits.OtherExit, "Interrupted": Interrupted}
 
 

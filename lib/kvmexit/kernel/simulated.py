@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
+from typing import NamedTuple
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
@@ -31,6 +32,13 @@ from kvmexit.kernel.ram import HeapRam
 from kvmexit.kernel.registers import fitted
 from kvmexit.kernel.retirement import EMULATOR, MACHINES, Retirement
 from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
+
+
+class Null(NamedTuple):
+    """The kernel's own part of a saved state: segment registers that hold a null selector."""
+
+    segments: bytes
+    selectors: bytes
 
 
 class SimulatedVcpu(Emulator):
@@ -128,7 +136,8 @@ class SimulatedVcpu(Emulator):
         events = Events(shadow=cpu.shadow)
         if raised is not None and raised.vector not in SOFT:
             events = Events(*raised, cpu.shadow)
-        return VcpuState(tuple(cpu.gpr), cpu.rip, cpu.flags, tuple(cpu.xmm), events)
+        null = Null(bytes(cpu.null), bytes(cpu.null.values())) if cpu.null else None
+        return VcpuState(tuple(cpu.gpr), cpu.rip, cpu.flags, tuple(cpu.xmm), events, null)
 
     def set_state(self, state: VcpuState) -> None:
         """Bit 1 of rflags is always set; VM is dropped, as kvm_pvm does.
@@ -143,6 +152,7 @@ class SimulatedVcpu(Emulator):
             cpu.gpr, cpu.xmm = list(state.gpr), list(state.xmm)
             cpu.rip, cpu.flags = state.rip, state.rflags & ~VM | FIXED
             self._shown[:] = cpu.gpr
+            cpu.null = dict(zip(*state.rest)) if isinstance(state.rest, Null) else {}
             if self._exception is not None and not self._exception.injected:
                 self._exception = None
             if (events := state.events) is not None:

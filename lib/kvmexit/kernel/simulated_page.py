@@ -17,12 +17,14 @@ _IO_OVERLAY = IO_BYTES.to_bytes(8, "little")
 class SimulatedRun:
     """The shared page. Answers lie in it until something else is written over them."""
 
-    __slots__ = ("_data", "_exit", "_io", "_msr", "exit_reason", "stop")
+    __slots__ = ("_data", "_exit", "_io", "_msr", "exit_reason", "refused", "stop")
 
     def __init__(self) -> None:
         self.stop = 0
         """The byte ``immediate_exit``, as the kernel's side reads it."""
         self.exit_reason = 0
+        self.refused = False
+        """``msr.error``."""
         self._exit: VcpuExit = OtherExit(0)
         self._data = bytearray(WIDEST)
         self._io = bytearray(IO_BYTES)
@@ -53,6 +55,11 @@ class SimulatedRun:
         else:
             raise arguments.nothing_to_answer(exit)
 
+    def refuse(self) -> None:
+        if not isinstance(self._exit, Rdmsr | Wrmsr):
+            raise arguments.nothing_to_refuse(self._exit)
+        self.refused = True
+
     def report(self, exit: VcpuExit) -> VcpuExit:
         """The kernel's side: describe ``exit``. Only the bytes of a write reach the data."""
         self._exit = exit
@@ -69,7 +76,7 @@ class SimulatedRun:
             self._io[: exit.size * exit.count] = bytes(exit.size * exit.count)
             self._data[:] = _IO_OVERLAY
         elif isinstance(exit, Rdmsr | Wrmsr):
-            self._msr[:] = bytes(8)
+            self._msr[:], self.refused = bytes(8), False
             self._data[:] = _msr_overlay(exit)
         return exit
 

@@ -28,6 +28,7 @@ _TYPES: dict[str, Any] = {
         exits.Hlt,
         exits.Shutdown,
         exits.InternalError,
+        exits.Debug,
         exits.OtherExit,
         exits.Interrupted,
         Moment,

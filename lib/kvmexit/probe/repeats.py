@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvmexit.exits import DATA_EXITS, Kernel
+from kvmexit.exits import DATA_EXITS, Interrupted, Kernel
 from kvmexit.kernel.recorder import Recorder
 from kvmexit.probe.cases import case
 from kvmexit.probe.verdict import Feed, begin
+from kvmexit.vmm.bus import unhandled
 
 DEVICE, TARGET = 0xD0024, 0x2000
 COUNTS = (8, 1024, 1025, 1030, 3000)
@@ -44,6 +45,8 @@ def drain_repeat(kernel: Kernel, count: int) -> Drain:
             feed.serve(page)
             result = vm.vcpu.run()
             kvm_runs += 1
+        if not isinstance(result, Interrupted):
+            raise unhandled(result)
         ram = vm.memory[TARGET : TARGET + len(feed.log)]
         assert bytes(ram) == b"".join(data for _, data in feed.log)
         assert bytes(vm.memory[TARGET + len(ram) :]) == before[TARGET + len(ram) :]

@@ -18,6 +18,7 @@ from enum import Enum
 from kvmexit.exits import DATA_EXITS, EINTR, DataExit, Interrupted, Kernel, VcpuState, Vm
 from kvmexit.probe.cases import Case
 from kvmexit.probe.verdict import LIMIT, Feed, Undisturbed, Verdict, begin, follow
+from kvmexit.vmm.bus import unhandled
 from kvmexit.vmm.machine import Load, whole
 
 SAVES = ("served", "unserved", "kick-once", "serve-once", "drain")
@@ -38,6 +39,8 @@ def walk(kernel: Kernel, case: Case) -> Iterator[tuple[DataExit | Interrupted, V
             if isinstance(result, Interrupted):
                 yield EINTR, vm
                 result = vm.vcpu.run()
+            elif not isinstance(result, DATA_EXITS):
+                raise unhandled(result)
     finally:
         vm.close()
 

@@ -34,9 +34,13 @@ from kvmexit.exits import (
     answer_size,
 )
 from kvmexit.probe.cases import RAM, Case
+from kvmexit.vmm.bus import unhandled
 
 LIMIT = 6000
 """Exits after which a run is given up: some instructions never finish on a real kernel."""
+
+REFUSED = range(0xDEADF000, 0xDEADF010)
+"""MSRs for which the world of a probe sets ``msr.error``."""
 
 HORIZON = 8
 """Exits for which a restored machine is followed through one and the same operation."""
@@ -71,16 +75,19 @@ class Feed:
 
     MMIO, ports and MSRs share one count, which goes on over the whole run and from 0xff to 0.
     ``log`` pairs each exit with the bytes that it carried, in whichever direction; ``given``
-    counts the bytes that reads got.
+    counts the bytes that reads got. An MSR in :data:`REFUSED` is refused.
     """
 
     def __init__(self, log: tuple[tuple[DataExit, bytes], ...] = (), given: int = 0) -> None:
         self.log, self.given = list(log), given
 
     def serve(self, kvm_run: KvmRun) -> None:
-        """Do what the exit in the shared page asks."""
+        """Do what the exit in the shared page asks. Raises KvmExitError if that is no data."""
         exit = kvm_run.exit()
-        if isinstance(exit, READS):
+        if isinstance(exit, Rdmsr | Wrmsr) and exit.index in REFUSED:
+            kvm_run.refuse()
+            self.log.append((exit, b""))
+        elif isinstance(exit, READS):
             size = answer_size(exit)
             data = bytes(0x11 + self.given + i & 0xFF for i in range(size))
             self.given += size
@@ -90,6 +97,8 @@ class Feed:
             self.log.append((exit, exit.value.to_bytes(8, "little")))
         elif isinstance(exit, DATA_EXITS):
             self.log.append((exit, exit.data))
+        else:
+            raise unhandled(exit)
 
 
 Access = tuple[str, int, int, int]

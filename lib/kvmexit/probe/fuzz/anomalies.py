@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kvmexit.guest.assembler import assemble
 from kvmexit.probe.cases import ORIGIN
-from kvmexit.probe.fuzz.programs import MSR, Program, Save
+from kvmexit.probe.fuzz.programs import MSRS, Program, Save
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,14 @@ ANOMALIES = (
     Anomaly(
         "what lies in the page: the reason of an MSR exit",
         "an MMIO read that nobody answers gets msr.reason and msr.index",
-        _show("wrmsr; and dword [0xd0042], -1", Save(1, False, "none", "same-vcpu"), ecx=MSR),
+        _show("wrmsr; and dword [0xd0042], -1", Save(1, False, "none", "same-vcpu"), ecx=MSRS[0]),
     ),
     Anomaly(
         "an MSR read that nobody answers",
         "gets 0, whatever the last one was answered",
-        _show("rdmsr; mov ecx, 0xdead0001; rdmsr", Save(1, False, "none", "same-vcpu"), ecx=MSR),
+        _show(
+            "rdmsr; mov ecx, 0xdead0001; rdmsr", Save(1, False, "none", "same-vcpu"), ecx=MSRS[0]
+        ),
     ),
     Anomaly(
         "rep ins counts again",

@@ -23,6 +23,7 @@ from kvmexit.exits import (
 from kvmexit.probe.cases import RAM
 from kvmexit.probe.fuzz.programs import Program, Save
 from kvmexit.probe.verdict import Feed
+from kvmexit.vmm.machine import SAVED
 
 ENDS = (Hlt, Shutdown, InternalError)
 """Exits after which nothing is pending."""
@@ -166,7 +167,7 @@ class Session:
             case "changed":
                 state = changed(state, save.registers)
         self.vm.memory[:] = memory
-        self.vm.vcpu.set_state(state)
+        SAVED[save.saved](self.vm.vcpu, state)
         self.note("restored")
 
     def stop(self, policy: str) -> None:

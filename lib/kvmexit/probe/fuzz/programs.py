@@ -16,11 +16,13 @@ from kvmexit.guest.forms import COMPARING, FORMS, Form
 from kvmexit.guest.x86 import LOCKABLE, operand_size
 from kvmexit.kernel.msrs import CLOCKS, COMMON, Msr
 from kvmexit.probe.cases import ORIGIN, RAM, Case
+from kvmexit.probe.verdict import REFUSED
+from kvmexit.vmm.machine import SAVED
 
 HLT, ZERO, OPERAND_SIZE, LOCK = b"\xf4", b"\0", b"\x66", b"\xf0"
 REPEAT, REPEAT_NOT_EQUAL = b"\xf3", b"\xf2"
-MSR = 0xDEAD0000
-"""MSRs from here on are known to no processor, so they go to userspace."""
+MSRS = (*range(0xDEAD0000, 0xDEAD0004), REFUSED[0])
+"""MSRs that are known to no processor, so they go to userspace; it refuses the last."""
 MSR_VALUES = (0, 1, 6, 0x800, 0xFFF, 0x0606060606060606, 0xFFFFFFFF, (1 << 64) - 1)
 FLAGS = 0x3F7ED7
 """The flags that a processor has, but for TF: it ends a program at once, so it is drawn apart."""
@@ -41,7 +43,8 @@ class Save:
     """At the ``exit``-th exit: serve it or not, stop by ``policy``, restore by ``restore``.
 
     ``new-vm`` and ``same-vcpu`` restore what was saved; ``earlier`` loads the beginning into
-    the vCPU as it is; ``changed`` loads what was saved with ``registers`` replaced.
+    the vCPU as it is; ``changed`` loads what was saved with ``registers`` replaced. ``saved`` is
+    a key of :data:`kvmexit.vmm.machine.SAVED`.
     """
 
     exit: int
@@ -49,6 +52,7 @@ class Save:
     policy: str
     restore: str
     registers: dict[str, int] = field(default_factory=dict)
+    saved: str = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,8 @@ def _save(rng: Random, step: int) -> Save:
         registers = {name: _replaced(rng, name) for name in rng.sample(names, rng.randint(1, 3))}
         if "rflags" in registers and rng.random() < 0.5:
             registers["rflags"] |= step
-    return Save(exit, rng.random() < 0.75, rng.choice(POLICIES), restore, registers)
+    served, policy, saved = rng.random() < 0.75, rng.choice(POLICIES), rng.choice(tuple(SAVED))
+    return Save(exit, served, policy, restore, registers, saved)
 
 
 def _replaced(rng: Random, name: str) -> int:
@@ -191,7 +196,7 @@ def _encode(rng: Random, form: Form, following: list[bytes], msrs: bool) -> byte
 def _rdmsr(rng: Random, code: bytes, known: bool) -> bytes:
     """Unknown to KVM; or known, and the value thrown away."""
     if not known or rng.random() < 0.5:
-        return _mov(ECX, MSR + rng.randrange(4)) + code
+        return _mov(ECX, rng.choice(MSRS)) + code
     rest = _mov(EAX, _value(rng)) + _mov(EDX, _value(rng))
     return _mov(ECX, _known(rng, (*COMMON, *CLOCKS))) + code + rest
 
@@ -200,7 +205,7 @@ def _wrmsr(rng: Random, code: bytes) -> bytes:
     """Unknown to KVM; or known, with a value that it may take or not. Not a clock of KVM's:
     it would write into RAM, at its own time."""
     if rng.random() < 0.5:
-        return _mov(ECX, MSR + rng.randrange(4)) + code
+        return _mov(ECX, rng.choice(MSRS)) + code
     value = rng.choice((*MSR_VALUES, rng.getrandbits(64)))
     return (
         _mov(ECX, _known(rng, COMMON))
