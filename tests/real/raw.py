@@ -97,7 +97,7 @@ class Vcpu:
 
     @property
     def mp_state(self) -> int:
-        """Not a pure read: see test_reading_the_mp_state_moves_the_registers."""
+        """Not a pure read: see test_get_mp_state_moves_the_registers."""
         return self.get(abi.KVM_GET_MP_STATE, abi.MpState).mp_state
 
     def set_mp_state(self, state: int) -> None:

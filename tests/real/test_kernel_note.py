@@ -66,7 +66,7 @@ def faulted(vm: RawVm) -> Vcpu:
     return vcpu
 
 
-def test_what_lies_in_the_page_is_taken_for_the_answer(make: Make) -> None:
+def test_the_page_is_the_answer(make: Make) -> None:
     vcpu = make().begin(LOAD)
     vcpu.kvm_run.exit.mmio.data[0] = LEFT_OVER
     assert vcpu.run() == read()
@@ -98,7 +98,7 @@ def test_one_entry_need_not_be_enough(
     assert found == [*exits, "EINTR"]
 
 
-def test_a_single_step_comes_out_of_the_completion(make: Make) -> None:
+def test_a_single_step_comes_out(make: Make) -> None:
     vcpu = make().begin(LOAD)
     vcpu.set(SET_GUEST_DEBUG, GuestDebug(control=SINGLE_STEP))
     assert vcpu.run() == read()
@@ -108,7 +108,7 @@ def test_a_single_step_comes_out_of_the_completion(make: Make) -> None:
     assert vcpu.complete() == "EINTR"
 
 
-def test_after_another_error_it_is_still_pending(make: Make) -> None:
+def test_after_an_error_it_is_pending(make: Make) -> None:
     vcpu = pending(make())
     vcpu.sync.dirty = 1 << 63  # no such set of registers
     assert vcpu.complete() == "EINVAL"
@@ -118,7 +118,7 @@ def test_after_another_error_it_is_still_pending(make: Make) -> None:
     assert (vcpu.regs.rip, vcpu.regs.rax) == (PAST, DEVICE_SAYS)
 
 
-def test_a_vcpu_that_waits_for_init_completes_nothing(make: Make) -> None:
+def test_waiting_for_init_completes_nothing(make: Make) -> None:
     vcpu = pending(make(irqchip=True))
     vcpu.set_mp_state(UNINITIALIZED)
     assert vcpu.complete() == "EINTR"
@@ -128,7 +128,7 @@ def test_a_vcpu_that_waits_for_init_completes_nothing(make: Make) -> None:
     assert (vcpu.regs.rip, vcpu.regs.rax) == (PAST, DEVICE_SAYS)
 
 
-def test_an_exception_of_the_completion_is_in_the_events_only(make: Make) -> None:
+def test_an_exception_is_in_the_events_only(make: Make) -> None:
     vcpu = faulted(make(payload=True))
     assert vcpu.regs.rip == CODE
     assert (vcpu.events.exception_pending, vcpu.events.exception_nr) == (1, 0)
@@ -136,12 +136,22 @@ def test_an_exception_of_the_completion_is_in_the_events_only(make: Make) -> Non
 
 
 @pytest.mark.parametrize(
-    ("order", "next_exit"),
-    [("R", read()), ("RE", Exit(EXIT_SHUTDOWN)), ("ER", read())],
-    ids=["no events", "events after registers", "events before registers"],
+    ("order", "payload", "next_exit"),
+    [
+        ("R", True, read()),
+        ("R", False, read()),
+        ("RE", True, Exit(EXIT_SHUTDOWN)),
+        ("ER", True, read()),
+        ("RE", False, Exit(EXIT_SHUTDOWN)),
+        ("ER", False, Exit(EXIT_SHUTDOWN)),
+    ],
 )
-def test_events_are_set_after_the_registers(make: Make, order: str, next_exit: Exit) -> None:
-    old, new = faulted(make(payload=True)), make(payload=True)
+def test_events_are_set_after_the_registers(
+    make: Make, order: str, payload: bool, next_exit: Exit
+) -> None:
+    """R: the registers are set, E: the events. Without KVM_CAP_EXCEPTION_PAYLOAD what is pending
+    is loaded as injected, which KVM_SET_REGS leaves alone."""
+    old, new = faulted(make(payload=payload)), make(payload=payload)
     copies = {
         "R": (abi.KVM_SET_REGS, old.regs),
         "E": (abi.KVM_SET_VCPU_EVENTS, old.events),
@@ -153,14 +163,14 @@ def test_events_are_set_after_the_registers(make: Make, order: str, next_exit: E
 
 
 @pytest.mark.parametrize("payload", [False, True])
-def test_the_same_registers_put_back_drop_the_exception(make: Make, payload: bool) -> None:
+def test_set_regs_drops_the_exception(make: Make, payload: bool) -> None:
     vcpu = faulted(make(payload=payload))
     vcpu.set(abi.KVM_SET_REGS, vcpu.regs)
     assert vcpu.events.exception_pending == 0
     assert vcpu.run() == read()
 
 
-def test_reading_the_mp_state_moves_the_registers(make: Make) -> None:
+def test_get_mp_state_moves_the_registers(make: Make) -> None:
     vm = make(vcpus=2, irqchip=True)
     vm.vcpus[1].set_mp_state(RUNNABLE)
     vcpu = pending(vm, 1)
@@ -172,7 +182,7 @@ def test_reading_the_mp_state_moves_the_registers(make: Make) -> None:
     assert vcpu.get(abi.KVM_GET_SREGS, abi.Sregs).cs.selector == 0xF000
 
 
-def test_reading_the_mp_state_can_lose_the_completion(make: Make) -> None:
+def test_get_mp_state_loses_the_answer(make: Make) -> None:
     vm = make(vcpus=2, irqchip=True)
     vm.vcpus[1].set_mp_state(RUNNABLE)
     vcpu = pending(vm, 1)
@@ -192,9 +202,7 @@ def mark_dirty(vcpu: Vcpu) -> None:
 
 
 @pytest.mark.parametrize("write", [put_back, mark_dirty])
-def test_registers_written_while_it_is_pending_drop_the_answer(
-    make: Make, write: Callable[[Vcpu], None]
-) -> None:
+def test_written_registers_drop_the_answer(make: Make, write: Callable[[Vcpu], None]) -> None:
     vcpu = pending(make())
     write(vcpu)
     assert vcpu.complete() == "EINTR"
