@@ -14,7 +14,6 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     Hlt,
     InternalError,
-    Kernel,
     MmioRead,
     MmioWrite,
     PioIn,
@@ -22,7 +21,6 @@ from kvmexit.exits import (
     Rdmsr,
     Shutdown,
     VcpuState,
-    Vm,
     Wrmsr,
 )
 from kvmexit.guest.assembler import assemble
@@ -30,6 +28,7 @@ from kvmexit.guest.cpu import RF, TF, VM
 from kvmexit.kernel import abi, msrs
 from kvmexit.kernel.host import host
 from kvmexit.kernel.msrs import Reply
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from small_guests import START

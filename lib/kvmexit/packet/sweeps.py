@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kvmexit.exits import DATA_EXITS, EINTR, Kernel, VcpuState, What
+from kvmexit.exits import DATA_EXITS, EINTR, VcpuState, What
 from kvmexit.guest import driver as tis_driver
 from kvmexit.kernel.emulator import MemoryAccess
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import (
     Arrival,
