@@ -65,18 +65,20 @@ def bytes_of(rng: Random) -> bytes:
 
 
 def shown_by_us(insn: Insn) -> tuple:
-    """Mnemonic, length, rep, lock and operands."""
+    """Mnemonic, length, rep, repne, lock and operands."""
     operands = [operand_by_us(operand, insn) for operand in insn.operands]
     if not insn.form.string and insn.text(0) == "xchg ax, ax":
-        return "nop", insn.length, False, False, ()  # both names are right
+        return "nop", insn.length, False, False, False, ()  # both names are right
     name = insn.form.name + (SUFFIX[insn.size] if insn.form.string else "")
-    return NAMES.get(name, name), insn.length, insn.rep, insn.lock, tuple(operands)
+    return NAMES.get(name, name), insn.length, insn.rep, insn.repne, insn.lock, tuple(operands)
 
 
 def operand_by_us(operand, insn: Insn) -> tuple:
     match operand:
         case Segment():
             return ("register", str(operand))
+        case Register() if insn.form.operands[0] == "sreg":
+            return ("register", REGISTER_NAMES[4][operand.number])  # iced calls all 32 bits
         case Register():
             return ("register", REGISTER_NAMES[operand.size][operand.number])
         case Immediate():
@@ -102,7 +104,8 @@ def shown_by_iced(theirs: iced.Instruction) -> tuple:
     return (
         name,
         theirs.len,
-        string and theirs.has_rep_prefix,
+        string and (theirs.has_rep_prefix or theirs.has_repne_prefix),
+        string and theirs.has_repne_prefix,
         theirs.has_lock_prefix,
         tuple(operands),
     )

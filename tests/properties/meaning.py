@@ -12,7 +12,13 @@ def meaning(insn: Insn, address: int, moved: int = 0) -> tuple:
         operands.sort(key=repr)
     if name == "xchg" and operands[0] == operands[1] == ("register", 0, 4):
         name, operands = "nop", []
-    return name, insn.size if operands else 0, insn.rep, insn.lock, tuple(operands)
+    return (
+        name,
+        insn.size if operands else 0,
+        "repne" if insn.repne else insn.rep,
+        insn.lock,
+        tuple(operands),
+    )
 
 
 def _operand(operand, insn: Insn, address: int) -> tuple:

@@ -43,13 +43,13 @@ def test_the_comparison_with_as_finds_a_line_that_is_refused_without_need(
     gnu_as, monkeypatch
 ) -> None:
     monkeypatch.setattr(encoder, "SYMMETRIC", ())
-    wrong = against_as.campaign(2000, SEED).wrong
+    wrong = against_as.campaign(10_000, SEED).wrong
     assert wrong and all("test" in line.lower() or "xchg" in line.lower() for line in wrong)
 
 
 def test_the_comparison_with_as_finds_a_prefix_that_is_not_allowed(gnu_as, monkeypatch) -> None:
     monkeypatch.setattr(encoder, "LOCKABLE", encoder.LOCKABLE | {"mov", "cmp"})
-    wrong = against_as.campaign(2000, SEED).wrong
+    wrong = against_as.campaign(10_000, SEED).wrong
     assert wrong and all("as refuses it" in line and "lock" in line.lower() for line in wrong)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from inspect import isgeneratorfunction
 from typing import Any, TypeAlias
 
-from kvmexit.guest.cpu import Cpu, Immediate, Located, Memory, Operand, Register, Relative
+from kvmexit.guest.cpu import Cpu, Immediate, Located, Memory, Operand, Register, Relative, Segment
 
 Body: TypeAlias = Callable[[Cpu, "Insn"], Any]
 
@@ -93,7 +93,7 @@ class Insn:
 
     def _says_size(self, operand: Memory) -> bool:
         """Is a size written before it? Not where a register says it, nor where there is but one."""
-        if operand.size == TABLE_REGISTER:
+        if operand.size == TABLE_REGISTER or any(isinstance(o, Segment) for o in self.operands):
             return False
         sized = any(isinstance(o, Register) for o in self.operands)
         return not sized or operand.size != self.size
