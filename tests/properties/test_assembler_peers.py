@@ -87,7 +87,7 @@ def sources(rng: Random, lines: int) -> tuple[str, list[str]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_program_with_labels_means_the_same_to_as(gnu_as, seed: int) -> None:
     """Each line of it; and a jump, whatever its length, leads to the line that it names."""
-    source, theirs = sources(Random(SEED + seed), 150)
+    source, theirs = sources(Random(SEED + seed), 200)
     complaints, listing = run_as(theirs)
     assert not [text for text in complaints.values() if "Error" in text]
     program = assemble(source, 0)
