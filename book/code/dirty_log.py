@@ -36,9 +36,7 @@ def dirty(vm):
 
 def log_writes(vm, memory):
     """Set the flag on slot 0."""
-    region = abi.UserspaceMemoryRegion(
-        0, LOG_DIRTY_PAGES, 0, len(memory), ctypes.addressof(memory)
-    )
+    region = abi.UserspaceMemoryRegion(0, LOG_DIRTY_PAGES, 0, len(memory), ctypes.addressof(memory))
     ioctl(vm.fd, abi.KVM_SET_USER_MEMORY_REGION, region)
 
 

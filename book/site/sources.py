@@ -1,8 +1,14 @@
-"""A Sphinx extension for the book's sources: one registry, a role that cites, a page that lists.
+"""A Sphinx extension for the book's sources: one registry, and four ways to show it.
 
-`book/sources.toml` holds every source once. ``{source}`some-id` `` in a chapter becomes a link
-to its entry on the page that has the ``{sources}`` directive, with the kind of evidence in
-words, so that a reader can tell for each claim whether it was run, read, documented or inferred.
+`book/sources.toml` holds every source once.
+
+1.  ``{source}`some-id` `` cites one: a small mark in the line, a letter for the kind of
+    evidence and a number. What it stands for is said by its ``aria-label``, and shown by the
+    style sheet while the mark is pointed at or has the focus. No script takes part.
+2.  At the foot of a page stand the sources that it cites, in the order of their numbers; on
+    paper they are all that is left of the marks.
+3.  The page with the ``{sources}`` directive lists the whole registry.
+4.  ``{seen}`` is a matrix: what we ran, against the machines that it was seen on.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 REGISTRY = Path(__file__).resolve().parents[1] / "sources.toml"
@@ -24,12 +31,16 @@ EVIDENCE = {
     "documented": "documented",
     "inferred": "inferred",
 }
+LETTERS = {"ran": "r", "source": "s", "documented": "d", "inferred": "i"}
+HARDWARE = {"kvm_intel": "VMX", "kvm_amd": "SVM"}
+"""The vendor modules of mainline, and what they need: the matrix says which are missing."""
 
 
 @dataclass(frozen=True)
 class Source:
     """One source: the ``work``, the version (``at``: a commit, a release, a Message-ID), the
-    place in it, the kind of ``evidence``, what it ``says``, and where to find it."""
+    place in it, the kind of ``evidence``, what it ``says``, and where to find it; ``on`` which
+    machines, kernel and module, if we ran it."""
 
     id: str
     work: str
@@ -38,29 +49,69 @@ class Source:
     evidence: str
     says: str
     url: str = ""
+    on: tuple[str, ...] = ()
 
     @property
     def short(self) -> str:
-        """How it is named in the text: the work and a short form of the version."""
+        """How a list names it: the work and a short form of the version; or where we ran it."""
+        if self.on:
+            return f"{self.work}, on {' and on '.join(self.on)}"
         version = self.at if "@" not in self.at else self.at.split()[0]
         words = version.split()
         if words and len(words[0]) >= 12 and set(words[0]) <= set("0123456789abcdef"):
             words[0] = words[0][:12]
         return f"{self.work} {words[0]}" if words and "@" not in words[0] else self.work
 
+    @property
+    def label(self) -> str:
+        """What a mark says aloud, and on hover: the evidence, the work, the place."""
+        return f"{EVIDENCE[self.evidence].capitalize()}: {self.short}; {self.where}"
+
 
 def read_registry(path: Path = REGISTRY) -> dict[str, Source]:
-    """All sources by id. ValueError for an entry that is incomplete or of unknown evidence."""
+    """All sources by id. ValueError for an entry that is incomplete, of unknown evidence, or
+    run on a machine that it does not name."""
     sources = {}
     for name, entry in tomllib.loads(path.read_text()).items():
+        entry["on"] = tuple(entry.get("on", ()))
         try:
             source = Source(id=name, **entry)
         except TypeError as problem:
             raise ValueError(f"{path.name}: source {name!r}: {problem}") from None
         if source.evidence not in EVIDENCE:
             raise ValueError(f"{path.name}: source {name!r}: unknown evidence {source.evidence!r}")
+        if (source.evidence == "ran") != bool(source.on):
+            raise ValueError(
+                f"{path.name}: source {name!r}: `on` says where we ran it, and only that"
+            )
         sources[name] = source
     return sources
+
+
+class SourceMark(nodes.Element, nodes.Inline):  # type: ignore[misc]  # docutils has no types
+    """A citation in the line; :class:`ListAtTheFoot` gives it its number."""
+
+
+def mark_of(source: Source) -> SourceMark:
+    """An unnumbered mark."""
+    return SourceMark("", source=source.id, evidence=source.evidence, label=source.label)
+
+
+def open_mark(translator: Any, node: SourceMark) -> None:
+    """The mark as HTML: a link to the foot of its own page."""
+    seen = f"{LETTERS[node['evidence']]}{node['number']}"
+    label = translator.attval(f"{seen}. {node['label']}")
+    link = f'<a href="#cite-{node["source"]}" aria-label="{label}">{seen}</a>'
+    translator.body.append(f'<sup class="source">{link}</sup>')
+
+
+def open_plain(translator: Any, node: SourceMark) -> None:
+    """The mark where there are no links: its letter and number in brackets."""
+    translator.add_text(f" [{LETTERS[node['evidence']]}{node['number']}]")
+
+
+def close_mark(translator: Any, node: SourceMark) -> None:
+    """Nothing is open."""
 
 
 class SourceRole(SphinxRole):
@@ -71,12 +122,43 @@ class SourceRole(SphinxRole):
         if source is None:
             problem = self.inliner.reporter.error(f"no source {self.text!r} in {REGISTRY.name}")
             return [nodes.literal(self.text, self.text)], [problem]
-        here = self.env.docname
-        builder = self.env.app.builder
-        target = f"{builder.get_relative_uri(here, PAGE)}#source-{source.id}"
-        link = nodes.reference("", source.short, internal=True, refuri=target)
-        words = nodes.inline("", f" ({EVIDENCE[source.evidence]})", classes=["evidence"])
-        return [nodes.inline("", "", link, words, classes=["source"])], []
+        return [mark_of(source)], []
+
+
+class ListAtTheFoot(SphinxTransform):
+    """Number the marks of a page, take the blank before each, and list what they stand for."""
+
+    default_priority = 700
+
+    def apply(self, **kwargs: Any) -> None:
+        numbers: dict[str, int] = {}
+        for mark in self.document.findall(SourceMark):
+            mark["number"] = numbers.setdefault(mark["source"], len(numbers) + 1)
+            self.draw_near(mark)
+        if not numbers:
+            return
+        here, builder = self.env.docname, self.app.builder
+        listed = nodes.bullet_list(classes=["sources-here"])
+        for source in (read_registry()[name] for name in numbers):
+            to = f"{builder.get_relative_uri(here, PAGE)}#source-{source.id}"
+            about = nodes.paragraph("")
+            about += nodes.strong("", f"{LETTERS[source.evidence]}{numbers[source.id]}")
+            about += nodes.Text(" ")
+            about += nodes.reference("", source.short, internal=True, refuri=to)
+            about += nodes.Text(f"; {source.where}. {EVIDENCE[source.evidence].capitalize()}.")
+            listed += nodes.list_item("", about, ids=[f"cite-{source.id}"])
+        title = nodes.title("", "Sources of this page")
+        foot = nodes.section("", title, listed, ids=["sources-of-this-page"], classes=["foot"])
+        first = next(iter(self.document.findall(nodes.section)), self.document)
+        first += foot
+
+    @staticmethod
+    def draw_near(mark: SourceMark) -> None:
+        """A mark stands at its word: the blank that separates the role in the text goes."""
+        at = mark.parent.index(mark)
+        before = mark.parent[at - 1] if at else None
+        if isinstance(before, nodes.Text):
+            mark.parent[at - 1] = nodes.Text(before.astext().rstrip())
 
 
 class SourcesDirective(SphinxDirective):
@@ -96,6 +178,40 @@ class SourcesDirective(SphinxDirective):
         return [listed]
 
 
+def row(cells: list[list[nodes.Node]]) -> nodes.row:
+    """A row of a table, a paragraph a cell."""
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells))
+
+
+def table(head: list[str], rows: list[list[list[nodes.Node]]]) -> nodes.table:
+    """A table with a head, of cells that are lists of nodes; as wide as its text."""
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
+    group += nodes.thead("", row([[nodes.Text(word)] for word in head]))
+    group += nodes.tbody("", *(row(cells) for cells in rows))
+    return nodes.table("", group, classes=["colwidths-auto"])
+
+
+class SeenDirective(SphinxDirective):
+    """``{seen}``: each claim that we ran against the machines on which it was seen."""
+
+    def run(self) -> list[nodes.Node]:
+        ran = [source for source in read_registry().values() if source.on]
+        machines = list(dict.fromkeys(machine for source in ran for machine in source.on))
+        rows: list[list[list[nodes.Node]]] = []
+        for source in ran:
+            link = nodes.reference("", source.id, internal=True, refuri=f"#source-{source.id}")
+            claim: list[nodes.Node] = [nodes.Text(f"{source.says} ("), link, nodes.Text(")")]
+            seen = [nodes.Text("seen" if machine in source.on else "–") for machine in machines]
+            rows.append([claim, *([cell] for cell in seen)])
+        missing = [
+            f"{module} ({what})"
+            for module, what in HARDWARE.items()
+            if not any(module in machine for machine in machines)
+        ]
+        said = [nodes.paragraph("", f"Not run on: {', '.join(missing)}.")] if missing else []
+        return [table(["what we ran", *machines], rows), *said]
+
+
 def note_registry(app: Sphinx, env: Any, added: Any, changed: Any, removed: Any) -> list[str]:
     """A changed registry is read again by the page that lists it."""
     return [PAGE] if PAGE in env.found_docs else []
@@ -105,5 +221,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_role("source", SourceRole())
     app.add_directive("sources", SourcesDirective)
+    app.add_directive("seen", SeenDirective)
+    app.add_node(SourceMark, html=(open_mark, close_mark), text=(open_plain, close_mark))
+    app.add_transform(ListAtTheFoot)
     app.connect("env-get-outdated", note_registry)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

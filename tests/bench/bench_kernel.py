@@ -21,7 +21,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kvmexit.exits import Kernel, MmioRead, VcpuState, Vm
+from kvmexit.exits import MmioRead, VcpuState
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
 

@@ -14,7 +14,15 @@ from random import Random
 
 import iced_x86 as iced
 from kvmexit.errors import KvmExitError
-from kvmexit.guest.cpu import REGISTER_NAMES, Immediate, Memory, Register, Relative, Segment
+from kvmexit.guest.cpu import (
+    REGISTER_NAMES,
+    SEGMENT_NAMES,
+    Immediate,
+    Memory,
+    Register,
+    Relative,
+    Segment,
+)
 from kvmexit.guest.forms import FORMS, SUFFIX, Insn
 from kvmexit.guest.x86 import OPCODES, PREFIXES, Truncated, decode
 
@@ -65,20 +73,19 @@ def bytes_of(rng: Random) -> bytes:
 
 
 def shown_by_us(insn: Insn) -> tuple:
-    """Mnemonic, length, rep, repne, lock and operands."""
+    """Mnemonic, length, rep, lock and operands."""
     operands = [operand_by_us(operand, insn) for operand in insn.operands]
     if not insn.form.string and insn.text(0) == "xchg ax, ax":
-        return "nop", insn.length, False, False, False, ()  # both names are right
+        return "nop", insn.length, "", False, ()  # both names are right
     name = insn.form.name + (SUFFIX[insn.size] if insn.form.string else "")
-    return NAMES.get(name, name), insn.length, insn.rep, insn.repne, insn.lock, tuple(operands)
+    repeat = ("repne" if insn.repne else "rep") if insn.rep else ""
+    return NAMES.get(name, name), insn.length, repeat, insn.lock, tuple(operands)
 
 
 def operand_by_us(operand, insn: Insn) -> tuple:
     match operand:
         case Segment():
             return ("register", str(operand))
-        case Register() if insn.form.operands[0] == "sreg":
-            return ("register", REGISTER_NAMES[4][operand.number])  # iced calls all 32 bits
         case Register():
             return ("register", REGISTER_NAMES[operand.size][operand.number])
         case Immediate():
@@ -104,17 +111,24 @@ def shown_by_iced(theirs: iced.Instruction) -> tuple:
     return (
         name,
         theirs.len,
-        string and (theirs.has_rep_prefix or theirs.has_repne_prefix),
-        string and theirs.has_repne_prefix,
+        repeat_by_iced(theirs) if string else "",
         theirs.has_lock_prefix,
         tuple(operands),
     )
 
 
+def repeat_by_iced(theirs: iced.Instruction) -> str:
+    if theirs.has_repne_prefix:
+        return "repne"
+    return "rep" if theirs.has_rep_prefix else ""
+
+
 def operand_by_iced(theirs: iced.Instruction, n: int) -> tuple:
     kind = KIND[theirs.op_kind(n)]
     if kind == "REGISTER":
-        return ("register", REGISTER[theirs.op_register(n)])
+        name = REGISTER[theirs.op_register(n)]
+        loads_segment = REGISTER[theirs.op0_register] in SEGMENT_NAMES
+        return ("register", name.removeprefix("e") if n == 1 and loads_segment else name)
     if kind in TARGETS:
         return ("target", theirs.near_branch_target)
     if kind in NUMBERS:

@@ -1,6 +1,6 @@
 """What an instruction means, whichever of its encodings was used."""
 
-from kvmexit.guest.cpu import Immediate, Memory, Register, Relative
+from kvmexit.guest.cpu import Immediate, Memory, Register, Relative, Segment
 from kvmexit.guest.forms import Insn
 
 
@@ -12,13 +12,8 @@ def meaning(insn: Insn, address: int, moved: int = 0) -> tuple:
         operands.sort(key=repr)
     if name == "xchg" and operands[0] == operands[1] == ("register", 0, 4):
         name, operands = "nop", []
-    return (
-        name,
-        insn.size if operands else 0,
-        "repne" if insn.repne else insn.rep,
-        insn.lock,
-        tuple(operands),
-    )
+    sized = operands and not any(isinstance(operand, Segment) for operand in insn.operands)
+    return name, insn.size if sized else 0, insn.rep, insn.lock, tuple(operands)
 
 
 def _operand(operand, insn: Insn, address: int) -> tuple:

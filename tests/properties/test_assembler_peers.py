@@ -43,13 +43,13 @@ def test_the_comparison_with_as_finds_a_line_that_is_refused_without_need(
     gnu_as, monkeypatch
 ) -> None:
     monkeypatch.setattr(encoder, "SYMMETRIC", ())
-    wrong = against_as.campaign(10_000, SEED).wrong
+    wrong = against_as.campaign(6000, SEED).wrong
     assert wrong and all("test" in line.lower() or "xchg" in line.lower() for line in wrong)
 
 
 def test_the_comparison_with_as_finds_a_prefix_that_is_not_allowed(gnu_as, monkeypatch) -> None:
     monkeypatch.setattr(encoder, "LOCKABLE", encoder.LOCKABLE | {"mov", "cmp"})
-    wrong = against_as.campaign(10_000, SEED).wrong
+    wrong = against_as.campaign(6000, SEED).wrong
     assert wrong and all("as refuses it" in line and "lock" in line.lower() for line in wrong)
 
 
@@ -87,7 +87,7 @@ def sources(rng: Random, lines: int) -> tuple[str, list[str]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_program_with_labels_means_the_same_to_as(gnu_as, seed: int) -> None:
     """Each line of it; and a jump, whatever its length, leads to the line that it names."""
-    source, theirs = sources(Random(SEED + seed), 200)
+    source, theirs = sources(Random(SEED + seed), 150)
     complaints, listing = run_as(theirs)
     assert not [text for text in complaints.values() if "Error" in text]
     program = assemble(source, 0)
@@ -104,7 +104,7 @@ def test_a_program_with_labels_means_the_same_to_as(gnu_as, seed: int) -> None:
             assert lines[targets[0]] == lines_of_as[targets[1]]
         elif not re.search(r"\bl\d", source.splitlines()[n].partition(": ")[2], re.IGNORECASE):
             assert meaning(ours, address) == meaning(other, at)
-    assert jumps > 20
+    assert jumps > 10
 
 
 def listed_and_assembled(code: bytes, address: int) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kvmexit.exits import Kernel, VcpuState, Vm
+from kvmexit.exits import VcpuState
 from kvmexit.kernel.doctor import DEVICE, kvm_status
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from patience import PATIENCE

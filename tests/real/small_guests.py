@@ -9,16 +9,14 @@ from typing import Any
 from kvmexit.exits import (
     DATA_EXITS,
     Hlt,
-    Kernel,
     MmioRead,
     MmioWrite,
     PioIn,
     PioOut,
-    Vcpu,
     VcpuState,
-    Vm,
     answer_size,
 )
+from kvmexit.kernel.protocol import Kernel, Vcpu, Vm
 from kvmexit.probe.cases import Case
 from kvmexit.probe.verdict import begin
 

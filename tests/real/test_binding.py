@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import Hlt, Kernel, MmioRead, Vcpu, VcpuState, Vm
+from kvmexit.exits import Hlt, MmioRead, VcpuState
 from kvmexit.guest.assembler import assemble
 from kvmexit.kernel import abi, kick
+from kvmexit.kernel.protocol import Kernel, Vcpu, Vm
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.recorded import RecordedKernel
 from kvmexit.kernel.recorder import Recorder

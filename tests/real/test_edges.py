@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,6 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     Hlt,
     InternalError,
-    Kernel,
     MmioRead,
     MmioWrite,
     PioIn,
@@ -21,7 +21,6 @@ from kvmexit.exits import (
     Rdmsr,
     Shutdown,
     VcpuState,
-    Vm,
     Wrmsr,
 )
 from kvmexit.guest.assembler import assemble
@@ -29,6 +28,7 @@ from kvmexit.guest.cpu import RF, TF, VM
 from kvmexit.kernel import abi, msrs
 from kvmexit.kernel.host import host
 from kvmexit.kernel.msrs import Reply
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from small_guests import START
@@ -174,7 +174,7 @@ def test_loading_registers_takes_a_trap_away(start: Start) -> None:
     vm.vcpu.kvm_run.immediate_exit = 1
     vm.vcpu.run()
     vm.vcpu.kvm_run.immediate_exit = 0
-    vm.vcpu.set_state(replace(vm.vcpu.get_state(), rflags=2))
+    vm.vcpu.set_state(replace(vm.vcpu.get_state(), rflags=2, events=None))
     assert seen(vm, 1) == [(Hlt(), START + 7, 2)]
 
 
@@ -250,9 +250,13 @@ def test_what_lies_in_the_page_tells_a_refusal_from_an_unknown_msr(start: Start)
 
 
 def test_two_threads_in_one_vcpu_wait_for_each_other(either: Kernel) -> None:
-    """Each `in` has its `out`, whoever enters: nothing is done twice or skipped."""
+    """Each `in` has its `out`, whoever enters: nothing is done twice or skipped.
+
+    Whose exit lies in the real page when a thread comes to look at it, nobody can say: the
+    other may be in again. The guest's own count tells.
+    """
     code = assemble("again:\nin al, 0x10\nout 0x10, al\ninc ebx\njmp again", START).code
-    counts = {PioIn: 0, PioOut: 0}
+    counts: Counter[type] = Counter()
     problems: list[BaseException] = []
     rounds = 300
 
@@ -280,7 +284,9 @@ def test_two_threads_in_one_vcpu_wait_for_each_other(either: Kernel) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert not problems
-    assert counts == {PioIn: rounds, PioOut: rounds}
+    assert counts.total() == 2 * rounds
+    if either.name == "simulated":
+        assert counts == {PioIn: rounds, PioOut: rounds}
     assert ebx in (rounds - 1, rounds)  # the last `out` may not have gone on
 
 

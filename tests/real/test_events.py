@@ -21,18 +21,16 @@ from kvmexit.exits import (
     Events,
     Hlt,
     InternalError,
-    Kernel,
     MmioRead,
     MmioWrite,
     PioOut,
     Rdmsr,
     Shutdown,
-    Vcpu,
     VcpuState,
-    Vm,
     Wrmsr,
     answer_size,
 )
+from kvmexit.kernel.protocol import Kernel, Vcpu, Vm
 from kvmexit.kernel.recorded import RecordedKernel, Recorder
 from kvmexit.probe.cases import Case, case
 from kvmexit.probe.report import probe

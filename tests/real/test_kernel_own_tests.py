@@ -33,18 +33,17 @@ from kvmexit.exits import (
     DataExit,
     Hlt,
     InternalError,
-    Kernel,
     MmioRead,
     MmioWrite,
     PioIn,
     Rdmsr,
     Shutdown,
-    Vm,
     Wrmsr,
 )
 from kvmexit.faults import vmm_checks  # noqa: F401 - adds its checks
 from kvmexit.faults.checks import CHECKS, complete
 from kvmexit.kernel.kick import kick_signal
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.probe.cases import ORIGIN, RAM, Case, case
 from kvmexit.probe.report import probe
 from kvmexit.probe.verdict import Feed, Verdict, begin

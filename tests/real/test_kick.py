@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import pytest
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import EINTR, Vcpu, VcpuState, Vm
+from kvmexit.exits import EINTR, VcpuState
 from kvmexit.kernel.kick import Watchdog, entries
+from kvmexit.kernel.protocol import Vcpu, Vm
 from kvmexit.kernel.real import RealKernel
 from patience import draws, until
 from small_guests import START, Boot

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kvmexit.exits import EINTR, Hlt, InternalError, Kernel, MmioRead, Shutdown, Vm
+from kvmexit.exits import EINTR, Hlt, InternalError, MmioRead, Shutdown
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.probe.cases import Case, case
 from kvmexit.probe.verdict import begin
 

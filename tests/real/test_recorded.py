@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import EINTR, Hlt, Kernel, MmioRead, VcpuState
+from kvmexit.exits import EINTR, Hlt, MmioRead, VcpuState
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.recorder import Recorder

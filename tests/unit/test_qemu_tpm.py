@@ -1,4 +1,4 @@
-"""What chapter 15's QEMU script says of the bytes that its guest printed."""
+"""What chapter 17's QEMU script says of the bytes that its guest printed."""
 
 import runpy
 from pathlib import Path

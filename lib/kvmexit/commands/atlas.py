@@ -18,7 +18,7 @@ from kvmexit.commands.probe import (
 )
 from kvmexit.commands.scenario import print_json
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import Kernel
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.recorded import RecordedKernel, Recorder, shipped
 from kvmexit.probe.atlas import atlas_cases
 from kvmexit.probe.report import Report, probe

@@ -9,7 +9,8 @@ from typing import Any
 
 from kvmexit.commands.scenario import add_kernel, add_saved, parse_hex, print_json
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import DataExit, Kernel
+from kvmexit.exits import DataExit
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.retirement import MACHINES
 from kvmexit.probe.cases import Case
 from kvmexit.probe.report import Report, Row, probe

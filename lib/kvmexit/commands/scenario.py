@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import Kernel
 from kvmexit.guest.driver import PROGRAMS
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.packet.experiment import Scenario, response_of
 from kvmexit.vmm.devices import DEVICES
 from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES, SAVED

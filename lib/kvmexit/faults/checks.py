@@ -10,17 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from kvmexit.exits import (
-    EINTR,
-    Kernel,
-    MmioRead,
-    MmioWrite,
-    PioIn,
-    PioOut,
-    Reason,
-    VcpuExit,
-    Vm,
-)
+from kvmexit.exits import EINTR, MmioRead, MmioWrite, PioIn, PioOut, Reason, VcpuExit
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.probe.cases import ORIGIN, RAM, Case, case
 from kvmexit.probe.verdict import begin
 

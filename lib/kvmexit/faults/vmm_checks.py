@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from kvmexit.exits import Kernel, VcpuState
+from kvmexit.exits import VcpuState
 from kvmexit.faults.checks import MMIO, PAGE_END, check, same
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.packet.experiment import Arrival, Landing, Phase
 from kvmexit.probe.cases import Case, case
 from kvmexit.probe.report import probe

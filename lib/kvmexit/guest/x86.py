@@ -98,8 +98,8 @@ class Truncated(KvmExitError):
     """The bytes end before the instruction does."""
 
 
-class _TooLong(Exception):
-    """The instruction has more bytes than a processor takes."""
+class TooLong(KvmExitError):
+    """The instruction has more bytes than a processor takes: it raises #GP instead."""
 
 
 class _Reader:
@@ -109,7 +109,7 @@ class _Reader:
     def take(self, size: int, signed: bool = False) -> int:
         end = self.at + size
         if end > LONGEST:
-            raise _TooLong
+            raise TooLong
         if end > len(self.code):
             raise EOFError
         value = int.from_bytes(self.code[self.at : end], "little", signed=signed)
@@ -120,8 +120,8 @@ class _Reader:
 def decode(code: bytes, address: int) -> Insn:
     """The instruction at the beginning of ``code``, which stands at ``address``.
 
-    Raises Truncated if ``code`` ends before the instruction does, and KvmExitError for anything
-    outside the subset; both name bytes and address.
+    Raises Truncated if ``code`` ends before the instruction does, TooLong beyond 15 bytes, and
+    KvmExitError for anything outside the subset; all name bytes and address.
     """
     try:
         return _decode(_Reader(code))
@@ -129,8 +129,8 @@ def decode(code: bytes, address: int) -> Insn:
         raise Truncated(
             f"the instruction at {address:#x} is cut off: its bytes end after {code.hex(' ')!r}"
         ) from None
-    except _TooLong:
-        raise KvmExitError(
+    except TooLong:
+        raise TooLong(
             f"the instruction at {address:#x} has more than {LONGEST} bytes, which no processor"
             f" takes (#GP): {code[:LONGEST].hex(' ')}"
         ) from None

@@ -19,8 +19,8 @@ import signal
 import threading
 from typing import Self
 
-from kvmexit.exits import Vcpu
 from kvmexit.kernel.kick import kick_signal
+from kvmexit.kernel.protocol import Vcpu
 from kvmexit.kernel.real import RealVcpu
 
 _SYS_TIMER_CREATE, _SYS_TIMER_SETTIME, _SYS_TIMER_DELETE = 222, 223, 226

@@ -53,7 +53,7 @@ from kvmexit.guest.cpu import (
     WriteMsr,
 )
 from kvmexit.guest.forms import OUTSIDE, Insn
-from kvmexit.guest.x86 import Truncated, decode
+from kvmexit.guest.x86 import LONGEST, TooLong, Truncated, decode
 from kvmexit.kernel import msrs
 from kvmexit.kernel.msrs import Reply
 from kvmexit.kernel.pending import Pending, fragments, mmio_read
@@ -61,8 +61,6 @@ from kvmexit.kernel.raised import Raised, with_another
 from kvmexit.kernel.ram import PAGE
 from kvmexit.kernel.retirement import Pc, Retirement
 from kvmexit.kernel.simulated_page import WIDEST, SimulatedRun
-
-LONGEST_INSTRUCTION = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +97,16 @@ class Emulator:
     def _fetch(self) -> Insn | None:
         """The instruction at rip, or None where RAM ends before it does."""
         rip = self._cpu.rip
-        code = bytes(self._memory[rip : rip + LONGEST_INSTRUCTION])
+        code = bytes(self._memory[rip : rip + LONGEST + 1])
         insn = _DECODED.get(code)
         if insn is None:
             if len(_DECODED) > 100_000:
                 _DECODED.clear()
             try:
                 insn = _DECODED[code] = decode(code, rip)
+            except TooLong:
+                raise Fault(GENERAL_PROTECTION) from None
             except Truncated:
-                if len(code) == LONGEST_INSTRUCTION:
-                    raise Fault(GENERAL_PROTECTION) from None
                 return None
         return insn
 
@@ -140,8 +138,9 @@ class Emulator:
                     return self._pause(operation)
                 access = running.send(result)
         except StopIteration as end:
-            self._cpu.rip = operation.after if end.value is None else end.value
             cpu = self._cpu
+            target = operation.address if operation.rep else end.value
+            cpu.rip = operation.after if end.value is None else target
             if operation.rep or cpu.flags & (TF | RF) or cpu.shadow or cpu.casts:
                 self._retire(operation.flags, operation.rep and end.value is not None)
         return self._deliver_posted(operation) if self._posted else None
@@ -327,6 +326,7 @@ class Emulator:
         its answer. The next load takes what lies in the read buffer; a port stays pending."""
         if isinstance(pending.pieces[0], PioIn):
             pending.done, self._pending = 0, pending
+            pending.address = pending.after  # where it repeats from, if ecx is loaded once more
             return pending.pieces[0]
         self._cpu.rip, self._cpu.flags = pending.after, pending.flags
         self._retire(pending.flags, repeats=False)

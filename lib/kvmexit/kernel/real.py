@@ -54,7 +54,7 @@ def failed(act: str, error: OSError) -> KvmExitError:
 
 
 class RealVcpu:
-    """A vCPU: its file descriptor and its page. See :class:`kvmexit.exits.Vcpu`."""
+    """A vCPU: its file descriptor and its page. See :class:`kvmexit.kernel.protocol.Vcpu`."""
 
     def __init__(self, vm: int, page_size: int, limit: float, lent: object) -> None:
         self.limit, self.expired = limit, False

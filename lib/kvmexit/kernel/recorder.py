@@ -10,9 +10,10 @@ from typing import Any
 
 from kvmexit import __version__
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import EINTR, Interrupted, Kernel, KvmRun, VcpuExit, VcpuState, Vm
+from kvmexit.exits import EINTR, Interrupted, VcpuExit, VcpuState
 from kvmexit.kernel import arguments
 from kvmexit.kernel.host import host
+from kvmexit.kernel.protocol import Kernel, KvmRun, Vm
 from kvmexit.kernel.recording import (
     REFUSED,
     Answer,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Self
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import Assembled, KvmRun, Memory, Vcpu
+from kvmexit.exits import Assembled, Memory
 from kvmexit.kernel.arguments import whole
 from kvmexit.kernel.lifetime import end
+from kvmexit.kernel.protocol import KvmRun, Vcpu
 from kvmexit.kernel.ram import fixed
 
 

@@ -1,8 +1,8 @@
 """What a student's code holds in hands: a vCPU, a bus and memory that live elsewhere.
 
-They look like :class:`kvmexit.exits.Vcpu` and :class:`kvmexit.vmm.bus.Bus`. Each act goes to the
-referee through ``ask(act, *arguments)``, which waits for a value, or ``post``, which does not:
-what is wrong with a posted act is said at the next ``ask``, or at the end.
+They look like :class:`kvmexit.kernel.protocol.Vcpu` and :class:`kvmexit.vmm.bus.Bus`. Each act
+goes to the referee through ``ask(act, *arguments)``, which waits for a value, or ``post``, which
+does not: what is wrong with a posted act is said at the next ``ask``, or at the end.
 """
 
 from __future__ import annotations

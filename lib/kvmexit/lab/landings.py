@@ -19,11 +19,11 @@ from kvmexit.exits import (
     PioIn,
     PioOut,
     Rdmsr,
-    Vcpu,
     VcpuExit,
     Wrmsr,
     answer_size,
 )
+from kvmexit.kernel.protocol import Vcpu
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.lab.words import Blocked, Hopeless, StudentError
 from kvmexit.packet.experiment import (

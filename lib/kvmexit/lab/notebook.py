@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import Vcpu
+from kvmexit.kernel.protocol import Vcpu
 from kvmexit.lab import catalogue, starting
 from kvmexit.lab.catalogue import Problem, wrapped
 from kvmexit.lab.landings import KERNEL, Desk, Failure

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import EINTR, Kernel
+from kvmexit.exits import EINTR
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.lab.landings import PHASES, Desk, Failure, course, effect, words
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from kvmexit.exits import Lane, Step, Vcpu, What
+from kvmexit.exits import Lane, Step, What
+from kvmexit.kernel.protocol import Vcpu
 from kvmexit.lab.landings import KERNEL, Desk, course, first_failure, words
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng

@@ -14,18 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import (
-    DATA_EXITS,
-    EINTR,
-    Interrupted,
-    Kernel,
-    OtherExit,
-    Step,
-    VcpuState,
-    Vm,
-    What,
-)
+from kvmexit.exits import DATA_EXITS, EINTR, Interrupted, OtherExit, Step, VcpuState, What
 from kvmexit.guest import driver as tis_driver
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.outcome import Ending, Kind, Outcome, classify
 from kvmexit.vmm.bus import Bus

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import EINTR, Kernel, Step, VcpuExit, What
+from kvmexit.exits import EINTR, Step, VcpuExit, What
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import (
     Arrival,

@@ -14,7 +14,7 @@ from html import escape
 from random import Random
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import Kernel
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import (
     Arrival,

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kvmexit.exits import DATA_EXITS, EINTR, Kernel, VcpuState, What
+from kvmexit.exits import DATA_EXITS, EINTR, VcpuState, What
 from kvmexit.guest import driver as tis_driver
 from kvmexit.kernel.emulator import MemoryAccess
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import (
     Arrival,
@@ -198,8 +199,7 @@ class Tails:
                 key = (state.gpr, state.rip, state.rflags, state.xmm, step.about, device.save())
                 counts = (device.reads, device.taken)
                 tail = self.known.get(key)
-                memory = memoryview(machine.vm.memory)
-                if tail is not None and tail.applies(memory):
+                if tail is not None and tail.applies(memory := memoryview(machine.vm.memory)):
                     ending = tail.ending_from(memory, counts)
                     self._learn(marks, log, ending, tail)
                     return ending

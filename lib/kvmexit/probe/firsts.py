@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kvmexit.exits import Interrupted, Kernel, Vcpu, VcpuExit, Vm
+from kvmexit.exits import Interrupted, VcpuExit
+from kvmexit.kernel.protocol import Kernel, Vcpu, Vm
 from kvmexit.kernel.recorder import Recorder
 from kvmexit.probe.cases import RAM, Case, case
 

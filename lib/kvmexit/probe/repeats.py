@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvmexit.exits import DATA_EXITS, Interrupted, Kernel
+from kvmexit.exits import DATA_EXITS, Interrupted
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.recorder import Recorder
 from kvmexit.probe.cases import case
 from kvmexit.probe.verdict import Feed, begin

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kvmexit.exits import GPR_NAMES, DataExit, Interrupted, Kernel, VcpuState
+from kvmexit.exits import GPR_NAMES, DataExit, Interrupted, VcpuState
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.retirement import EMULATOR, FAST_PIO, Retirement
 from kvmexit.probe.cases import ORIGIN, Case, case
 from kvmexit.probe.saves import RESTORES, Remembered, try_saves, walk

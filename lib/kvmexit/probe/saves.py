@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from kvmexit.exits import DATA_EXITS, EINTR, DataExit, Events, Interrupted, Kernel, VcpuState, Vm
+from kvmexit.exits import DATA_EXITS, EINTR, DataExit, Events, Interrupted, VcpuState
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.probe.cases import Case
 from kvmexit.probe.verdict import LIMIT, Feed, Undisturbed, Verdict, begin, follow
 from kvmexit.vmm.bus import unhandled

@@ -19,8 +19,6 @@ from kvmexit.exits import (
     Hlt,
     InternalError,
     Interrupted,
-    Kernel,
-    KvmRun,
     MmioRead,
     MmioWrite,
     PioIn,
@@ -29,10 +27,10 @@ from kvmexit.exits import (
     Shutdown,
     VcpuExit,
     VcpuState,
-    Vm,
     Wrmsr,
     answer_size,
 )
+from kvmexit.kernel.protocol import Kernel, KvmRun, Vm
 from kvmexit.probe.cases import RAM, Case
 from kvmexit.vmm.bus import unhandled
 

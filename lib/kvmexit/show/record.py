@@ -10,18 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kvmexit.exits import (
-    DATA_EXITS,
-    READS,
-    KvmRun,
-    Lane,
-    MmioRead,
-    MmioWrite,
-    Reason,
-    Step,
-    What,
-)
+from kvmexit.exits import DATA_EXITS, READS, Lane, MmioRead, MmioWrite, Reason, Step, What
 from kvmexit.kernel.emulator import MemoryAccess
+from kvmexit.kernel.protocol import KvmRun
 from kvmexit.packet.experiment import Scenario
 from kvmexit.show.frame import Frame, PageOp, Seen
 from kvmexit.show.stage import BUFFER, Stage

@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import Kernel, VcpuState
+from kvmexit.exits import VcpuState
 from kvmexit.guest import driver as tis_driver
 from kvmexit.guest.assembler import Program, assemble
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Scenario, ending_of, make_machine, reference
 from kvmexit.packet.outcome import Ending, Kind, classify

@@ -104,7 +104,7 @@ EXITS: dict[int, tuple[str, bool | None]] = {
     30: ("KVM_EXIT_X86_WRMSR", YES),
     31: ("KVM_EXIT_DIRTY_RING_FULL", NO),
     32: ("KVM_EXIT_AP_RESET_HOLD", NO),
-    33: ("KVM_EXIT_X86_BUS_LOCK", NO),
+    33: ("KVM_EXIT_X86_BUS_LOCK", DEPENDS),
     34: ("KVM_EXIT_XEN", YES),
     35: ("KVM_EXIT_RISCV_SBI", YES),
     36: ("KVM_EXIT_RISCV_CSR", YES),

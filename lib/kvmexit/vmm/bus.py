@@ -9,7 +9,6 @@ from kvmexit.exits import (
     Debug,
     Hlt,
     InternalError,
-    KvmRun,
     MmioRead,
     MmioWrite,
     PioIn,
@@ -21,6 +20,7 @@ from kvmexit.exits import (
     answer_size,
 )
 from kvmexit.guest.tis_registers import TIS_BASE, TIS_SIZE
+from kvmexit.kernel.protocol import KvmRun
 from kvmexit.vmm.devices import Device, Tis
 
 

@@ -12,21 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import (
-    DATA_EXITS,
-    EINTR,
-    Hlt,
-    Interrupted,
-    Kernel,
-    KvmRun,
-    Lane,
-    Step,
-    Vcpu,
-    VcpuExit,
-    VcpuState,
-    Vm,
-    What,
-)
+from kvmexit.exits import DATA_EXITS, EINTR, Hlt, Interrupted, Lane, Step, VcpuExit, VcpuState, What
+from kvmexit.kernel.protocol import Kernel, KvmRun, Vcpu, Vm
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.devices import TisState
 

@@ -91,6 +91,17 @@ ANOMALIES = (
         _show("rep insb", Save(0, True, "none", "changed", {"ecx": 0}), ecx=4, edi=0x2000),
     ),
     Anomaly(
+        "rep ins with ecx 0, and then with more",
+        "goes on behind itself: the program counter had moved already",
+        _show(
+            "rep insb",
+            Save(0, False, "none", "changed", {"ecx": 0}),
+            Save(1, True, "none", "changed", {"ecx": 6}),
+            ecx=4,
+            edi=0xD0100,
+        ),
+    ),
+    Anomaly(
         "rep movs with ecx 0",
         "ends before it looks at its answer; the next load gets it, without an exit",
         _show("rep movsb; mov al, [0x3000]", _reload(ecx=0), ecx=4, esi=0xD0024, edi=0x2000),

@@ -14,12 +14,11 @@ from kvmexit.exits import (
     Hlt,
     InternalError,
     Interrupted,
-    Kernel,
     Shutdown,
     VcpuExit,
     VcpuState,
-    Vm,
 )
+from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.probe.cases import RAM
 from kvmexit.probe.fuzz.programs import Program, Save
 from kvmexit.probe.verdict import Feed

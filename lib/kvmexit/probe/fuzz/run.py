@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from kvmexit.exits import EINTR, Kernel
+from kvmexit.exits import EINTR
 from kvmexit.guest.forms import OUTSIDE
+from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe.fuzz.compare import Record, Runner, compare
 from kvmexit.probe.fuzz.programs import Program, program

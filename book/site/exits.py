@@ -1,0 +1,102 @@
+"""A Sphinx extension: the table of exits, from `book/reference/exits.toml`.
+
+``{exits}`` lists every exit by number, type and architecture, with what the next KVM_RUN
+completes. The rows are data, so that a test can hold them against the library's own tables.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sources import mark_of, read_registry, table
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+ROWS = Path(__file__).resolve().parents[1] / "reference" / "exits.toml"
+PC = {
+    "at": "at",
+    "past": "past",
+    "user": "user",
+    "stays": "stays",
+    "-": "–",
+}
+
+
+@dataclass(frozen=True)
+class Exit:
+    """One row: fields as at the head of the file."""
+
+    number: int
+    name: str
+    arch: str
+    completes: bool
+    pc: str
+    who: str
+    sources: tuple[str, ...]
+    type: str = ""
+    by: str = ""
+    again: bool = False
+    listed: bool = False
+
+
+def read_exits(path: Path = ROWS) -> list[Exit]:
+    """All rows, in the order of the file. ValueError for one that is incomplete."""
+    rows = []
+    for entry in tomllib.loads(path.read_text())["exit"]:
+        try:
+            row = Exit(**{**entry, "sources": tuple(entry["sources"])})
+        except (TypeError, KeyError) as problem:
+            raise ValueError(f"{path.name}: exit {entry.get('number')}: {problem}") from None
+        if row.completes != bool(row.by) or row.pc not in PC:
+            raise ValueError(f"{path.name}: exit {row.number}: `by` and `pc` do not fit")
+        rows.append(row)
+    return rows
+
+
+class ExitsDirective(SphinxDirective):
+    """``{exits}``: the table."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = [self.cells(exit) for exit in read_exits()]
+        shown = table(["exit", "completed by", "PC", "the guest"], rows)
+        shown["classes"].append("exits")
+        return [shown]
+
+    def cells(self, exit: Exit) -> list[list[nodes.Node]]:
+        """The four cells of one row."""
+        name: list[nodes.Node] = [nodes.Text(f"{exit.number} "), nodes.literal("", exit.name)]
+        name.append(nodes.Text(f" {exit.type}; {exit.arch}" if exit.type else f" {exit.arch}"))
+        what: list[nodes.Node] = [nodes.Text("nothing")]
+        if exit.completes:
+            again = "; can exit again" if exit.again else ""
+            note = "" if exit.listed else "; not in the note"
+            what = [*self.functions(exit.by), nodes.Text(again + note)]
+        who, _ = self.parse_inline(exit.who)
+        marks = [mark_of(read_registry()[source]) for source in exit.sources]
+        return [name, what, [nodes.Text(PC[exit.pc])], [*who, *marks]]
+
+    @staticmethod
+    def functions(names: str) -> list[nodes.Node]:
+        """Names of functions as code, separated by commas."""
+        parts: list[nodes.Node] = []
+        for name in names.split(", "):
+            function, _, of = name.partition(" ")
+            parts += [nodes.Text(", ")] if parts else []
+            parts += [nodes.literal("", function), nodes.Text(f" {of}" if of else "")]
+        return parts
+
+
+def note_rows(app: Sphinx, env: Any, added: Any, changed: Any, removed: Any) -> list[str]:
+    """Changed rows are read again by the page that shows them."""
+    return [page] if (page := "book/reference/exits") in env.found_docs else []
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.add_directive("exits", ExitsDirective)
+    app.connect("env-get-outdated", note_rows)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,64 @@
+"""The book's table of exits against the library's own tables: there is one truth about an exit."""
+
+import pytest
+from exits import Exit, read_exits
+from kvmexit.exits import Reason
+from kvmexit.kernel import MACHINES, Pc
+from kvmexit.tracelint.rule import DEPENDS, EXITS, NO, YES
+from sources import read_registry
+
+ROWS = read_exits()
+MMIO, IO = Reason.MMIO, Reason.IO
+
+
+def rows(number: int, arch: str = "", kind: str = "") -> list[Exit]:
+    """The rows of one exit, on an architecture, of a type that begins with ``kind``."""
+    return [
+        row
+        for row in ROWS
+        if row.number == number and row.arch.startswith(arch) and kind in row.type
+    ]
+
+
+def test_no_exit_is_missing_and_none_is_invented() -> None:
+    assert sorted({row.number for row in ROWS}) == sorted(EXITS)
+    assert [row.number for row in ROWS] == sorted(row.number for row in ROWS)
+
+
+@pytest.mark.parametrize("number", EXITS)
+def test_the_log_reader_does_not_contradict_the_table(number: int) -> None:
+    name, needs = EXITS[number]
+    assert {f"KVM_EXIT_{row.name}" for row in rows(number)} == {name}
+    completes = {row.completes for row in rows(number)}
+    assert {YES: True in completes, NO: completes == {False}, DEPENDS: len(completes) == 2}[needs]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_vocabulary_has_the_same_names(reason: Reason) -> None:
+    assert {row.name for row in rows(reason)} == {reason.name}
+
+
+@pytest.mark.parametrize("machine", ["x86", "arm64", "riscv", "powerpc"])
+def test_the_machines_of_the_simulation_retire_where_the_table_says(machine: str) -> None:
+    for kind, rule in (
+        ("read", MACHINES[machine].mmio_read),
+        ("write", MACHINES[machine].mmio_write),
+    ):
+        (row,) = (r for r in rows(MMIO, machine, kind) if r.arch == machine)
+        assert Pc(row.pc) is rule
+
+
+def test_an_out_is_past_by_the_emulator_and_at_on_the_fast_path() -> None:
+    (slow,) = rows(IO, "x86", "out, outs")
+    (fast,) = rows(IO, "x86", "out, the fast path")
+    assert (Pc(slow.pc), Pc(fast.pc)) == (
+        MACHINES["x86"].pio_out,
+        MACHINES["x86-fast-out"].pio_out,
+    )
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}-{row.arch}-{row.type}")
+def test_a_row_is_whole(row: Exit) -> None:
+    assert row.sources and set(row.sources) <= set(read_registry())
+    assert row.completes == bool(row.by)
+    assert row.completes or not row.again
