@@ -39,12 +39,25 @@ def test_a_read(capsys) -> None:
                 "serve-once": "fine",
                 "drain": "fine",
             },
+            "registers_alone": {},
         }
     ]
     assert answer["log"] == [
         {"kind": "mmio-read", "gpa": "0xd0024", "size": 1, "count": 1, "data": "11"}
     ]
     assert (answer["end"], answer["code"]) == ("hlt", READ[1])
+
+
+def test_what_a_save_of_the_registers_alone_loses_is_in_brackets(capsys) -> None:
+    code = ("--code", "f63524000d00f4", "--reg", "eax=0xffff")  # div byte [0xd0024]
+    (row,) = ask(capsys, "probe", *code)["exits"]
+    assert row["save"]["drain"] == "fine"
+    assert row["registers_alone"] == dict.fromkeys(("kick-once", "serve-once", "drain"), "repeated")
+    main(["probe", *code])
+    said = capsys.readouterr().out
+    assert "fine (repeated)" in said and "leaves out the events" in said
+    main(["probe", *code, "--saved", "registers"])
+    assert "(" not in capsys.readouterr().out.split("exit  access")[1]
 
 
 def test_ports_and_msrs_are_named_as_such(capsys) -> None:

@@ -11,6 +11,7 @@ from kvmexit.commands.probe import (
     as_json,
     cells,
     make_kernel,
+    note,
     print_columns,
     restore_of,
     shown,
@@ -104,3 +105,4 @@ def print_text(reports: list[Report], provenance: str) -> None:
             rows.append((name, f"ends with {report.end}"))
     print()
     print_columns(rows)
+    note([row for report in reports for row in report.rows])

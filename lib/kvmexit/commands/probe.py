@@ -138,6 +138,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "drain_runs": row.drain_runs,
         "ram_written": row.ram_written,
         "save": {name: _word(row.save[name]) for name in SAVES},
+        "registers_alone": {name: verdict.value for name, verdict in row.alone.items()},
     }
 
 
@@ -179,6 +180,7 @@ def print_text(report: Report) -> None:
     print(report.case.listing())
     print(f"\n{report.kernel} kernel, restored into {report.restore}\n")
     print_columns([HEADINGS, *map(cells, shown(report.rows))])
+    note(report.rows)
     print(f"\nends with {report.end}")
 
 
@@ -191,10 +193,19 @@ def cells(row: Row | None) -> tuple[str, ...]:
         place_text(row.exit),
         f"{row.rip:x}",
         "never" if row.rip_after is None else f"{row.rip_after:x}",
-        *(_word(row.save[name]) or "never" for name in SAVES),
+        *map(row.verdict, SAVES),
         str(row.drain_runs or "endless"),
         str(row.ram_written or ""),
     )
+
+
+ALONE = "In brackets: what comes of the same save if it leaves out the events."
+
+
+def note(rows: Sequence[Row]) -> None:
+    """Say what the brackets mean, where there are any."""
+    if any(row.alone for row in rows):
+        print(f"\n{ALONE}")
 
 
 def print_columns(rows: Sequence[tuple[str, ...]]) -> None:

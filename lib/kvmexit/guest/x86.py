@@ -170,7 +170,10 @@ def _decode(reader: _Reader) -> Insn:
         for spec in form.operands
         if (operand := _operand(reader, spec, v, opcode[-1] & 7, number, rm)) is not None
     )
-    insn = Insn(form, operands, _form_size(form, v), reader.at, rep, LOCK in prefixes, repne)
+    size = _form_size(form, v)
+    if "rm2v" in form.operands and isinstance(rm, Memory):
+        size = 2
+    insn = Insn(form, operands, size, reader.at, rep, LOCK in prefixes, repne)
     _check_operands(insn, CODE_SEGMENT in prefixes)
     return insn
 

@@ -85,7 +85,7 @@ class Emulator:
         self._pending: Pending | None = None
         self._posted: list[VcpuExit] = []
         self._read = bytearray(4 * WIDEST)  # the emulator's read buffer: keeps what was in it
-        self._unread: int | None = None  # where in it an answer lies that nobody has taken
+        self._unread = False
         self._exception: Raised | None = None  # until the guest is entered
         # While an instruction is under way: the general registers and the flags as userspace may
         # know them. What the instruction has made of its flags is in Pending.flags meanwhile.
@@ -214,9 +214,8 @@ class Emulator:
 
     def _load(self, load: Load, operation: Pending) -> bytes | None:
         memory, address, size, at = self._memory, load.address, load.size, load.behind
-        if self._unread is not None:
-            left, self._unread = self._unread, None
-            self._read[at : at + min(size, WIDEST)] = self._read[left : left + min(size, WIDEST)]
+        if self._unread:
+            self._unread = False
             # A locked store to RAM finds that this is not what lies there, and all is done again.
             in_ram = address + size <= len(memory) and address % PAGE + size <= PAGE
             if not (operation.locked and in_ram):
@@ -324,14 +323,14 @@ class Emulator:
 
     def _nothing_left(self, pending: Pending) -> VcpuExit | None:
         """Userspace has set ecx to 0 under a repeated instruction: it ends before it looks at
-        its answer. An MMIO answer stays behind for the next load; a port stays pending."""
+        its answer. The next load takes what lies in the read buffer; a port stays pending."""
         if isinstance(pending.pieces[0], PioIn):
             pending.done, self._pending = 0, pending
             pending.address = pending.after  # where it repeats from, if ecx is loaded once more
             return pending.pieces[0]
         self._cpu.rip, self._cpu.flags = pending.after, pending.flags
         self._retire(pending.flags, repeats=False)
-        self._unread = pending.behind
+        self._unread = True
         return None
 
 

@@ -7,6 +7,7 @@ Registers and RAM are such that a dropped or repeated byte shows: no two bytes a
 from __future__ import annotations
 
 from kvmexit.probe.cases import Case, case
+from kvmexit.probe.verdict import REFUSED
 
 DEVICE, OTHER = 0xD0024, 0xD0040
 """Two places in MMIO, on the same page."""
@@ -16,6 +17,7 @@ RAM_END = 0x10000
 SOURCE, TARGET = 0x3000, 0x2000
 """Two places in RAM."""
 PORT, MSR = 0x5A, 0xDEAD0000
+REFUSED_MSR = REFUSED[0]
 
 BYTES = bytes(range(0x81, 0xA1))
 EAX = 0x05060708
@@ -104,6 +106,7 @@ def _ports() -> list[Case]:
         case("rep insb 8, DF=1", "std; rep insb", edx=PORT, edi=TARGET + 0x100, ecx=8),
         case("rep insb 3000", "rep insb", edx=PORT, edi=TARGET + 0x100, ecx=3000),
         case("rep insb 8 to MMIO", "rep insb", edx=PORT, edi=OTHER, ecx=8),
+        case("rep insb 4 to MMIO, DF=1", "std; rep insb", edx=PORT, edi=OTHER, ecx=4),
         case("rep insb 8 across a page", "rep insb", edx=PORT, edi=0x2FFC, ecx=8),
     ]
     ram = ((SOURCE, BYTES),)
@@ -128,6 +131,13 @@ def _string_moves() -> list[Case]:
         *_strings("movsb", DEVICE, OTHER, (4,)),
         case("movsd MMIO->RAM across a page", "movsd", esi=PAGE_END - 1, edi=TARGET),
         case("movsd MMIO->MMIO across a page", "movsd", esi=PAGE_END - 1, edi=PAGE_END + 0xFFE),
+        case("movsw MMIO->RAM across a page", "movsw", esi=PAGE_END - 1, edi=TARGET),
+        case(
+            "rep movsw 4 MMIO->RAM across a page", "rep movsw", esi=PAGE_END - 3, edi=TARGET, ecx=4
+        ),
+        case(
+            "rep movsw 4 MMIO->MMIO across a page", "rep movsw", esi=PAGE_END - 3, edi=OTHER, ecx=4
+        ),
         case("rep movsb 4, DF=1", "std; rep movsb", esi=DEVICE, edi=TARGET, ecx=4),
         case("lodsb", "lodsb", esi=DEVICE, eax=EAX),
         case("rep lodsb 4", "rep lodsb", esi=DEVICE, ecx=4, eax=EAX),
@@ -135,6 +145,10 @@ def _string_moves() -> list[Case]:
         case("stosb", "stosb", edi=OTHER, eax=EAX),
         case("rep stosb 4", "rep stosb", edi=OTHER, ecx=4, eax=EAX),
         case("rep stosd 4", "rep stosd", edi=OTHER, ecx=4, eax=EAX),
+        case("cmpsb MMIO, MMIO", "cmpsb", esi=DEVICE, edi=OTHER),
+        case("scasb from MMIO", "scasb", edi=DEVICE, eax=EAX),
+        case("repne cmpsb 4 MMIO, MMIO", "repne cmpsb", esi=DEVICE, edi=OTHER, ecx=4),
+        case("repne scasb 8 from MMIO, the 3rd is it", "repne scasb", edi=DEVICE, ecx=8, eax=0x13),
     ]
 
 
@@ -173,11 +187,47 @@ def _msrs() -> list[Case]:
         case("wrmsr", "wrmsr", **at),
         case("two rdmsr", "rdmsr; mov edi, eax; rdmsr", **at),
         case("rdmsr, wrmsr", "rdmsr; wrmsr", **at),
+        case("rdmsr, refused", "rdmsr", **at | {"ecx": REFUSED_MSR}),
+        case("wrmsr, refused", "wrmsr", **at | {"ecx": REFUSED_MSR}),
         case("hlt", "nop"),
+    ]
+
+
+def _system() -> list[Case]:
+    """What can raise an exception when it completes, and what KVM's emulator does not do.
+
+    ``lgdt`` from a device is not among them: it is the same read for ever."""
+    a, large = f"[{DEVICE:#x}]", {"eax": EAX, "edx": EAX}
+    return [
+        case("div by [MMIO]", f"div byte {a}", eax=0x0506),
+        case("div by [MMIO], #DE", f"div byte {a}", eax=0xFFFF),
+        case("div by dword [MMIO], #DE", f"div dword {a}", eax=EAX, edx=0xFFFFFFFF),
+        case("idiv by [MMIO]", f"idiv dword {a}", **large),
+        case("idiv by [MMIO], #DE", f"idiv word {a}", edx=0x8000),
+        case(
+            "div by dword [MMIO] across a page, #DE",
+            f"div dword [{PAGE_END - 2:#x}]",
+            edx=0xFFFFFFFF,
+        ),
+        case("mov ds, [MMIO], #GP", f"mov ds, {a}"),
+        case("mov ss, [MMIO], #GP", f"mov ss, {a}"),
+        case("mov [MMIO], ds", f"mov {a}, ds"),
+        case("retf, stack in MMIO, #GP", "retf", esp=0xD0100),
+        case("iret, stack in MMIO", "iret", esp=0xD0100),
+        case("enter, stack in MMIO across a page", "enter 16, 0", esp=PAGE_END + 2, ebp=EAX),
+        case("sti; read", f"sti; mov al, {a}", eax=EAX),
     ]
 
 
 def atlas_cases() -> list[Case]:
     """All of them, in the order of the atlas."""
-    parts = (_moves(), _read_modify_write(), _ports(), _string_moves(), _stack(), _msrs())
+    parts = (
+        _moves(),
+        _read_modify_write(),
+        _ports(),
+        _string_moves(),
+        _stack(),
+        _msrs(),
+        _system(),
+    )
     return [one for part in parts for one in part]

@@ -14,9 +14,9 @@ from kvmexit.exits import GPR_NAMES, DataExit, Interrupted, VcpuState
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.retirement import EMULATOR, FAST_PIO, Retirement
 from kvmexit.probe.cases import ORIGIN, Case, case
-from kvmexit.probe.saves import RESTORES, try_saves, walk
+from kvmexit.probe.saves import RESTORES, Remembered, try_saves, walk
 from kvmexit.probe.verdict import Undisturbed, Verdict, begin, undisturbed
-from kvmexit.vmm.machine import Load, load_of
+from kvmexit.vmm.machine import Load, load_of, registers_alone
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class Row:
 
     ``drain_runs`` counts KVM_RUNs up to and with the one that says EINTR; ``ram_written`` the
     bytes of RAM that the drain changes. None, as ``rip_after``: the drain does not end.
+    ``alone`` are the saves that fare otherwise if the registers are all that is saved.
     """
 
     k: int
@@ -35,6 +36,13 @@ class Row:
     drain_runs: int | None = None
     ram_written: int | None = None
     save: dict[str, Verdict | None] = field(default_factory=dict)
+    alone: dict[str, Verdict] = field(default_factory=dict)
+
+    def verdict(self, save: str) -> str:
+        """In a word; in brackets that of a save of the registers alone, if it is another."""
+        verdict = self.save[save]
+        alone = f" ({self.alone[save].value})" if save in self.alone else ""
+        return (verdict.value if verdict else "never") + alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +65,13 @@ def probe(
     state is saved: a key of :data:`SAVED`, or the function that loads it."""
     run = undisturbed(kernel, case)
     rows = _measure(kernel, case, run)
-    attempt = RESTORES[restore](kernel, run, load_of(saved))
+    attempt = Remembered(RESTORES[restore](kernel, run, load_of(saved)))
     for row, verdicts in zip(rows, try_saves(kernel, case, attempt), strict=True):
         row.save = verdicts
+    if saved == "whole" and attempt.events:
+        alone = attempt.otherwise(RESTORES[restore](kernel, run, registers_alone))
+        for row, verdicts in zip(rows, try_saves(kernel, case, alone), strict=True):
+            row.alone = {name: v for name, v in verdicts.items() if v and v != row.save[name]}
     return Report(case, kernel.name, restore, rows, run.log, run.end, run.points[-1].state)
 
 

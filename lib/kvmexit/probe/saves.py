@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from kvmexit.exits import DATA_EXITS, EINTR, DataExit, Interrupted, VcpuState
+from kvmexit.exits import DATA_EXITS, EINTR, DataExit, Events, Interrupted, VcpuState
 from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.probe.cases import Case
 from kvmexit.probe.verdict import LIMIT, Feed, Undisturbed, Verdict, begin, follow
@@ -77,6 +77,31 @@ class Phase(Enum):
 
 Attempt = Callable[[Stand, Stand, Phase], Verdict]
 """Try a save: the last quiet point before the exit, what is saved, how far the exit is."""
+
+
+class Remembered:
+    """An attempt that remembers its verdicts, in the order of the walk. ``events`` says whether
+    any of the states had some: only then a save of the registers alone can fare otherwise."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._verdicts: list[Verdict] = []
+        self.events = False
+
+    def __call__(self, base: Stand, saved: Stand, phase: Phase) -> Verdict:
+        self.events |= saved.state.events != Events()
+        self._verdicts.append(self._attempt(base, saved, phase))
+        return self._verdicts[-1]
+
+    def otherwise(self, attempt: Attempt) -> Attempt:
+        """On the same walk, ``attempt`` where there are events, else what is known."""
+        known = iter(self._verdicts)
+
+        def again(base: Stand, saved: Stand, phase: Phase) -> Verdict:
+            verdict = next(known)
+            return attempt(base, saved, phase) if saved.state.events != Events() else verdict
+
+        return again
 
 
 def try_saves(kernel: Kernel, case: Case, attempt: Attempt) -> Iterator[dict[str, Verdict | None]]:

@@ -60,6 +60,10 @@ REASONS = {
     " that was pending.",
     ("serve-once", Verdict.LOST): "The entry came back with a piece, which was served, and there"
     " was one more.",
+    ("unserved", Verdict.TORN): "Reading the registers wrote back what the first half of the"
+    " instruction had done, and the new VM begins with the first half again.",
+    ("kick-once", Verdict.TORN): "The entry came back in the middle of the instruction, and the"
+    " registers have its first half in them.",
     ("drain", Verdict.FINE): "Entries until EINTR: nothing was left to be done.",
 }
 ONE_ENTRY = "One entry was all that it took: it came back with EINTR."
@@ -102,10 +106,15 @@ class Entry:
 
     def reason(self, save: str) -> str:
         """Why, in a sentence."""
+        verdict = self.verdict(save)
         if save in ("kick-once", "serve-once") and self.row.drain_runs == 1:
             return ONE_ENTRY
-        verdict = self.verdict(save)
         return REASONS.get((save, verdict), f"{verdict.meaning[:1].upper()}{verdict.meaning[1:]}.")
+
+    def alone(self, save: str) -> str:
+        """What comes of it with the registers alone, if that is something else."""
+        verdict = self.row.alone.get(save)
+        return verdict and f" Without the events: {verdict.value}." or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +169,12 @@ def atlas(reports: Sequence[Report], key: str = "atlas") -> Atlas:
 
 def _alike(row: Row) -> tuple[str, int, tuple[Verdict | None, ...]]:
     """What two exits must share to stand in one entry: kind, instruction and every verdict."""
-    return access(row.exit)[0], row.rip, tuple(row.save[save] for save in SAVES)
+    verdicts = [verdict.get(save) for verdict in (row.save, row.alone) for save in SAVES]
+    return access(row.exit)[0], row.rip, tuple(verdicts)
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
-    verdicts = (entry.verdict(save).value for save in SAVES)
+    verdicts = (entry.row.verdict(save) for save in SAVES)
     row = entry.row
     exits = entry.exits.removeprefix("exit ")
     runs = str(row.drain_runs)
@@ -228,7 +238,7 @@ def _item(entry: Entry, name: str) -> str:
     answers = "".join(
         f'<p class="s-{save} v-{entry.verdict(save).value}"><b class="yes">Yes, </b>'
         f'<b class="no">No, </b><strong>{entry.verdict(save).value}</strong>.'
-        f" {escape(entry.reason(save))}</p>"
+        f" {escape(entry.reason(save))}{entry.alone(save)}</p>"
         for save in SAVES
     )
     return (

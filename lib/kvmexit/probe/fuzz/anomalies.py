@@ -137,4 +137,29 @@ ANOMALIES = (
             esi=0xD0024,
         ),
     ),
+    Anomaly(
+        "the registers of a fault",
+        "are those of the last KVM_GET_REGS, which writes back what half of an instruction did",
+        _show("retf", Save(1, True, "drain", "new-vm"), esp=0xD0100),
+    ),
+    Anomaly(
+        "two of one shadow",
+        "a second sti behind the first has no interrupt shadow",
+        _show("sti; sti; mov al, [0xd0024]", Save(0, True, "drain", "new-vm")),
+    ),
+    Anomaly(
+        "lgdt from a device",
+        "never ends: the operand is read once for the device and once past it",
+        _show("lgdt [0xd0024]", Save(1, True, "drain", "same-vcpu")),
+    ),
+    Anomaly(
+        "scas keeps its accumulator",
+        "a repeated one compares with what eax was when it began, whatever is loaded meanwhile",
+        _show("repne scasb", _reload(eax=0x12), ecx=4, edi=0xD0024, eax=0x99),
+    ),
+    Anomaly(
+        "flags of a comparison wait for the end",
+        "an ecx of 0 under repne cmps gives the guest the flags of the elements compared so far",
+        _show("repne cmpsb", _reload(2, ecx=0), ecx=4, esi=0xD0024, edi=0xD0040),
+    ),
 )
