@@ -36,6 +36,7 @@ STRICTER = {
     "lea does not take": "as ignores the size of what lea does not access",
     "takes no operands": "as takes an address beside a string instruction",
     r"i?div takes one operand": "as takes the accumulator beside it",
+    "(in|out) takes two operands": "as takes the accumulator for granted",
     r"mov does not take .*word [c-gs]s and dword e": "as takes eax for ax beside a segment",
     "loop does not take": "as reads a bracket as a target",
     "jecxz does not take": "as reads a bracket as a target",
