@@ -51,17 +51,21 @@ void save_devices(void);
 
 static void nothing(int signal) { (void)signal; }
 
-/* Once, before any vCPU runs: the capability, and a handler that does nothing. */
+/* 1. Once, before any vCPU runs: is the flag looked at? And a handler that does nothing. */
 int prepare(int vm)
 {
 	struct sigaction act = {.sa_handler = nothing}; /* no SA_RESTART */
+	struct kvm_enable_cap payload = {.cap = KVM_CAP_EXCEPTION_PAYLOAD, .args = {1}};
 
 	if (ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
 		return -ENOTSUP; /* the flag would be ignored, and the guest run on */
+	if (ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_EXCEPTION_PAYLOAD) > 0 &&
+	    ioctl(vm, KVM_ENABLE_CAP, &payload)) /* source and target alike */
+		return -errno;
 	return sigaction(SIG_KICK, &act, NULL) ? -errno : 0;
 }
 
-/* 1. The kick, from any other thread. The flag is for an entry that is still to come,
+/* 2. The kick, from any other thread. The flag is for an entry that is still to come,
  * the signal for a guest that is in; the flag first, or both can be lost. */
 void request_stop(struct vcpu *v)
 {
@@ -71,27 +75,25 @@ void request_stop(struct vcpu *v)
 	pthread_kill(v->thread, SIG_KICK);
 }
 
-/* 3. The drain. Entered with the last exit served. */
+/* 4. The drain. Entered with the last exit served. */
 static int drain(struct vcpu *v)
 {
-	v->run->immediate_exit = 1;
-	for (;;) {
-		if (ioctl(v->fd, KVM_RUN, 0) == 0) {
-			int result = serve(v); /* another piece, or a debugger's exit */
+	int result = 0;
 
-			if (result)
-				return result;
-		} else if (errno == EINTR) {
-			break; /* completed, and nothing came out: nothing is pending */
-		} else if (errno != EAGAIN) {
-			return -errno;
-		}
+	v->run->immediate_exit = 1;
+	while (!result) {
+		if (ioctl(v->fd, KVM_RUN, 0) == 0)
+			result = serve(v); /* another piece, or a debugger's exit */
+		else if (errno == EINTR)
+			result = STOPPED; /* completed, and nothing came out */
+		else if (errno != EAGAIN)
+			result = -errno;
 	}
 	v->run->immediate_exit = 0;
-	return STOPPED;
+	return result;
 }
 
-/* 2. The vCPU's thread: serve first, then look. */
+/* 3. The vCPU's thread: serve first, then look. */
 int run_vcpu(struct vcpu *v)
 {
 	for (;;) {
@@ -111,7 +113,7 @@ int run_vcpu(struct vcpu *v)
 	}
 }
 
-/* 4. When all vCPUs have stopped, and not before: read each. */
+/* 6. When all vCPUs have stopped, and not before: read each, events and all. */
 int save_vcpu(const struct vcpu *v, struct vcpu_state *s)
 {
 	if (ioctl(v->fd, KVM_GET_MP_STATE, &s->mp) ||
@@ -123,7 +125,7 @@ int save_vcpu(const struct vcpu *v, struct vcpu_state *s)
 	return 0;
 }
 
-/* 5. The whole of it: vCPUs in two phases, then what they may still have changed. */
+/* 5 and 7. The whole of it: vCPUs in two phases, then what they may still have changed. */
 int save_vm(struct vm *vm, struct vcpu_state *states, uint8_t *ram)
 {
 	int failed = 0;
@@ -134,19 +136,28 @@ int save_vm(struct vm *vm, struct vcpu_state *states, uint8_t *ram)
 		void *how;
 
 		pthread_join(vm->vcpu[i].thread, &how);
-		failed = (intptr_t)how < 0 ? (intptr_t)how : failed;
+		if ((intptr_t)how != STOPPED && (intptr_t)how != HALTED)
+			failed = (intptr_t)how < 0 ? (intptr_t)how : -EIO;
 	}
 	for (int i = 0; i < vm->vcpus && !failed; i++)
 		failed = save_vcpu(&vm->vcpu[i], &states[i]);
 	if (failed)
-		return failed; /* all are drained: clear stop, and they go on here */
+		return failed; /* nothing is saved: see go_on */
 	save_devices();
 	memcpy(ram, vm->ram, vm->size); /* last: completions and devices write to it */
 	return 0;
 }
 
-/* 6. Elsewhere, or here again if it fails: the events after the registers, because
- * KVM_SET_REGS drops an exception that is pending. */
+/* If it failed: what is drained goes on here as if nobody had asked. `body` calls run_vcpu. */
+int go_on(struct vcpu *v, void *(*body)(void *))
+{
+	v->run->immediate_exit = 0; /* a late kick may have left it set */
+	atomic_store(&v->stop, false);
+	return -pthread_create(&v->thread, NULL, body, v);
+}
+
+/* 8. Elsewhere: the events after the registers, because KVM_SET_REGS drops an exception
+ * that is pending. */
 int load_vcpu(const struct vcpu *v, const struct vcpu_state *s)
 {
 	if (ioctl(v->fd, KVM_SET_SREGS, &s->sregs) ||

@@ -27,10 +27,16 @@ WITHOUT = {
         "\t\t\tint result = serve(v);\n",
     ),
     "drain": (
-        "\tfor (;;) {\n\t\tif (ioctl(v->fd, KVM_RUN, 0) == 0) {\n\t\t\tint",
-        "\twhile (0) {\n\t\tif (ioctl(v->fd, KVM_RUN, 0) == 0) {\n\t\t\tint",
+        "\tint result = 0;\n\n\tv->run->immediate_exit = 1;\n",
+        "\tint result = STOPPED;\n\n\tv->run->immediate_exit = 1;\n",
     ),
     "events": ("\t    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &s->events) ||\n", ""),
+    "events after registers": (
+        "\t    ioctl(v->fd, KVM_SET_REGS, &s->regs) ||\n"
+        "\t    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &s->events) ||\n",
+        "\t    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &s->events) ||\n"
+        "\t    ioctl(v->fd, KVM_SET_REGS, &s->regs) ||\n",
+    ),
     "memory last": (
         "\tint failed = 0;\n",
         "\tint failed = 0;\n\tmemcpy(ram, vm->ram, vm->size);\n\tvm->size = 0;\n",
@@ -123,6 +129,7 @@ def test_it_loses_nothing_at_any_landing(build, guest, tmp_path):
         ("drain", "driver", {"exit", "served"}),
         ("drain", "wide", {"exit", "served"}),
         ("events", "div", {"exit", "served", "looked"}),
+        ("events after registers", "div", {"exit", "served", "looked"}),
         ("memory last", "string", {"exit", "served", "looked"}),
     ],
 )

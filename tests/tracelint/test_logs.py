@@ -137,3 +137,15 @@ def whole_format(name: str) -> str:
 def test_formats_are_told_from_the_content() -> None:
     for name in NAMES:
         assert report(name).format == whole_format(name)
+
+
+def test_a_log_without_ioctls_that_ends_with_a_read_pending_is_not_clean() -> None:
+    """The source of a bad migration looks so: the second request is made elsewhere."""
+    lines = (LOGS / "probe-fix-mmio.perfscript").read_bytes().splitlines(keepends=True)
+    verdicts = {True: set(), False: set()}
+    for end in range(1, len(lines) + 1):
+        accesses = [line for line in lines[:end] if b"kvm_mmio:" in line]
+        pending = bool(accesses) and b"unsatisfied-read" in accesses[-1]
+        verdicts[pending].add(lint_bytes(b"".join(lines[:end]), format="perf").verdict)
+    assert verdicts[True] == {Verdict.CANNOT_TELL}
+    assert Verdict.CLEAN in verdicts[False]

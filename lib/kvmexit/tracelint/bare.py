@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterator
 
 from kvmexit.tracelint.accesses import MMIO, PIO, Accesses
 from kvmexit.tracelint.events import Access, Event, Kind, Vcpu
-from kvmexit.tracelint.rule import ABANDONED, EINTR
+from kvmexit.tracelint.rule import ABANDONED, EINTR, ENDS_PENDING
 
 _REASON = re.compile(rb"kvm_userspace_exit:\s+reason (\S+) \((\d{1,10})\)\s*$")
 
@@ -30,13 +30,14 @@ _AMBIGUOUS = (
 class _Guest:
     """The vCPU that a thread runs, as far as a bare log can tell."""
 
-    __slots__ = ("accesses", "ambiguous", "owed", "pending", "vcpu")
+    __slots__ = ("accesses", "ambiguous", "asked", "owed", "pending", "vcpu")
 
     def __init__(self, thread: int) -> None:
         self.vcpu = Vcpu(f"the vCPU of thread {thread}")
         self.accesses = Accesses()
         self.pending: Access | None = None  # a read that exited and was not completed
         self.owed = 0  # exits that accesses seen so far will cause
+        self.asked: tuple[int, bytes] | None = None  # the line of the read that will cause one
         self.ambiguous = False  # the last exit may have been port input, or EINTR
 
 
@@ -61,8 +62,10 @@ class Bare:
         if exit := _REASON.search(event):
             yield from self._exit(number, line, thread, guest, exit[1], int(exit[2]))
             return True
-        if self._asks(guest, event) and guest.pending:
-            yield self._abandoned(number, line, thread, guest)
+        if self._asks(guest, event):
+            guest.asked = number, line
+            if guest.pending:
+                yield self._abandoned(number, line, thread, guest)
         return guest.accesses.take(event)
 
     def _asks(self, guest: _Guest, event: bytes) -> bool:
@@ -83,6 +86,7 @@ class Bare:
         if guest.ambiguous:
             yield Event(Kind.LOST, number, line, guest.vcpu, thread, _AMBIGUOUS)
             guest.ambiguous = False
+        guest.asked = None
         result = self._result(guest, name, reason)
         if guest.pending and not self._same_access(guest, result, reason):
             yield self._abandoned(number, line, thread, guest)
@@ -116,5 +120,8 @@ class Bare:
         return Event(Kind.ABANDONED, number, line, guest.vcpu, thread, ABANDONED)
 
     def end(self) -> Iterator[Event]:
-        """A read that is pending when the log ends proves nothing."""
-        yield from ()
+        """A read that was asked for, and whose exit the log no longer has, proves nothing; of one
+        whose exit is there the judge knows."""
+        for thread, guest in self._guests.items():
+            if guest.owed and guest.asked:
+                yield Event(Kind.LOST, *guest.asked, guest.vcpu, thread, ENDS_PENDING)

@@ -107,9 +107,12 @@ class Judge:
             self._lost(event, [seat])
 
     def end(self) -> None:
-        """The log is over."""
+        """The log is over. One that shows no ioctls says that reads were completed; of an exit
+        that is pending at its end it says nothing."""
         for vcpu, seat in self._seats.items():
             self._close(vcpu, seat)
+            if not self.shows_ioctls and seat.gap is Gap.PENDING and seat.exit:
+                self._doubt(rule.ENDS_PENDING, seat.exit.line)
 
     def verdict(self) -> Verdict:
         """Findings outweigh doubts; without either, something must have been judged fine."""

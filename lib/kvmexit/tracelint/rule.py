@@ -166,6 +166,10 @@ _WRITE = (
     " piece is lost; arm64 and riscv repeat the write; KVM promises none of this"
 )
 ABANDONED = "(the completion never came)"
+ENDS_PENDING = (
+    "the log ends while an exit is pending, as that of a bad migration's source does, and it does"
+    " not show ioctls: record them too"
+)
 _UNNAMED = (
     "the log does not show the direction. A read: repeated after a restore (a FIFO pops twice),"
     " or its answer dropped by KVM_SET_REGS on this vCPU. A write: its unserved part lost"
