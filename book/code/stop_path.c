@@ -2,8 +2,9 @@
  *
  *     gcc -Wall -Wextra -Werror -pthread -c stop_path.c
  *
- * Linux 4.11 or newer, x86-64. The VMM around it has the devices, and a thread for each
- * vCPU that ends with run_vcpu. HERE marks the places where a request can arrive.
+ * Linux 4.14 or newer, x86-64. The VMM around it has the devices, and a thread for each
+ * vCPU, with SIG_KICK not blocked, that ends with the value of run_vcpu. HERE marks the
+ * places where a request can arrive.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -34,6 +35,7 @@ struct vcpu_state {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct kvm_xsave xsave;
+	bool halted; /* no APIC in the kernel: only we know, and must not enter it */
 };
 
 struct vm {
@@ -47,6 +49,7 @@ enum outcome { HALTED = 1, SHUT_DOWN, STOPPED }; /* or a negative errno */
 
 /* The devices. 0: served, go on. Otherwise the vCPU cannot go on, and why. */
 int serve(struct vcpu *v);
+void stop_devices(void);
 void save_devices(void);
 
 static void nothing(int signal) { (void)signal; }
@@ -54,7 +57,7 @@ static void nothing(int signal) { (void)signal; }
 /* 1. Once, before any vCPU runs: is the flag looked at? And a handler that does nothing. */
 int prepare(int vm)
 {
-	struct sigaction act = {.sa_handler = nothing}; /* no SA_RESTART */
+	struct sigaction act = {.sa_handler = nothing};
 	struct kvm_enable_cap payload = {.cap = KVM_CAP_EXCEPTION_PAYLOAD, .args = {1}};
 
 	if (ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
@@ -65,7 +68,7 @@ int prepare(int vm)
 	return sigaction(SIG_KICK, &act, NULL) ? -errno : 0;
 }
 
-/* 2. The kick, from any other thread. The flag is for an entry that is still to come,
+/* 2. The kick, from one other thread, until this one has ended. The flag is for an entry that is still to come,
  * the signal for a guest that is in; the flag first, or both can be lost. */
 void request_stop(struct vcpu *v)
 {
@@ -133,12 +136,14 @@ int save_vm(struct vm *vm, struct vcpu_state *states, uint8_t *ram)
 	for (int i = 0; i < vm->vcpus; i++)
 		request_stop(&vm->vcpu[i]);
 	for (int i = 0; i < vm->vcpus; i++) { /* all drained before one is read */
-		void *how;
+		void *how = NULL;
 
 		pthread_join(vm->vcpu[i].thread, &how);
 		if ((intptr_t)how != STOPPED && (intptr_t)how != HALTED)
 			failed = (intptr_t)how < 0 ? (intptr_t)how : -EIO;
+		states[i].halted = (intptr_t)how == HALTED;
 	}
+	stop_devices(); /* before a vCPU is read: they raise interrupts in it */
 	for (int i = 0; i < vm->vcpus && !failed; i++)
 		failed = save_vcpu(&vm->vcpu[i], &states[i]);
 	if (failed)
@@ -148,7 +153,8 @@ int save_vm(struct vm *vm, struct vcpu_state *states, uint8_t *ram)
 	return 0;
 }
 
-/* If it failed: what is drained goes on here as if nobody had asked. `body` calls run_vcpu. */
+/* If it failed: what is drained goes on here as if nobody had asked, what has halted when
+ * its interrupt comes. `body` calls run_vcpu. */
 int go_on(struct vcpu *v, void *(*body)(void *))
 {
 	v->run->immediate_exit = 0; /* a late kick may have left it set */
@@ -160,6 +166,7 @@ int go_on(struct vcpu *v, void *(*body)(void *))
  * that is pending. */
 int load_vcpu(const struct vcpu *v, const struct vcpu_state *s)
 {
+	v->run->cr8 = s->sregs.cr8; /* no APIC in the kernel: each entry takes it from here */
 	if (ioctl(v->fd, KVM_SET_SREGS, &s->sregs) ||
 	    ioctl(v->fd, KVM_SET_XSAVE, &s->xsave) ||
 	    ioctl(v->fd, KVM_SET_REGS, &s->regs) ||

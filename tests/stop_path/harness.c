@@ -100,6 +100,11 @@ int serve(struct vcpu *v)
 	return 0;
 }
 
+void stop_devices(void)
+{
+	/* this one has no thread of its own */
+}
+
 void save_devices(void)
 {
 	saved_tis = tis;
