@@ -1,10 +1,10 @@
-/* From "the host wants it stopped" to "it runs elsewhere": the whole stop path.
+/* The whole stop path, from "the host wants it stopped" to "it runs elsewhere".
  *
  *     gcc -Wall -Wextra -Werror -pthread -c stop_path.c
  *
- * Linux 4.14 or newer, x86-64. The VMM around it has the devices, and a thread for each
- * vCPU, with SIG_KICK not blocked, that ends with the value of run_vcpu. HERE marks the
- * places where a request can arrive.
+ * Linux 4.14 or newer, x86-64. The VMM around it has the devices, and for each
+ * vCPU a thread, SIG_KICK not blocked, that ends with what run_vcpu returns.
+ * HERE marks the places where a request can arrive.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -28,14 +28,14 @@ struct vcpu {
 	atomic_bool stop;    /* somebody wants this vCPU stopped */
 };
 
-/* What has to be saved of a vCPU for the exits of this book, in the order of reading. */
+/* What this book saves of a vCPU, in the order of reading. */
 struct vcpu_state {
 	struct kvm_mp_state mp;        /* first: reading it can move CS and RIP */
-	struct kvm_vcpu_events events; /* what a completion raised, and its shadow */
+	struct kvm_vcpu_events events; /* what a completion has left */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct kvm_xsave xsave;
-	bool halted; /* no APIC in the kernel: only we know, and must not enter it */
+	bool halted; /* not in it without an APIC in the kernel: do not enter */
 };
 
 struct vm {
@@ -54,11 +54,12 @@ void save_devices(void);
 
 static void nothing(int signal) { (void)signal; }
 
-/* 1. Once, before any vCPU runs: is the flag looked at? And a handler that does nothing. */
+/* 1. Once, before any vCPU runs: is the flag looked at? And a handler. */
 int prepare(int vm)
 {
 	struct sigaction act = {.sa_handler = nothing};
-	struct kvm_enable_cap payload = {.cap = KVM_CAP_EXCEPTION_PAYLOAD, .args = {1}};
+	struct kvm_enable_cap payload = {
+		.cap = KVM_CAP_EXCEPTION_PAYLOAD, .args = {1}};
 
 	if (ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
 		return -ENOTSUP; /* the flag would be ignored, and the guest run on */
@@ -68,8 +69,9 @@ int prepare(int vm)
 	return sigaction(SIG_KICK, &act, NULL) ? -errno : 0;
 }
 
-/* 2. The kick, from one other thread, until this one has ended. The flag is for an entry that is still to come,
- * the signal for a guest that is in; the flag first, or both can be lost. */
+/* 2. The kick, from one other thread, until this one has ended. The flag is for
+ * an entry that is still to come, the signal for a guest that is in; the flag
+ * first, or both can be lost. */
 void request_stop(struct vcpu *v)
 {
 	atomic_store(&v->stop, true);
@@ -116,7 +118,7 @@ int run_vcpu(struct vcpu *v)
 	}
 }
 
-/* 6. When all vCPUs have stopped, and not before: read each, events and all. */
+/* 6. When all vCPUs have stopped, not before: read each, events and all. */
 int save_vcpu(const struct vcpu *v, struct vcpu_state *s)
 {
 	if (ioctl(v->fd, KVM_GET_MP_STATE, &s->mp) ||
@@ -128,7 +130,7 @@ int save_vcpu(const struct vcpu *v, struct vcpu_state *s)
 	return 0;
 }
 
-/* 5 and 7. The whole of it: vCPUs in two phases, then what they may still have changed. */
+/* 5 and 7. The whole: vCPUs in two phases, then what they may have changed. */
 int save_vm(struct vm *vm, struct vcpu_state *states, uint8_t *ram)
 {
 	int failed = 0;
@@ -149,12 +151,12 @@ int save_vm(struct vm *vm, struct vcpu_state *states, uint8_t *ram)
 	if (failed)
 		return failed; /* nothing is saved: see go_on */
 	save_devices();
-	memcpy(ram, vm->ram, vm->size); /* last: completions and devices write to it */
+	memcpy(ram, vm->ram, vm->size); /* last: all of these write to it */
 	return 0;
 }
 
-/* If it failed: what is drained goes on here as if nobody had asked, what has halted when
- * its interrupt comes. `body` calls run_vcpu. */
+/* If it failed: what is drained goes on here as if nobody had asked, what has
+ * halted when its interrupt comes. `body` calls run_vcpu. */
 int go_on(struct vcpu *v, void *(*body)(void *))
 {
 	v->run->immediate_exit = 0; /* a late kick may have left it set */
@@ -162,11 +164,11 @@ int go_on(struct vcpu *v, void *(*body)(void *))
 	return -pthread_create(&v->thread, NULL, body, v);
 }
 
-/* 8. Elsewhere: the events after the registers, because KVM_SET_REGS drops an exception
- * that is pending. */
+/* 8. Elsewhere: the events after the registers, because KVM_SET_REGS drops an
+ * exception that is pending. */
 int load_vcpu(const struct vcpu *v, const struct vcpu_state *s)
 {
-	v->run->cr8 = s->sregs.cr8; /* no APIC in the kernel: each entry takes it from here */
+	v->run->cr8 = s->sregs.cr8; /* without an APIC, entries take it here */
 	if (ioctl(v->fd, KVM_SET_SREGS, &s->sregs) ||
 	    ioctl(v->fd, KVM_SET_XSAVE, &s->xsave) ||
 	    ioctl(v->fd, KVM_SET_REGS, &s->regs) ||

@@ -32,7 +32,7 @@ function paintOutcome({ nodes, reel, choice, landing }, chain) {
   let where = "Nobody suspends it: the undisturbed run.";
   if (landing) {
     const next = reel.sentence({ text: reel.text[chain[landing - 1]] });
-    where = `The request to suspend arrives just before this: “${next}”`;
+    where = `The request to suspend arrives here. Without it, this would be next: “${next}”`;
   }
   const outcome = `Outcome: ${endWords(end)}, ${reel.data.meanings[end.kind]}.`;
   nodes.landing.setAttribute("aria-valuetext", `${where} ${outcome}`);
