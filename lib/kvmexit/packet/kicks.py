@@ -17,7 +17,7 @@ from enum import Enum
 from itertools import combinations_with_replacement
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import VcpuState, What
+from kvmexit.exits import Lane, VcpuState, What
 from kvmexit.guest.assembler import assemble
 from kvmexit.kernel.simulated import SimulatedKernel
 
@@ -50,11 +50,13 @@ KICKS = {
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """One kick: its acts, where each landed, and whether the thread came out."""
+    """One kick: its acts, where each landed, whether the thread came out, and what happened, in
+    order: who (the asking thread is the host), and what."""
 
     kick: str
     places: tuple[Place, ...]
     stops: bool
+    story: tuple[tuple[Lane, str], ...]
 
 
 def races(kick: str) -> Iterator[Race]:
@@ -62,10 +64,12 @@ def races(kick: str) -> Iterator[Race]:
     if kick not in KICKS:
         raise KvmExitError(f"unknown kick {kick!r}; known: {', '.join(KICKS)}")
     for places in combinations_with_replacement(Place, len(KICKS[kick])):
-        yield Race(kick, places, _stops(list(zip(KICKS[kick], places, strict=True))))
+        story: list[tuple[Lane, str]] = []
+        stops = _stops(list(zip(KICKS[kick], places, strict=True)), story)
+        yield Race(kick, places, stops, tuple(story))
 
 
-def _stops(acts: list[tuple[Act, Place]]) -> bool:
+def _stops(acts: list[tuple[Act, Place]], story: list[tuple[Lane, str]]) -> bool:
     """Does the thread come out? That somebody wants it stopped is noted with the first act."""
     with SimulatedKernel(limit=PATIENCE).create_vm(0x2000) as vm:
         vm.load(SPIN.origin, SPIN)
@@ -75,19 +79,31 @@ def _stops(acts: list[tuple[Act, Place]]) -> bool:
 
         def land(place: Place) -> None:
             while left and left[0][1] is place:
+                first = "notes the request, and " if len(left) == len(acts) else ""
                 if left.pop(0)[0] is Act.FLAG:
                     vcpu.kvm_run.immediate_exit = 1
+                    story.append((Lane.HOST, f"{first}sets the flag"))
                 else:
                     vcpu.interrupt()
+                    spent = "" if place is Place.INSIDE else ", which is spent: nobody is in"
+                    story.append((Lane.HOST, f"{first}sends the signal{spent}"))
 
         while True:
             land(Place.BEFORE)
-            if len(left) < len(acts):
-                return True  # the look
+            asked = len(left) < len(acts)
+            story.append((Lane.VMM, "looks, and sees the request" if asked else "looks: nothing"))
+            if asked:
+                return True
             land(Place.BETWEEN)
+            story.append((Lane.VMM, "enters"))
+            inside = False
             try:
                 for step in vcpu.walk():
-                    if step.what is What.EXECUTE:
+                    if step.what is What.EXECUTE and not inside:
+                        inside = True
+                        story.append((Lane.GUEST, "runs"))
                         land(Place.INSIDE)
             except KvmExitError:
-                return False  # it is there still
+                story.append((Lane.GUEST, "runs on, for ever"))
+                return False
+            story.append((Lane.KERNEL, "comes back with EINTR"))

@@ -7,6 +7,7 @@ from kvmexit.show.figures import (
     strip as strip,
 )
 from kvmexit.show.films import film as film
+from kvmexit.show.kick_film import kicks as kicks
 from kvmexit.show.listings import (
     card as card,
     listing as listing,
