@@ -2,11 +2,11 @@
 
 import re
 
-from kvmexit.packet import KICKS, races
+from kvmexit.packet import KICKS, kick_races
 from kvmexit.show import kicks
 
 FILM = kicks()
-RACES = [race for kick in KICKS for race in races(kick)]
+RACES = [race for kick in KICKS for race in kick_races(kick)]
 
 
 def test_every_landing_has_a_button_a_label_a_story_and_a_rule():
@@ -35,5 +35,5 @@ def test_the_text_has_a_strip_a_kick_and_the_lost_ones_in_words():
     lines = repr(FILM).splitlines()
     strips = {line[:18].strip(): line[18:].strip() for line in lines[: len(KICKS)]}
     for kick in KICKS:
-        assert strips[kick] == "".join("." if r.stops else "x" for r in races(kick))
+        assert strips[kick] == "".join("." if r.stops else "x" for r in kick_races(kick))
     assert len(lines) == len(KICKS) + sum(not race.stops for race in RACES)

@@ -2,17 +2,17 @@
 
 import pytest
 from kvmexit.errors import KvmExitError
-from kvmexit.packet.kicks import KICKS, Place, races
+from kvmexit.packet.kicks import KICKS, Place, kick_races
 from kvmexit.packet.several import survives, undisturbed
 
 
 def lost(kick: str) -> list[tuple[Place, ...]]:
-    return [race.places for race in races(kick) if not race.stops]
+    return [race.places for race in kick_races(kick) if not race.stops]
 
 
 def test_flag_then_signal_is_never_lost():
     assert lost("flag, then signal") == []
-    assert len(list(races("flag, then signal"))) == 6
+    assert len(list(kick_races("flag, then signal"))) == 6
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_every_other_kick_is_lost_somewhere(kick, places):
 
 def test_an_unknown_kick_is_named():
     with pytest.raises(KvmExitError, match="unknown kick 'shout'; known: flag, then signal"):
-        list(races("shout"))
+        list(kick_races("shout"))
     assert set(KICKS) > {"flag alone"}
 
 

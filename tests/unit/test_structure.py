@@ -140,3 +140,17 @@ def test_the_plan_and_the_tree_name_the_same_files():
     }
     assert planned() - there == set(), "the plan in CONTRIBUTING.md names what is not there"
     assert there - planned() == set(), "the plan in CONTRIBUTING.md does not name these"
+
+
+def test_no_name_of_a_face_is_that_of_a_module_behind_it():
+    """Whoever has loaded the module first would get it in the place of the name."""
+    for stub in ROOT.glob("*/__init__.pyi"):
+        names = {
+            alias.asname or alias.name
+            for node in ast.parse(stub.read_text()).body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        modules = {path.stem for path in stub.parent.glob("*.py")}
+        modules |= {path.parent.name for path in stub.parent.glob("*/__init__.py")}
+        assert not names & modules, stub.parent.name

@@ -17,7 +17,7 @@ from kvmexit.packet.invisible import (
     suspend_often as suspend_often,
     undisturbed_points as undisturbed_points,
 )
-from kvmexit.packet.kicks import KICKS as KICKS, Place as Place, races as races
+from kvmexit.packet.kicks import KICKS as KICKS, Place as Place, kick_races as kick_races
 from kvmexit.packet.longtest import (
     LongTest as LongTest,
     compare as compare,

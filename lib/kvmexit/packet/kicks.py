@@ -59,7 +59,7 @@ class Race:
     story: tuple[tuple[Lane, str], ...]
 
 
-def races(kick: str) -> Iterator[Race]:
+def kick_races(kick: str) -> Iterator[Race]:
     """Every landing of the acts of ``kick``, a key of :data:`KICKS`, in their order."""
     if kick not in KICKS:
         raise KvmExitError(f"unknown kick {kick!r}; known: {', '.join(KICKS)}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from kvmexit.packet.kicks import KICKS, Race, races
+from kvmexit.packet.kicks import KICKS, Race, kick_races
 from kvmexit.packet.outcome import Kind
 from kvmexit.show.vocabulary import LANES, OUTCOMES
 
@@ -99,4 +99,4 @@ def story(race: Race) -> str:
 
 def kicks() -> KickFilm:
     """The film of every kick of :data:`kvmexit.packet.KICKS`."""
-    return KickFilm(tuple(race for kick in KICKS for race in races(kick)))
+    return KickFilm(tuple(race for kick in KICKS for race in kick_races(kick)))
