@@ -136,7 +136,6 @@ def test_it_loses_nothing_at_any_landing(build, guest, tmp_path):
 def test_without_a_step_a_landing_breaks(build, step, guest, places, tmp_path):
     found = broken(build(WITHOUT[step]), guest, tmp_path)
     assert {landing.split()[1] for landing in found} == places, (step, found)
-    assert broken(build(), guest, tmp_path) == []
 
 
 def spins(program: Path, seconds: str, where: str, folder: Path) -> subprocess.CompletedProcess:
