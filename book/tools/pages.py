@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
-MADE_BESIDES = {"genindex", "index", "py-modindex", "search"}
+MADE_BESIDES = {"404", "genindex", "index", "py-modindex", "search"}
 
 
 def contents(toc: Path = ROOT / "_toc.yml") -> list[str]:
