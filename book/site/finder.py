@@ -23,8 +23,18 @@ from sources import PAGE as SOURCES, SourceMark
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
-SECRET = {"cell_output", "solution", "dropdown", "kvmexit-predict", "kvmexit-answer", "foot"}
+SECRET = {
+    "cell_output",
+    "dropdown",
+    "foot",
+    "kvmexit-answer",
+    "kvmexit-predict",
+    "sd-dropdown",
+    "solution",
+}
 """Classes of what is not searched."""
+NO_TEXT = (SourceMark, nodes.raw, nodes.comment, nodes.title, nodes.math, nodes.math_block)
+NO_TEXT += (addnodes.index,)
 DATA = "search-data.js"
 LONGEST_SIGNATURE = 60
 GROUPS = {WORDS: "words", SOURCES: "sources", "book/reference/api": "library"}
@@ -48,7 +58,7 @@ class Part:
 
 def is_secret(node: nodes.Node) -> bool:
     """Is this something that a reader is to find out, or no text at all?"""
-    if isinstance(node, SourceMark | nodes.raw | nodes.comment | nodes.title | addnodes.index):
+    if isinstance(node, NO_TEXT):
         return True
     return isinstance(node, nodes.Element) and bool(SECRET & set(node.get("classes", ())))
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from card import ALT, CARD, HEIGHT, WIDTH, write_pictures
 from docutils import nodes
@@ -26,6 +27,8 @@ from sphinx.application import Sphinx
 
 LONGEST = 200
 """Characters of a description: what is longer, search engines and cards cut."""
+SHORTEST = 40
+"""Characters that say anything: a way back to another page is shorter."""
 SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z`\"“])")
 ASIDE = {"index": "redirect.html", "404": "404.html"}
 """Pages that are not in the table of contents, and their templates."""
@@ -64,8 +67,8 @@ def description(document: nodes.document | None, metadata: dict[str, Any]) -> st
     if said := str(metadata.get("description", "")).strip():
         return said
     paragraphs = document.findall(nodes.paragraph) if document else ()
-    wanted = (one for one in paragraphs if isinstance(one.parent, nodes.section))
-    return first_sentences(next((words for one in wanted if (words := words_of(one))), ""))
+    wanted = (words_of(one) for one in paragraphs if isinstance(one.parent, nodes.section))
+    return first_sentences(next((words for words in wanted if len(words) >= SHORTEST), ""))
 
 
 def page_name(title: str, book: str) -> str:
@@ -162,7 +165,7 @@ def sitemap(address: str, pages: list[str]) -> str:
 
 def robots(address: str) -> str:
     """All may be read, once: a page's source says the same."""
-    rules = "User-agent: *\nDisallow: /_sources/\n"
+    rules = f"User-agent: *\nDisallow: {urlsplit(address).path or '/'}_sources/\n"
     return rules + (f"Sitemap: {address}sitemap.xml\n" if address else "")
 
 

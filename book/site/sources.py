@@ -7,7 +7,9 @@
     style sheet while the mark is pointed at or has the focus. No script takes part.
 2.  At the foot of a page stand the sources that it cites, in the order of their numbers; on
     paper they are all that is left of the marks.
-3.  The page with the ``{sources}`` directive lists the whole registry.
+    From there an arrow leads back to the place of the first mark.
+3.  The page with the ``{sources}`` directive lists the whole registry, and with each source the
+    pages that cite it.
 4.  ``{seen}`` is a matrix: what we ran, against the machines that it was seen on.
 """
 
@@ -21,6 +23,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 REGISTRY = Path(__file__).resolve().parents[1] / "sources.toml"
@@ -88,6 +91,38 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Source]:
     return sources
 
 
+def cited_in(env: Any) -> dict[str, list[str]]:
+    """For each page the ids of the sources that it cites, as far as pages have been read."""
+    found: dict[str, list[str]] = env.__dict__.setdefault("kvmexit_cited_in", {})
+    return found
+
+
+class CitedIn(nodes.Element):  # type: ignore[misc]  # docutils has no types
+    """Stands for the pages that cite ``source``; :class:`ListCiting` puts them there."""
+
+
+class ListCiting(SphinxPostTransform):
+    """When all pages are read: which of them cite a source, each a link to its foot."""
+
+    default_priority = 100
+
+    def run(self, **kwargs: Any) -> None:
+        for stand_in in list(self.document.findall(CitedIn)):
+            said: list[nodes.Node] = []
+            for page in self.citing(stand_in["source"]):
+                to = self.app.builder.get_relative_uri(self.env.docname, page)
+                name = self.env.titles[page].astext()
+                to += f"#cite-{stand_in['source']}"
+                said += [nodes.Text(", " if said else " Cited in ")]
+                said += [nodes.reference("", name, internal=True, refuri=to)]
+            stand_in.replace_self([*said, nodes.Text(".")] if said else [])
+
+    def citing(self, source: str) -> list[str]:
+        """The pages in the order of the book."""
+        pages = [self.config.root_doc, *self.env.toctree_includes.get(self.config.root_doc, ())]
+        return [page for page in pages if source in cited_in(self.env).get(page, ())]
+
+
 class SourceMark(nodes.Element, nodes.Inline):  # type: ignore[misc]  # docutils has no types
     """A citation in the line; :class:`ListAtTheFoot` gives it its number."""
 
@@ -101,7 +136,8 @@ def open_mark(translator: Any, node: SourceMark) -> None:
     """The mark as HTML: a link to the foot of its own page."""
     seen = f"{LETTERS[node['evidence']]}{node['number']}"
     label = translator.attval(f"{seen}. {node['label']}")
-    link = f'<a href="#cite-{node["source"]}" aria-label="{label}">{seen}</a>'
+    here = f' id="mark-{node["source"]}"' if node["first"] else ""
+    link = f'<a href="#cite-{node["source"]}"{here} aria-label="{label}">{seen}</a>'
     translator.body.append(f'<sup class="source">{link}</sup>')
 
 
@@ -133,11 +169,13 @@ class ListAtTheFoot(SphinxTransform):
     def apply(self, **kwargs: Any) -> None:
         numbers: dict[str, int] = {}
         for mark in self.document.findall(SourceMark):
+            mark["first"] = mark["source"] not in numbers
             mark["number"] = numbers.setdefault(mark["source"], len(numbers) + 1)
             self.draw_near(mark)
         if not numbers:
             return
         here, builder = self.env.docname, self.app.builder
+        cited_in(self.env)[here] = list(numbers)
         listed = nodes.bullet_list(classes=["sources-here"])
         for source in (read_registry()[name] for name in numbers):
             to = f"{builder.get_relative_uri(here, PAGE)}#source-{source.id}"
@@ -145,7 +183,10 @@ class ListAtTheFoot(SphinxTransform):
             about += nodes.strong("", f"{LETTERS[source.evidence]}{numbers[source.id]}")
             about += nodes.Text(" ")
             about += nodes.reference("", source.short, internal=True, refuri=to)
-            about += nodes.Text(f"; {source.where}. {EVIDENCE[source.evidence].capitalize()}.")
+            about += nodes.Text(f"; {source.where}. {EVIDENCE[source.evidence].capitalize()}. ")
+            back = nodes.reference("", "↑ back", internal=True, refuri=f"#mark-{source.id}")
+            back["reftitle"] = "back to where it is cited"
+            about += back
             listed += nodes.list_item("", about, ids=[f"cite-{source.id}"])
         title = nodes.title("", "Sources of this page")
         foot = nodes.section("", title, listed, ids=["sources-of-this-page"], classes=["foot"])
@@ -174,6 +215,7 @@ class SourcesDirective(SphinxDirective):
             if source.url:
                 about += nodes.Text(" ")
                 about += nodes.reference("", "[open]", refuri=source.url)
+            about += CitedIn("", source=source.id)
             listed += nodes.definition_list_item("", term, nodes.definition("", about))
         return [listed]
 
@@ -214,6 +256,8 @@ class SeenDirective(SphinxDirective):
 
 def note_registry(app: Sphinx, env: Any, added: Any, changed: Any, removed: Any) -> list[str]:
     """A changed registry is read again by the page that lists it."""
+    for page in removed:
+        cited_in(env).pop(page, None)
     return [PAGE] if PAGE in env.found_docs else []
 
 
@@ -224,5 +268,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("seen", SeenDirective)
     app.add_node(SourceMark, html=(open_mark, close_mark), text=(open_plain, close_mark))
     app.add_transform(ListAtTheFoot)
+    app.add_post_transform(ListCiting)
     app.connect("env-get-outdated", note_registry)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,9 +7,11 @@
 "use strict";
 
 const WEIGHT = { title: 30, whole: 25, stressed: 14, prose: 4, code: 1.5 };
-const GROUP = { words: 60, chapter: 10, labs: 2, reference: 4, library: 0, sources: -8 };
+const GROUP = { words: 60, chapter: 10, labs: 2, reference: 4, library: 0, sources: -40 };
 const PER_PAGE = 3; // sections shown of one page
 const AROUND = 110; // characters of an excerpt before and behind the word
+
+const SMALL = new Set("a an and are as at be by do does for how in is it of on or the to what when why".split(" "));
 
 const stem = (word) => (word.length > 4 ? word.replace(/(?:ings?|ed|es|s)$/, "") : word);
 const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
@@ -111,7 +113,9 @@ function show(data, words, said, list) {
 }
 
 const asked = new URLSearchParams(location.search).get("q") ?? "";
-const words = [...new Set(asked.toLowerCase().match(/[\p{L}\p{N}_]+/gu) ?? [])];
+const every = [...new Set(asked.toLowerCase().match(/[\p{L}\p{N}_]+/gu) ?? [])];
+const large = every.filter((word) => !SMALL.has(word));
+const words = large.length ? large : every;
 for (const field of document.querySelectorAll('form.bd-search input[name="q"]')) field.value = asked;
 if (words.length) {
   const said = document.getElementById("search-said");

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from html import escape
 from io import StringIO
-from re import sub
+from re import findall, sub
 from textwrap import wrap
 from typing import Any
 
@@ -357,8 +357,23 @@ def _svg(figure: Any) -> str:
     with matplotlib.rc_context(settings):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
-    text = text[text.index("<svg") :]
+    text = _ids_of_its_own(text[text.index("<svg") :])
     return text.replace(INK, "currentColor").replace("'DejaVu Sans', ", "")
+
+
+def _ids_of_its_own(svg: str) -> str:
+    """Without the ids that nothing refers to, and the others named after the drawing.
+
+    matplotlib counts its parts from 1 in every figure, and a page has several figures.
+    """
+    key = sha256(svg.encode()).hexdigest()[:8]
+    wanted = set(findall(r'(?:url\(|href=")#([^")]+)', svg))
+    svg = sub(r' id="([^"]*)"', lambda it: it[0] if it[1] in wanted else "", svg)
+    return sub(
+        r'(id="|url\(#|href="#)([^")]+)(?=["\)])',
+        lambda it: f"{it[1]}{it[2]}-{key}" if it[2] in wanted else it[0],
+        svg,
+    )
 
 
 __all__ = ["Chart", "devices", "grid", "odds", "strip", "sweeps"]
