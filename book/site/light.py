@@ -10,6 +10,7 @@
 3.  The theme draws its icons by a script of 543 kB (compressed). `static/scripts/` shadows
     it with an empty one, and the icon font that its style sheet falls back to is cut down
     to the glyphs in use; a glyph not among them makes the browser load the whole font.
+4.  Style sheets of others lose the rules that match nothing here (`thin.py`).
 """
 
 import re
@@ -22,6 +23,7 @@ from fontTools import subset
 from fontTools.ttLib import TTFont
 from kvmexit.show.player import module
 from sphinx.application import Sphinx
+from thin import thin_out
 
 HERE = Path(__file__).resolve().parent
 FILM_MARK = 'class="kvmexit-film"'
@@ -113,6 +115,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         if any(FILM_MARK in page.read_text() for page in pages.rglob("*.html")):
             script = classic_script(module(), (HERE / "host.js").read_text())
             (pages / "_static" / "film.js").write_text(script)
+        thin_out(pages / "_static", pages)
 
 
 def load_film(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:

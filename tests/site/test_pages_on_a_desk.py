@@ -1,10 +1,14 @@
 """Every page over http, on a wide screen, in the light: one visit each, and all that it tells."""
 
+import re
 from collections.abc import Callable
 
+from looks import faint_in_forced_colours, wrong_on_paper
+from pages import contents
+from patience import draws
 from visits import Visit
 
-HEAVIEST_PAGE = 250_000
+HEAVIEST_PAGE = 200_000
 """Bytes that a first view may load, compressed, everything counted."""
 
 
@@ -38,3 +42,21 @@ def test_first_view_is_light(desk: Visit, record_property: Callable[..., None]) 
 def test_every_icon_is_in_the_small_font(desk: Visit) -> None:
     fonts = [url.rsplit("/")[-1] for url in desk.requests if ".woff" in url or ".ttf" in url]
     assert fonts == ["icons.woff"]
+
+
+def test_forced_colours_leave_text_and_frames(desk: Visit) -> None:
+    assert faint_in_forced_colours(desk) == []
+
+
+def test_paper_shows_all_and_cuts_nothing(desk: Visit) -> None:
+    assert wrong_on_paper(desk) == []
+
+
+def test_it_can_be_printed(desk: Visit, name: str) -> None:
+    """Not more sheets than it has text for: a block that may not be cut leaves some room."""
+    pages = contents()
+    if pages.index(name) % draws(12, in_ci=1):
+        return  # a sheet takes a second: without CI, every twelfth page
+    tall = desk.page.evaluate("document.querySelector('article').scrollHeight")
+    sheets = len(re.findall(rb"/Type\s*/Page\b", desk.page.pdf(format="A4")))
+    assert 1 <= sheets <= 3 + tall / 500

@@ -1,5 +1,6 @@
 """Every page from the disk, on a narrow screen, in the dark."""
 
+from looks import too_wide_at_320
 from visits import SITE_ON_DISK, Visit
 
 
@@ -10,6 +11,10 @@ def test_axe_finds_nothing(phone: Visit) -> None:
 
 def test_the_screen_is_wide_enough(phone: Visit) -> None:
     assert phone.wider_than_the_screen() == []
+
+
+def test_the_narrowest_screen_is_wide_enough(phone: Visit) -> None:
+    assert too_wide_at_320(phone) == []
 
 
 def test_no_text_is_small(phone: Visit) -> None:
