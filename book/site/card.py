@@ -121,7 +121,7 @@ def outline(path: str) -> Outline:
     """An SVG path of straight lines (M, m, H, h, V, v, L, l) as matplotlib's. ValueError if it
     has anything else in it."""
     points: list[tuple[float, float]] = []
-    codes: list[int] = []
+    codes: list[Any] = []
     x = y = 0.0
     for letter, numbers in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
         values = [float(one) for one in re.findall(r"-?\d*\.?\d+", numbers)]

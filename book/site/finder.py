@@ -33,8 +33,15 @@ SECRET = {
     "solution",
 }
 """Classes of what is not searched."""
-NO_TEXT = (SourceMark, nodes.raw, nodes.comment, nodes.title, nodes.math, nodes.math_block)
-NO_TEXT += (addnodes.index,)
+NO_TEXT = (
+    SourceMark,
+    addnodes.index,
+    nodes.comment,
+    nodes.math,
+    nodes.math_block,
+    nodes.raw,
+    nodes.title,
+)
 DATA = "search-data.js"
 LONGEST_SIGNATURE = 60
 GROUPS = {WORDS: "words", SOURCES: "sources", "book/reference/api": "library"}

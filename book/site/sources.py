@@ -137,8 +137,8 @@ def open_mark(translator: Any, node: SourceMark) -> None:
     seen = f"{LETTERS[node['evidence']]}{node['number']}"
     label = translator.attval(f"{seen}. {node['label']}")
     here = f' id="mark-{node["source"]}"' if node["first"] else ""
-    link = f'<a href="#cite-{node["source"]}"{here} aria-label="{label}">{seen}</a>'
-    translator.body.append(f'<sup class="source">{link}</sup>')
+    link = f'<a href="#cite-{node["source"]}" aria-label="{label}">{seen}</a>'
+    translator.body.append(f'<sup class="source"{here}>{link}</sup>')
 
 
 def open_plain(translator: Any, node: SourceMark) -> None:

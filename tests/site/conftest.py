@@ -1,33 +1,20 @@
 """A browser on the built site, over http and from files."""
 
-import functools
-import http.server
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from live_lab import on_a_copy
-from pages import SITE, contents
+from pages import contents
 from playwright.sync_api import Browser, BrowserContext
+from serving import served
 from visits import DESK, PHONE, SITE_ON_DISK, Visit, patient, started
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files and logs nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="session")
 def over_http() -> Iterator[str]:
     """The address of the built site, served on the loopback."""
-    assert (SITE / "index.html").exists(), "the site is not built: make book"
-    handler = functools.partial(Quiet, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served() as address:
+        yield address
 
 
 @pytest.fixture(params=["http", "file"])

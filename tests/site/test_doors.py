@@ -1,7 +1,10 @@
 """The front door, the search, the switch of the theme, and pages where no script runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import pytest
+from pages import SITE
+from serving import Quiet, served
 from visits import SITE_ON_DISK, Visit, wait_until
 
 
@@ -34,13 +37,110 @@ def test_the_theme_can_be_switched(visit: Callable[..., Visit], address: str) ->
     assert page.evaluate(background) != light
 
 
-def test_search_finds_a_word(visit: Callable[..., Visit], over_http: str) -> None:
-    seen = visit(over_http, "search")
+def ask(visit: Callable[..., Visit], address: str, words: str) -> Visit:
+    """The page of search with its results."""
+    seen = visit(address, "search")
     seen.page.wait_for_load_state("networkidle")  # leaving early ends a request or two
-    seen.go(f"{over_http}/search.html?q=completion")
-    # Results come in one by one; the page of words is among them.
-    seen.page.locator("#search-results li a", has_text="Words").first.wait_for()
+    seen.go(f"{address}/search.html?q={words}")
+    seen.page.locator("#search-results li").first.wait_for()
+    return seen
+
+
+TAUGHT = {
+    "drain": ["Words › drain", "Finish what you started"],
+    "stale": ["Words › stale", "Where the suspend lands"],
+    "landing": ["Words › landing", "Where the suspend lands"],
+    "compensation": ["Words › compensation", "The fix that duplicated"],
+    "immediate_exit": ["Finish what you started"],
+}
+"""What is found first: the word itself, then the chapter that teaches it."""
+
+
+def test_search_begins_with_what_teaches_the_word(
+    visit: Callable[..., Visit], over_http: str
+) -> None:
+    seen = ask(visit, over_http, "completion")
+    for word, wanted in TAUGHT.items():
+        seen.go(f"{over_http}/search.html?q={word}")
+        seen.page.locator("#search-results li").first.wait_for()
+        found = seen.page.locator("#search-results > li").all_inner_texts()
+        for place, title in enumerate(wanted):
+            assert found[place].startswith(title), (word, found[:3])
+        assert seen.page.locator("#search-results li mark").count() >= len(found)
+    assert seen.complaints == [] and seen.requests_outside(over_http) == []
+
+
+def test_a_result_lands_at_the_word(visit: Callable[..., Visit]) -> None:
+    """In its section, in view, and marked; from a disk, too."""
+    seen = ask(visit, SITE_ON_DISK, "idempotent")
+    seen.page.locator("#search-results a").nth(1).click()
+    wait_until(seen.page, "CSS.highlights?.get('found')?.size", "the words to be marked")
+    assert "#" in seen.page.url
+    in_view = """() => [...CSS.highlights.get("found")].some((range) => {
+      const {top, bottom} = range.getBoundingClientRect();
+      return top > 0 && bottom < innerHeight && /idempotent/i.test(range.toString());
+    })"""
+    wait_until(seen.page, in_view, "the word to be in view")
     assert seen.complaints == []
+
+
+def test_what_is_not_in_the_book_is_said_so(visit: Callable[..., Visit]) -> None:
+    page = visit(SITE_ON_DISK, "search").page
+    page.goto(f"{SITE_ON_DISK}/search.html?q=quaternion")
+    said = page.locator("#search-said", has_text="Nothing in the book says")
+    said.wait_for()
+
+
+def test_the_first_key_leads_past_the_menus(visit: Callable[..., Visit], over_http: str) -> None:
+    page = visit(over_http, "book/05-where-the-suspend-lands").page
+    page.keyboard.press("Tab")
+    door = page.locator(":focus")
+    assert door.inner_text() == "Skip to the text"
+    box = door.bounding_box()
+    assert box and box["x"] >= 0 and box["y"] >= 0 and box["height"] > 10
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('article') !== null")
+
+
+def test_a_notebook_is_kept_and_not_shown(visit: Callable[..., Visit], over_http: str) -> None:
+    page = visit(over_http, "book/02-one-exit").page
+    with page.expect_download() as download:
+        page.locator("a[download]").click()
+    assert download.value.suggested_filename == "02-one-exit.ipynb"
+
+
+@pytest.fixture(scope="module")
+def deep() -> Iterator[str]:
+    """The site at an address that is not the top of its server, which shows 404.html."""
+
+    class Deep(Quiet):
+        def translate_path(self, path: str) -> str:
+            top, rest = path[: len(DEEP)], path[len(DEEP) :]
+            return super().translate_path(rest if top == DEEP else "/none")
+
+        def send_error(self, code: int, *args: object, **more: object) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write((SITE / "404.html").read_bytes())
+
+    with served(Deep) as address:
+        yield address + DEEP
+
+
+DEEP = "/some/where"
+
+
+@pytest.mark.parametrize("lost", ["/none.html", "/book/labs/9-none/at/all.html"])
+def test_a_wrong_address_leads_back(visit: Callable[..., Visit], deep: str, lost: str) -> None:
+    """However deep it is, and wherever the site stands."""
+    seen = visit(deep, lost.removeprefix("/").removesuffix(".html"))
+    assert seen.page.locator("h1").inner_text() == "This page is not in the book"
+    assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    seen.page.get_by_role("link", name="One exit", exact=True).click()
+    seen.page.wait_for_url(f"{deep}/book/02-one-exit.html")
+    assert seen.page.title().startswith("2. One exit")
 
 
 def test_a_code_cell_can_be_copied(visit: Callable[..., Visit], over_http: str) -> None:

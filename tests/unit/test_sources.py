@@ -98,7 +98,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_mark_is_small_numbered_and_says_what_it_stands_for(built: str) -> None:
     marks = re.findall(
-        r'<sup class="source"><a href="#cite-([\w-]+)" aria-label="([^"]+)">(\w+)', built
+        r'<sup class="source"[^>]*><a href="#cite-([\w-]+)" aria-label="([^"]+)">(\w+)', built
     )
     assert [(name, seen) for name, _, seen in marks] == [
         ("api-note", "d1"), ("ran-no-data", "r2"), ("api-note", "d1")
@@ -119,3 +119,8 @@ def test_the_foot_of_a_page_lists_its_sources_once_in_their_order(built: str) ->
 
 def test_every_kind_of_evidence_has_a_letter_of_its_own() -> None:
     assert set(LETTERS) == set(EVIDENCE) and len(set(LETTERS.values())) == len(EVIDENCE)
+
+
+def test_the_foot_leads_back_to_the_first_mark(built: str) -> None:
+    assert re.findall(r'id="mark-([\w-]+)"', built) == ["api-note", "ran-no-data"]
+    assert re.findall(r'href="#mark-([\w-]+)"', built) == ["api-note", "ran-no-data"]
