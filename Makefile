@@ -44,7 +44,7 @@ $(SITE): $(SOURCES) .venv/sources | .venv/ready
 	@echo $(sort $(SOURCES)) | cmp -s - $@ || echo $(sort $(SOURCES)) > $@
 
 lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
-	$(BIN)/jupyter lab book/00-start-here.ipynb
+	$(BIN)/jupyter lab --LabApp.app_settings_dir=book/site/jupyterlab book/00-start-here.ipynb
 
 test: setup book ## every test, every notebook, style and types (about four minutes on two cores)
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -1,11 +1,15 @@
 """What a page says of itself, with an address of the site and without; ids; style sheets."""
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 from head import first_sentences, metatags, page_name, robots, sitemap
 from ids import rename, word_id
+from jupyterlab_server.settings_utils import get_settings
 from kvmexit.show import strip
+from pages import ROOT
 from thin import Words, thinned
 
 ADDRESS = "https://example.org/book/"
@@ -34,7 +38,7 @@ def test_an_address_is_claimed_only_where_it_is_stated(address: str) -> None:
     )
     assert 'content="Says &lt;so&gt;."' in tags and 'content="A &quot;b&quot; — B"' in tags
     assert (f'<meta property="og:url" content="{ADDRESS}p/x.html">' in tags) == bool(address)
-    picture = f"{ADDRESS}_static/card.png" if address else card
+    picture = f"{ADDRESS}_static/card.png" if address else "../_static/card.png"
     assert f'<meta property="og:image" content="{picture}">' in tags
     assert ("Sitemap: https://example.org/book/sitemap.xml" in robots(address)) == bool(address)
 
@@ -70,3 +74,15 @@ def test_a_style_sheet_keeps_what_may_match() -> None:
         '.a:not(.gone)::before{content:"}"}@media screen{.a{x:y}}'
         "@keyframes gone{0%{x:y}}p{x:y}"
     )
+
+
+def test_no_news_lie_over_a_film_in_jupyterlab() -> None:
+    """`make lab` starts JupyterLab with settings that ask nothing of anybody."""
+    settings = re.search(r"app_settings_dir=(\S+)", (ROOT / "Makefile").read_text())
+    assert settings
+    schemas = Path(sys.prefix) / "share/jupyter/lab/schemas"
+    name = "@jupyterlab/apputils-extension:notification"
+    known, _ = get_settings(str(ROOT / settings[1]), str(schemas), str(ROOT / "none"), name)
+    chosen = known["schema"]["properties"]
+    assert chosen["fetchNews"]["default"] == "false"
+    assert chosen["checkForUpdates"]["default"] is False
