@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from looks import faint_in_forced_colours, too_wide_at_320
 from pages import SITE
 from serving import Quiet, served
-from visits import SITE_ON_DISK, Visit, wait_until
+from visits import PHONE, SITE_ON_DISK, Visit, wait_until
 
 
 def test_the_front_door_leads_to_the_first_page(visit: Callable[..., Visit], address: str) -> None:
@@ -108,6 +109,25 @@ def test_a_notebook_is_kept_and_not_shown(visit: Callable[..., Visit], over_http
     with page.expect_download() as download:
         page.locator("a[download]").click()
     assert download.value.suggested_filename == "02-one-exit.ipynb"
+
+
+@pytest.mark.parametrize("made", ["search", "genindex"])
+def test_pages_that_no_source_stands_for_are_as_good(
+    visit: Callable[..., Visit], over_http: str, made: str
+) -> None:
+    seen = ask(visit, over_http, "drain") if made == "search" else visit(over_http, made)
+    assert made == "genindex" or seen.axe() == []  # of an index of a thousand links, axe takes long
+    assert seen.small_text() == []
+    assert too_wide_at_320(seen) == [] and faint_in_forced_colours(seen) == []
+
+
+def test_no_tooltip_stays_where_a_finger_was(visit: Callable[..., Visit], over_http: str) -> None:
+    touched = {"has_touch": True, "is_mobile": True, "viewport": PHONE}
+    page = visit(over_http, "book/03-a-read-takes-two-runs", **touched).page
+    page.locator("button.secondary-toggle").tap()
+    page.locator("dialog[open] nav").wait_for()
+    assert page.locator("dialog[open] nav a").first.is_visible()
+    assert not any(one.is_visible() for one in page.locator(".tooltip").all())
 
 
 @pytest.fixture(scope="module")
