@@ -17,6 +17,10 @@ class FilmWidget(anywidget.AnyWidget):
     step = traitlets.Int(0).tag(sync=True)
     choice = traitlets.List([0, 0, 0, 0]).tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)
+    name = traitlets.Unicode("").tag(sync=True)
+    face = traitlets.Unicode("whole").tag(sync=True)
+    autoplay = traitlets.Bool(False).tag(sync=True)
+    veiled = traitlets.Bool(False).tag(sync=True)
     strip: traitlets.List[str] = traitlets.List([]).tag(sync=True)
 
     def __repr__(self) -> str:
