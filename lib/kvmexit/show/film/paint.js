@@ -4,6 +4,7 @@ import { paintBytes, paintGhosts, readBytes } from "./bytes.js";
 import { paintDetail } from "./detail.js";
 import { set } from "./dom.js";
 import { paintLanes } from "./lanes.js";
+import { paintTally } from "./tally.js";
 import { change, paintStrip } from "./strip.js";
 import { paintTime } from "./time.js";
 import { VOCABULARY } from "./vocabulary.js";
@@ -28,6 +29,7 @@ export function paintRun(film) {
   hearLanding(film, chain);
   paintStrip(film);
   paintBytes(film);
+  paintTally(film);
 }
 
 /* Where the suspend lands and what comes of it, to be heard. */
