@@ -11,28 +11,35 @@ from pathlib import Path
 import pytest
 from conftest import Quiet
 from kvmexit.show import film
+from kvmexit.show.fates import columns, told
 from kvmexit.show.films import Film
+from kvmexit.show.frame import Frame
 from kvmexit.show.player import module, parts
 from kvmexit.show.reel import Choice
-from kvmexit.show.scene import marks, scene
+from kvmexit.show.scene import scene
+from kvmexit.show.story import events, stops
 from playwright.sync_api import Browser, Page
 
 DECODE = """async ([data, runs]) => {
   const { Reel } = await import("./reel.js");
   const { sceneAt, reasonWords } = await import("./scene.js");
-  const { guestBytes } = await import("./marks.js");
+  const { columns, told } = await import("./fates.js");
+  const { eventsOf, stopsOf } = await import("./story.js");
   const reel = new Reel(data);
   return runs.map(([choice, landing]) => {
     const steps = reel.run(choice, landing), end = reel.end(choice, landing);
     const { expected } = reel.world(choice);
     const at = [...steps.keys()].filter((i) => i % 10 === 0 || i > steps.length - 4);
-    return at.map((last) => {
+    const scenes = at.map((last) => {
       const { page, buffer, registers, ...rest } = sceneAt(reel, steps, last);
-      const bytes = guestBytes(buffer, expected, end).filter(([, mark]) => mark !== "gap");
       return { ...rest, registers: registers.map((value) => value >>> 0),
         page: [reasonWords(page), page.gpa >>> 0, page.size, page.is_write, page.data],
-        bytes: bytes.map(([text]) => text), marks: bytes.map(([, mark]) => mark) };
+        bytes: Array.from(buffer, (byte) => byte ?? null) };
     });
+    const { buffer } = sceneAt(reel, steps, steps.length - 1);
+    const found = columns(buffer, expected, end), stops = stopsOf(reel, steps, end, expected);
+    return { scenes, columns: found, told: told(found, buffer, expected, end.kind),
+      stops, events: eventsOf(reel, steps, stops) };
   });
 }"""
 DRAW = """async ([address, traits]) => {
@@ -62,10 +69,24 @@ def folder(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         server.shutdown()
 
 
-def folded(made: Film, choice: Choice, landing: int) -> list[dict]:
-    """What is to be seen after every tenth step of a run and after its last, by Python."""
+def folded(made: Film, choice: Choice, landing: int) -> dict:
+    """A run by Python: what is to be seen after every tenth step of it and after its last, its
+    bytes with their fates, and its events."""
     frames, verdict = made.filmed(landing, choice)
-    expected = made.worlds[choice[0]].stage.undisturbed.guest
+    expected = made.worlds[choice[0]].expected
+    whole, named = scene(frames).bytes(), stops(frames, verdict, expected)
+    found = columns(whole, expected, verdict)
+    return {
+        "scenes": scenes(frames),
+        "columns": [[one.sent, one.got, one.fate] for one in found],
+        "told": told(found, whole, expected, verdict.kind),
+        "stops": named,
+        "events": events(frames, named),
+    }
+
+
+def scenes(frames: list[Frame]) -> list[dict]:
+    """What is to be seen after every tenth step and after the last ones."""
     found = []
     for last, frame in enumerate(frames):
         if last % 10 and last <= len(frames) - 4:
@@ -75,8 +96,7 @@ def folded(made: Film, choice: Choice, landing: int) -> list[dict]:
         found.append(
             {
                 "page": [page.reason_words, page.gpa, page.size, page.is_write, [*page.data]],
-                "bytes": ["··" if byte is None else f"{byte:02x}" for byte in buffer],
-                "marks": marks(buffer, expected, verdict),
+                "bytes": buffer,
                 "immediate": frame.seen.immediate_exit,
                 "pending": frame.seen.pending,
                 "what": frame.what.value,
@@ -103,8 +123,10 @@ def test_the_parts_decode_what_python_folds(folder: Page, device: str) -> None:
     shown = folder.evaluate(DECODE, [made.data, runs])
     for run, one, other in zip(runs, shown, wanted, strict=True):
         assert one == other, run
-    signs = {mark for run in wanted for one in run for mark in one["marks"]}
-    assert len(signs) > 1
+    assert len({fate for run in wanted for _, _, fate in run["columns"]}) > 1
+    assert {"wrong", "save", "restore"} <= {stop for run in wanted for stop in run["stops"]}
+    lengths = [len(run["events"]) for run in wanted if "save" in run["stops"]]
+    assert 6 <= min(lengths) and max(lengths) <= 20 and sum(lengths) / len(lengths) < 16
 
 
 @pytest.mark.parametrize("at", ["request", "restore", "end"])
@@ -113,6 +135,6 @@ def test_the_parts_draw_what_the_joined_player_draws(folder: Page, at: str) -> N
     drawn, joined = (
         folder.evaluate(DRAW, [f"./{one}", traits]) for one in ("film.js", "joined.js")
     )
-    assert "immediate_exit" in drawn and drawn.count("<path") > 20
+    assert "data-fate" in drawn and drawn.count("<path") > 20
     unnumbered = [text.replace("kx1-", "kx-").replace("kx2-", "kx-") for text in (drawn, joined)]
     assert unnumbered[0].replace("kx3-", "kx-") == unnumbered[1].replace("kx3-", "kx-")

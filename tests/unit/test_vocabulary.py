@@ -7,9 +7,10 @@ import pytest
 from kvmexit.exits import Lane, Reason, What
 from kvmexit.packet.outcome import Kind
 from kvmexit.show import vocabulary
-from kvmexit.show.scene import Page, marks
+from kvmexit.show.fates import columns
+from kvmexit.show.scene import Page
 from kvmexit.show.stage import Verdict
-from kvmexit.show.vocabulary import LANES, MARKS, OUTCOMES, STEPS, WORDS, for_player
+from kvmexit.show.vocabulary import FATES, LANES, OUTCOMES, STEPS, WORDS, for_player
 
 ROOT = Path(__file__).parents[2]
 HOME = "lib/kvmexit/show/vocabulary.py"
@@ -80,10 +81,10 @@ def test_no_shape_stands_in_two_files():
         {lane.value for lane in Lane},
         {what.value for what in What},
         {kind.value for kind in Kind},
-        set(MARKS),
+        set(FATES),
         {reason.name for reason in Reason},
     ],
-    ids=["lanes", "steps", "outcomes", "marks", "exits"],
+    ids=["lanes", "steps", "outcomes", "fates", "exits"],
 )
 def test_no_second_table_has_a_row_for_a_word(words: set[str]):
     """A table of two or more of the words is a look, wherever it stands."""
@@ -94,9 +95,9 @@ def test_no_second_table_has_a_row_for_a_word(words: set[str]):
 
 def test_no_word_that_is_shown_stands_in_two_files():
     """Words that are no names (those, code must be able to compare) stand in the vocabulary."""
-    names = {one.value for kind in (Lane, What, Kind) for one in kind} | set(MARKS)
+    names = {one.value for kind in (Lane, What, Kind) for one in kind} | set(FATES)
     shown = {look.label for look in STEPS.values()} | {look.name for look in LANES.values()}
-    shown |= {word for look in MARKS.values() for word in (look.sign, look.word)}
+    shown |= {word for look in FATES.values() for word in (look.sign, look.word)}
     shown |= {vocabulary.PAGE, vocabulary.MOVED_UP, *WORDS.values()}
     shown |= {reason.c_name for reason in Reason}
     for word in shown - names - {""}:
@@ -115,14 +116,13 @@ def test_everything_that_can_be_shown_has_a_look():
     assert len({kind.letter for kind in Kind}) == len(Kind)
 
 
-def test_every_mark_that_a_scene_gives_has_a_look():
+def test_every_fate_of_a_byte_has_a_look():
     want, found = bytes(range(8)), set()
     for kind in ("missing", "duplicate", "stale", "torn"):
         verdict = Verdict(kind, 3, 1, 8, None, 8, 0)
-        for got in (want, want[:3] + want[4:], want[:3] + want[2:], b"\xff" * 8):
-            found |= set(marks(list(got), want, verdict))
-    assert found == {"", "moved", "twice", "old", "wrong"}
-    assert found - {""} <= set(MARKS)
+        for got in (want, want[:3] + want[4:], want[:3] + want[2:7], b"\xff" * 8):
+            found |= {one.fate for one in columns(list(got), want, verdict)}
+    assert found == set(FATES)
 
 
 def test_the_player_hears_the_same():

@@ -7,16 +7,19 @@ kernel and a widget manager live there is the widget, which plays the same data.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Hlt, What
 from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of
+from kvmexit.packet.outcome import Kind
 from kvmexit.show.frames import Tables, World
 from kvmexit.show.reel import Reel, as_policy
 from kvmexit.show.stage import Stage
 from kvmexit.show.still import still
+from kvmexit.show.story import stops
 from kvmexit.vmm.devices import DEVICES
 from kvmexit.vmm.machine import COMPENSATIONS, POLICIES
 
@@ -32,19 +35,19 @@ class Film(Reel):
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.html()}
-        return {**bundle, **widget_view(self.traits())}
+        return {**bundle, **widget_view("FilmWidget", self.traits())}
 
 
-def widget_view(traits: dict[str, Any]) -> dict[str, Any]:
-    """The widget's part of a MIME bundle; empty where no front end can show one."""
+def widget_view(name: str, traits: dict[str, Any]) -> dict[str, Any]:
+    """The part of a MIME bundle of the widget ``name``; empty where no front end can show one."""
     try:
-        from kvmexit.show.widget import FilmWidget
+        from kvmexit.show import widget
     except ImportError:
         return {}
-    bundle: Any = FilmWidget(**traits)._repr_mimebundle_()
+    bundle: Any = getattr(widget, name)(**traits)._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
-    name = "application/vnd.jupyter.widget-view+json"
-    return {name: data[name]} if data and name in data else {}
+    view = "application/vnd.jupyter.widget-view+json"
+    return {view: data[view]} if data and view in data else {}
 
 
 def film(
@@ -63,6 +66,10 @@ def film(
     landing: int | None = None,
     at: str | int = "auto",
     title: str = "",
+    name: str = "",
+    face: str = "whole",
+    autoplay: bool = False,
+    veiled: bool = False,
 ) -> Film:
     """A film of a response of ``length`` bytes, suspended at every landing.
 
@@ -73,8 +80,14 @@ def film(
     Where the suspend lands at first: ``read=4`` is the fourth read of the response (from 1) in
     ``phase`` (``unserved``, ``served``, ``entered``), ``landing`` a step of the undisturbed run
     (from 1; 0 for none). ``suspend=False``: no landings at all. ``at`` is the step shown first:
-    ``start``, ``request``, ``save``, ``restore``, ``end``, a number from 0, or the first step
-    of a kind (``exit``, ``serve``, ``complete`` ...).
+    a named stop (``start``, ``request``, ``save``, ``restore``, ``wrong``, ``end``), a number
+    from 0, or the first step of a kind (``exit``, ``serve``, ``complete`` ...). ``auto`` is the
+    end where there is damage to be seen, else the restore, else the first exit.
+
+    ``name`` is the film's in the addresses of its page, ``#film=name&l=269&s=save&p=drain``; if
+    none is given, the words of the title. ``face="small"`` shows only the strip, the bytes, the
+    driver's word and the knobs. With ``autoplay`` the suspend walks in, once, when the film is
+    first seen; ``veiled`` keeps the strip grey until the reader has chosen a place on it.
 
     ``source`` films that program instead of the driver: lines of assembly that end with hlt.
     """
@@ -100,6 +113,10 @@ def film(
         0,
         suspend,
         title,
+        name or _slug(title),
+        face,
+        autoplay,
+        veiled,
         worlds,
         tables,
     )
@@ -145,22 +162,26 @@ def landing_of(world: World, read: int, phase: str) -> int:
     raise KvmExitError(f"read {read} lies past the end: the run has {reads} reads of the response")
 
 
+def _slug(title: str) -> str:
+    """``Step back on load`` as ``step-back-on-load``."""
+    return "-".join(re.findall(r"[a-z0-9]+", title.lower())) or "film"
+
+
 def _first_shown(made: Film, at: str | int) -> int:
-    frames = made.frames()
+    frames, verdict = made.filmed(made.landing)
     if isinstance(at, int):
         return max(0, min(at, len(frames) - 1))
-    if at == "start":
-        return 0
-    if at == "end":
-        return len(frames) - 1
-    wanted = at if at != "auto" else "restore" if made.landing else "exit"
-    for number, frame in enumerate(frames):
-        if frame.what.value == wanted:
-            return number
+    named = stops(frames, verdict, made.worlds[0].expected)
     if at == "auto":
-        return len(frames) - 1
+        harmed = verdict.kind != Kind.OK.value
+        at = "end" if harmed else "restore" if "restore" in named else "exit"
+    if at in named:
+        return named[at]
+    for number, frame in enumerate(frames):
+        if frame.what.value == at:
+            return number
     raise KvmExitError(
-        f"no step {at!r} in this run; give start, end, a number, or one of"
+        f"no step {at!r} in this run; give {', '.join(named)}, a number, or one of"
         f" {', '.join(dict.fromkeys(frame.what.value for frame in frames))}"
     )
 

@@ -153,6 +153,11 @@ class World:
         for taken, key, counts in keys:
             self.known[key] = (self.chain[taken], ending, counts)
 
+    @property
+    def expected(self) -> bytes:
+        """What the guest's buffer holds when nobody suspends it; empty for a program."""
+        return b"" if self.stage.source is not None else self.stage.undisturbed.guest
+
     def alone(self) -> World:
         """The same world with tables of its own, for a film of one run."""
         other = copy(self)

@@ -22,17 +22,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 76rem; 
 </main>
 <script type="module">
 {module}
-/* The page's own model: traits from the JSON beside the still frame. */
-for (const still of document.querySelectorAll(".kvmexit-film")) {{
-  const traits = JSON.parse(still.querySelector("script").textContent);
-  const el = document.createElement("div");
-  const model = {{
-    get: (name) => traits[name], set: (name, value) => {{ traits[name] = value; }},
-    on() {{}}, off() {{}}, save_changes() {{}},
-  }};
-  render({{ model, el }});
-  still.replaceChildren(el);
-}}
+host(document);
 </script>
 </html>
 """

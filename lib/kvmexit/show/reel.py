@@ -45,7 +45,8 @@ class Reel:
 
     ``landing`` is the step of the undisturbed run before which the suspend arrives, from 1;
     0 if nobody suspends. ``step`` is the frame shown first, from 0. With ``moves`` false there
-    is no landing to choose.
+    is no landing to choose. ``name``, ``face``, ``autoplay`` and ``veiled`` are those of
+    :func:`kvmexit.show.film`.
     """
 
     base: Scenario
@@ -58,6 +59,10 @@ class Reel:
     step: int = 0
     moves: bool = True
     title: str = ""
+    name: str = "film"
+    face: str = "whole"
+    autoplay: bool = False
+    veiled: bool = False
     worlds: tuple[World, ...] = field(default=(), compare=False, repr=False)
     tables: Tables = field(default_factory=Tables, compare=False, repr=False)
 
@@ -170,6 +175,10 @@ class Reel:
             "choice": [0, 0, 0, 0],
             "live": False,
             "strip": [],
+            "name": self.name,
+            "face": self.face,
+            "autoplay": self.autoplay,
+            "veiled": self.veiled,
         }
 
 
@@ -191,7 +200,7 @@ def film_data(
                 "end": world.undisturbed,
                 "start": list(world.tables.seen(world.start)),
                 "response": base.response.hex(),
-                "expected": "" if program else world.stage.undisturbed.guest.hex(),
+                "expected": world.expected.hex(),
                 "runs": list(one),
             }
             for world, one in zip(worlds, runs, strict=True)

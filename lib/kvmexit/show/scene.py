@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from kvmexit.exits import Reason, What
 from kvmexit.show.frame import Frame
-from kvmexit.show.stage import Verdict
 from kvmexit.show.vocabulary import reason_words
 
 
@@ -63,24 +62,3 @@ def scene(frames: Sequence[Frame]) -> Scene:
         elif op[0] == "new":
             page = Page()
     return Scene(page, buffer)
-
-
-def marks(buffer: Sequence[int | None], expected: bytes, verdict: Verdict) -> list[str]:
-    """What each byte of the guest's buffer is: '', moved, twice, old or wrong."""
-    found = []
-    for at, byte in enumerate(buffer):
-        if verdict.index is None or at < verdict.index:
-            found.append("")
-        elif verdict.kind == "missing":
-            there = expected[at + verdict.shift : at + verdict.shift + 1]
-            found.append("moved" if there == bytes([byte or 0]) else "wrong")
-        elif verdict.kind == "duplicate":
-            if byte != expected[at - verdict.shift]:
-                found.append("wrong")
-            else:
-                found.append("twice" if at < verdict.index + verdict.shift else "moved")
-        elif at < len(expected) and byte == expected[at]:
-            found.append("")
-        else:
-            found.append("old" if verdict.kind == "stale" else "wrong")
-    return found

@@ -10,19 +10,31 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-from kvmexit.exits import Lane, Reason, What
+from kvmexit.exits import Lane, Reason
 from kvmexit.packet.outcome import Kind
+from kvmexit.show.fates import Column, columns, told
 from kvmexit.show.frame import Frame
 from kvmexit.show.reel import Reel
-from kvmexit.show.scene import marks, scene
+from kvmexit.show.scene import scene
 from kvmexit.show.stage import Verdict
-from kvmexit.show.vocabulary import LANES, MARKS, OUTCOMES, REGISTERS, STEPS, WORDS, OutcomeLook
-from kvmexit.show.words import outcome_words, verdict_words
+from kvmexit.show.story import events, stops
+from kvmexit.show.vocabulary import (
+    FATES,
+    LANES,
+    MOVED_UP,
+    OUTCOMES,
+    REGISTERS,
+    STEPS,
+    WORDS,
+    OutcomeLook,
+)
+from kvmexit.show.words import loss_words, outcome_words, verdict_words
 
-DRAWN = (What.EXECUTE, What.SERVE, What.ENTRY, What.REQUEST)
-"""Steps that keep their shape here; the others are boxes, told apart by their labels."""
 NEAR = "border:1px solid;border-radius:5px;padding:.35rem .5rem;margin:.4rem 0"
-WIDTH, LEFT, TALL = 760, 58, 38
+CELL = "padding:0 1px;text-align:center;font:12px/1.3 ui-monospace,monospace;border:0"
+SCROLLS = "overflow-x:auto;break-inside:avoid"
+BEFORE, AFTER, WIDEST = 8, 4, 32
+"""Events that are drawn before and after the one that is shown, and bytes of a row."""
 
 
 def strip_svg(kinds: Sequence[str], landing: int = 0) -> str:
@@ -54,120 +66,96 @@ def strip_words(kinds: Sequence[str]) -> str:
     return f"Outcome at each of {len(kinds)} landings: {found}"
 
 
-def lanes_svg(frames: Sequence[Frame], step: int) -> str:
-    """Some steps around ``step`` on their lanes."""
-    wide = [18 if frame.what is What.EXECUTE else 58 for frame in frames]
-    first, room = step, 0
-    while first > 0 and room + wide[first - 1] < 180:
-        first -= 1
-        room += wide[first]
-    lines = {lane: 20 + TALL * n for n, lane in enumerate(LANES)}
-    parts = []
-    for lane, y in lines.items():
-        parts.append(f'<path stroke="currentColor" opacity=".3" d="M{LEFT} {y}H{WIDTH}"/>')
-        parts.append(f'<path fill="{LANES[lane].colour}" d="M0 {y - 7}h4v14h-4z"/>')
-        parts.append(f'<text x="8" y="{y + 4}">{LANES[lane].name}</text>')
-    x = LEFT
-    for number in range(first, len(frames)):
-        if x + wide[number] > WIDTH:
-            break
-        frame, mid = frames[number], x + wide[number] / 2
-        what, lane = frame.what, frame.lane
-        if number == step:
-            parts.append(
-                f'<rect x="{x + 1}" y="1" width="{wide[number] - 2}" height="{5 * TALL}" rx="4"'
-                ' fill="none" stroke="currentColor" stroke-width="1.5"/>'
-            )
-        if frame.seen.pending:
-            y = lines[Lane.KERNEL]
-            parts.append(
-                f'<path stroke="{LANES[Lane.KERNEL].colour}" stroke-width="5"'
-                f' stroke-dasharray="4 3" d="M{mid:g} {y}h{wide[number]}"/>'
-            )
-            if what is What.EXIT:
-                parts.append(
-                    f'<text x="{mid + 12:g}" y="{y - 8}">{WORDS["pending"].lower()}</text>'
-                )
-        shape = STEPS[what if what in DRAWN else What.EXIT].shape
-        parts.append(
-            f'<path fill="{LANES[lane].colour}" transform="translate({mid:g} {lines[lane]})"'
-            f' d="{shape}"/>'
+def rows_html(found: Sequence[Column], buffer: Sequence[int | None], expected: bytes) -> str:
+    """What the device sent and what the guest got, in the same columns, and a sign for each
+    byte that is not in its place."""
+    first = next((at for at, one in enumerate(found) if one.fate != "ok"), 0)
+    start = max(0, min(first - WIDEST // 3, len(found) - WIDEST))
+    shown = found[start : start + WIDEST]
+    up = any(one.fate == "missing" for one in found)
+    sent = [f"{expected[one.sent]:02x}" if one.sent is not None else "" for one in shown]
+    got = [_got(one, buffer, expected) for one in shown]
+    signs = [MOVED_UP if up and one.fate == "moved" else FATES[one.fate].sign for one in shown]
+    words = ", ".join(
+        f"{text or FATES[one.fate].sign} {FATES[one.fate].word}"
+        for one, text in zip(shown, sent)
+        if one.fate != "ok"
+    )
+    rest = len(found) - start - len(shown)
+    aside = f"<p>{start} bytes before, {rest} after.</p>" if start or rest else ""
+    rows = [(WORDS["sent"], sent), (WORDS["got"], got)]
+    if any(signs):
+        rows.append(("", signs))
+    body = "".join(
+        f'<tr><th scope="row" style="{CELL};text-align:left">{name}</th>'
+        + "".join(f'<td style="{CELL}">{cell}</td>' for cell in cells)
+        + "</tr>"
+        for name, cells in rows
+    )
+    label = f"Bytes sent and bytes got: {words or FATES['ok'].word}"
+    return (
+        f'<div style="{SCROLLS}"><table aria-label="{escape(label)}" style="width:auto">'
+        f"<tbody>{body}</tbody></table></div>{aside}"
+    )
+
+
+def _got(one: Column, buffer: Sequence[int | None], expected: bytes) -> str:
+    if one.got is None:
+        return f"<s>{expected[one.sent or 0]:02x}</s>" if one.fate == "missing" else ""
+    byte = buffer[one.got]
+    text = WORDS["unwritten"] if byte is None else f"{byte:02x}"
+    return text if one.fate in ("ok", "moved") else f"<strong>{text}</strong>"
+
+
+def lanes_html(frames: Sequence[Frame], told: Sequence[int], step: int) -> str:
+    """The events about ``step``, a lane a row: a table, so that it is one without drawings."""
+    now = max(number for number, at in enumerate(told) if at <= step) if step else 0
+    first = max(0, min(now - BEFORE, len(told) - BEFORE - AFTER))
+    shown = [at for at in told[first : first + BEFORE + AFTER + 1]]
+    rows = []
+    for lane in LANES:
+        cells = "".join(_mark(frames[at], lane, at == step) for at in shown)
+        rows.append(
+            f'<tr><th scope="row" style="{CELL};text-align:left">{LANES[lane].name}</th>'
+            f"{cells}</tr>"
         )
-        if label := STEPS[what].label:
-            parts.append(
-                f'<text x="{mid:g}" y="{lines[lane] + 21}" text-anchor="middle">{label}</text>'
-            )
-        x += wide[number]
-    words = f"Steps {first + 1} to {number} of {len(frames)}: " + " ".join(
-        frame.sentence for frame in frames[first : first + 6]
-    )
+    body = "".join(rows)
+    return f'<div style="{SCROLLS}"><table style="width:auto"><tbody>{body}</tbody></table></div>'
+
+
+def _mark(frame: Frame, lane: Lane, now: bool) -> str:
+    """A cell of the lanes: the step's mark and label on its own, the pending line below it."""
+    edge = ";background:color-mix(in srgb,currentColor 12%,transparent)" if now else ""
+    if lane is Lane.KERNEL and frame.seen.pending:
+        edge += f";border-bottom:4px dashed {LANES[lane].colour}"
+    if frame.lane is not lane:
+        return f'<td style="{CELL}{edge}"></td>'
+    look = STEPS[frame.what]
     return (
-        f'<div style="overflow:hidden"><svg role="img" aria-label="{escape(words)}"'
-        f' width="{WIDTH}" height="{5 * TALL + 6}" viewBox="0 0 {WIDTH} {5 * TALL + 6}"'
-        ' style="display:block;max-width:none;font:12px system-ui,sans-serif"'
-        f' fill="currentColor">{"".join(parts)}</svg></div>'
-    )
-
-
-def buffer_html(buffer: Sequence[int | None], expected: bytes, verdict: Verdict) -> str:
-    """The guest's bytes; a wrong one is framed and says under it what it is."""
-    cells = []
-    for at, (byte, mark) in enumerate(zip(buffer, marks(buffer, expected, verdict))):
-        if verdict.kind == "missing" and at == verdict.index:
-            for lost in expected[at : at + verdict.shift]:
-                cells.append(_cell(f"<s>{lost:02x}</s>", "gap"))
-        cells.append(_cell(WORDS["unwritten"] if byte is None else f"{byte:02x}", mark))
-    return f'<div style="display:flex;flex-wrap:wrap;gap:3px">{"".join(cells)}</div>'
-
-
-def _cell(text: str, mark: str) -> str:
-    border = "1px dashed" if mark == "gap" else "1px solid" if mark else "1px solid transparent"
-    note = (
-        f'<br><span style="font:12px system-ui,sans-serif">{MARKS[mark].word}</span>'
-        if mark
-        else ""
-    )
-    return (
-        f'<span style="border:{border};border-radius:3px;padding:0 3px;text-align:center;'
-        f'font:13px/1.35 ui-monospace,monospace">{text}{note}</span>'
+        f'<td style="{CELL}{edge}"><svg aria-hidden="true" width="18" height="18"'
+        f' viewBox="-9 -9 18 18" style="display:block;margin:auto"><path fill-rule="evenodd"'
+        f' fill="{LANES[lane].colour}" d="{look.shape}"/></svg>{look.label}</td>'
     )
 
 
 def still(film: Reel) -> str:
-    """The whole of the film's ``text/html``."""
-    frames, step = film.frames(), film.step
-    frame, seen = frames[step], frames[step].seen
-    verdict = film.verdict(film.landing)
-    now = scene(frames[: step + 1])
-    at_end = step == len(frames) - 1
-    parts = []
-    if film.title:
-        parts.append(f"<p><strong>{escape(film.title)}</strong></p>")
+    """The whole of the film's ``text/html``, in the order of the film: strip, bytes, lanes."""
+    frames, verdict = film.filmed(film.landing)
+    step, world = film.step, film.worlds[0]
+    parts = [f"<p><strong>{escape(film.title)}</strong></p>"] if film.title else []
     if kinds := film.kinds():
         parts += [strip_svg(kinds, film.landing), f"<p>{escape(strip_words(kinds))}.</p>"]
-    if kinds or film.landing:
-        parts.append(f"<p>{escape(outcome_words(verdict))}</p>")
-    parts.append(f"<p>Step {step + 1} of {len(frames)}: {escape(frame.sentence)}</p>")
-    parts.append(lanes_svg(frames, step))
-    registers = ", ".join(f"{n} {v:#x}" for n, v in zip(REGISTERS, seen.registers))
-    page = now.page
-    cards = {
-        WORDS["pending"]: escape(seen.pending or "nothing"),
-        "kvm_run": f"immediate_exit {seen.immediate_exit}, exit_reason {page.reason_words}"
-        + (
-            f", mmio: phys_addr {page.gpa:#x}, len {page.size}, is_write {page.is_write}, data "
-            + page.data.hex(" ")
-            if page.reason == Reason.MMIO
-            else ""
-        ),
-        WORDS["registers"]: registers,
-    }
     if not film.source:
-        expected = film.worlds[0].stage.undisturbed.guest
-        cards["Device"] = f"offset {seen.device[0]} of {len(film.base.response)} bytes"
-        cards[WORDS["guest"]] = buffer_html(now.bytes(), expected, verdict) or WORDS["empty"]
-        cards[WORDS["verdict"]] = escape(verdict_words(verdict)) if at_end else WORDS["early"]
-    parts += [f'<div style="{NEAR}"><strong>{k}:</strong> {v}</div>' for k, v in cards.items()]
+        parts += _bytes(frames, world.expected, verdict)
+    elif kinds or film.landing:
+        parts.append(f"<p>{escape(outcome_words(verdict))}</p>")
+    if film.face == "small":
+        parts += [f"<p>{escape(line)}</p>" for line in _losses(film)]
+    else:
+        story = events(frames, stops(frames, verdict, world.expected))
+        parts.append(lanes_html(frames, story, step))
+        parts.append(f"<p>Step {step + 1} of {len(frames)}: {escape(frames[step].sentence)}</p>")
+        parts += _cards(frames, step)
     data = json.dumps(film.traits(), separators=(",", ":")).replace("</", "<\\/")
     return (
         '<div class="kvmexit-film"><script type="application/json">'
@@ -176,3 +164,36 @@ def still(film: Reel) -> str:
         + "".join(parts)
         + "</div>"
     )
+
+
+def _losses(film: Reel) -> list[str]:
+    """What the landings come to under each policy."""
+    names = film.names["policy"]
+    said = [loss_words([run[3] for run in runs]) for runs in film.runs.values() if runs]
+    policies = [names[choice[1]] for choice, runs in film.runs.items() if runs]
+    return [f"{name}: {words}" for name, words in zip(policies, said)]
+
+
+def _bytes(frames: Sequence[Frame], expected: bytes, verdict: Verdict) -> list[str]:
+    buffer = scene(frames).bytes()
+    found = columns(buffer, expected, verdict)
+    harm = told(found, buffer, expected, verdict.kind)
+    said = escape(f"{harm} {WORDS['driver']} {verdict_words(verdict)}.")
+    return [rows_html(found, buffer, expected), f"<p>{said}</p>"]
+
+
+def _cards(frames: Sequence[Frame], step: int) -> list[str]:
+    """What is folded in the film: pending, kvm_run and the registers."""
+    seen, page = frames[step].seen, scene(frames[: step + 1]).page
+    access = (
+        f", mmio: phys_addr {page.gpa:#x}, len {page.size}, is_write {page.is_write}, data "
+        + page.data.hex(" ")
+        if page.reason == Reason.MMIO
+        else ""
+    )
+    cards = {
+        WORDS["pending"]: escape(seen.pending or WORDS["nothing"]),
+        "kvm_run": f"immediate_exit {seen.immediate_exit}, exit_reason {page.reason_words}{access}",
+        WORDS["registers"]: ", ".join(f"{n} {v:#x}" for n, v in zip(REGISTERS, seen.registers)),
+    }
+    return [f'<div style="{NEAR}"><strong>{k}:</strong> {v}</div>' for k, v in cards.items()]

@@ -5,7 +5,7 @@ Python draws with these values, the player in the browser gets the same ones fro
 exits and registers are those of :mod:`kvmexit.exits` and :mod:`kvmexit.packet.outcome`.
 
 Colours are mid-tones that stand out on white and on black. Nothing is told by colour alone: a
-step has a shape and a label, an outcome bars and a letter, a byte a sign and a word.
+step has a shape and a label, an outcome bars and a letter, a byte's fate a sign and a word.
 """
 
 from __future__ import annotations
@@ -74,6 +74,19 @@ class OutcomeLook:
     bars: tuple[tuple[int, int], ...]
     opacity: float = 1
 
+    @property
+    def dot(self) -> str:
+        """The bars in a square of 8 around a point, as the rest of an SVG path that has moved
+        there; a low bar alone, which would be a dash, is a small disc."""
+        if len(self.bars) == 1 and self.bars[0][0] > 10:
+            return "m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0z"
+        edges = [(0.4 * top - 4, 0.4 * (bottom - top)) for top, bottom in self.bars]
+        starts = [0, *(top for top, _ in edges)]
+        path = ""
+        for before, (top, tall) in zip(starts, edges):
+            path += f"m{0 if path else -4:g} {top - before:g}h8v{tall:g}h-8z"
+        return path
+
 
 OUTCOMES = {
     Kind.OK: OutcomeLook("currentColor", ((17, 20),), 0.45),
@@ -86,26 +99,41 @@ OUTCOMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class MarkLook:
-    """What a byte is: a short sign under it, and the word for it."""
+class FateLook:
+    """What became of a byte: a short sign under it, and the word for it."""
 
     sign: str
     word: str
 
 
-MARKS = {
-    "moved": MarkLook("→", "moved"),
-    "wrong": MarkLook("✗", "wrong"),
-    "old": MarkLook("old", "stale"),
-    "twice": MarkLook("×2", "duplicate"),
-    "gap": MarkLook("gone", "missing"),
-    "gone": MarkLook("", "popped"),
-    "next": MarkLook("", "next"),
+FATES = {
+    "ok": FateLook("", "in its place"),
+    "missing": FateLook("gone", "missing"),
+    "moved": FateLook("→", "moved"),
+    "twice": FateLook("×2", "duplicate"),
+    "stale": FateLook("old", "stale"),
+    "wrong": FateLook("✗", "wrong"),
+    "unread": FateLook("left", "never read"),
 }
-"""By the names that :func:`kvmexit.show.scene.marks` gives; ``gap`` stands where bytes are
-missing, ``gone`` and ``next`` are the device's."""
+"""By the names that :func:`kvmexit.show.fates.columns` gives."""
 MOVED_UP = "←"
 """The sign of a moved byte where the rest of the packet moved up."""
+TOLD = {
+    Kind.OK: "Every byte arrived.",
+    Kind.MISSING: "{count} missing: {bytes}.",
+    Kind.STALE: "{count} stale: {bytes}.",
+    Kind.DUPLICATE: "{count} twice: {bytes}.",
+    Kind.TORN: "{count} wrong.",
+    Kind.LOST: "Every byte arrived, a write is lost.",
+}
+"""What is said of the bytes of a run that ended so."""
+HARM = {
+    Kind.MISSING: "missing",
+    Kind.STALE: "stale",
+    Kind.DUPLICATE: "twice",
+    Kind.TORN: "wrong",
+}
+"""The fate of the bytes that are counted there."""
 
 REGISTERS = (*GPR_NAMES, "rip", "rflags")
 PAGE = "struct kvm_run"
@@ -117,15 +145,42 @@ PAGE_FIELDS = (
     "mmio.is_write",
     "mmio.data",
 )
+DEVICE_FIELDS = ("next byte's place", "next byte", "status")
+END_FIELDS = ("driver returns", "driver prints", "reads of the response", "bytes left over")
 
 WORDS = {
+    "film": "Film of a run",
+    "guess": "The line is time. Where would a suspend lose a byte? Choose a place.",
+    "found": "You found one: suspended here, the machine loses a byte.",
+    "lossAfter": "Nothing is lost at your place. A byte is, {steps} later: watch.",
+    "lossBefore": "Nothing is lost at your place. A byte is, {steps} earlier: watch.",
+    "drag": "Drag the arrow: there the machine is suspended, and goes on.",
+    "losses": "A byte goes missing at {missing} of {all} places. At {silent} of them the driver"
+    " does not notice.",
+    "noLoss": "A byte goes missing at none of {all} places.",
+    "by": "suspended by",
+    "plain": "Nobody suspends it: the undisturbed run.",
+    "suspend": "suspend:",
+    "nobody": "no suspend",
+    "play": "Play from the request to the first wrong byte",
+    "stop": "Stop",
+    "link": "link",
+    "copied": "copied",
+    "inAddress": "it is in the address",
+    "more": "Registers, kvm_run, device, comparison",
     "pending": "Pending",
+    "nothing": "–",
     "registers": "Registers",
-    "guest": "Guest's buffer",
-    "verdict": "Driver's verdict",
-    "empty": "empty so far",
-    "early": "not done yet",
+    "device": "Device",
+    "compared": "Compared",
+    "undisturbed": "undisturbed",
+    "thisRun": "this run",
+    "sent": "device sent",
+    "got": "guest got",
+    "driver": "Driver",
     "silent": "prints nothing",
+    "wrongByte": "wrong byte",
+    "end": "end",
     "unwritten": "··",
     "unreturned": "(nothing yet)",
     "stale": "(stale)",
@@ -162,17 +217,22 @@ def for_player() -> dict[str, Any]:
             kind.value: {
                 "colour": look.colour,
                 "bars": look.bars,
+                "dot": look.dot,
                 "opacity": look.opacity,
                 "letter": "" if kind is Kind.OK else kind.letter,
             }
             for kind, look in OUTCOMES.items()
         },
-        "marks": {name: {"sign": look.sign, "word": look.word} for name, look in MARKS.items()},
+        "fates": {name: {"sign": look.sign, "word": look.word} for name, look in FATES.items()},
         "movedUp": MOVED_UP,
+        "told": {kind.value: words for kind, words in TOLD.items()},
+        "harm": {kind.value: fate for kind, fate in HARM.items()},
         "reasons": {int(reason): reason.c_name for reason in Reason},
         "mmio": int(Reason.MMIO),
         "intr": int(Reason.INTR),
         "registers": REGISTERS,
+        "deviceFields": DEVICE_FIELDS,
+        "endFields": END_FIELDS,
         "page": PAGE,
         "pageFields": PAGE_FIELDS,
         "words": WORDS,

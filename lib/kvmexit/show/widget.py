@@ -8,6 +8,13 @@ import traitlets
 from kvmexit.show.player import module
 
 
+class NightWidget(anywidget.AnyWidget):
+    """Draws ``data``, the packets of a long test."""
+
+    _esm = module("night.js")
+    data = traitlets.Dict().tag(sync=True)
+
+
 class FilmWidget(anywidget.AnyWidget):
     """Plays ``data``. The other traits are where the reader is."""
 
@@ -17,6 +24,10 @@ class FilmWidget(anywidget.AnyWidget):
     step = traitlets.Int(0).tag(sync=True)
     choice = traitlets.List([0, 0, 0, 0]).tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)
+    name = traitlets.Unicode("").tag(sync=True)
+    face = traitlets.Unicode("whole").tag(sync=True)
+    autoplay = traitlets.Bool(False).tag(sync=True)
+    veiled = traitlets.Bool(False).tag(sync=True)
     strip: traitlets.List[str] = traitlets.List([]).tag(sync=True)
 
     def __repr__(self) -> str:

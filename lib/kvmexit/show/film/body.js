@@ -3,110 +3,82 @@
 import { KEYS, drawing, make } from "./dom.js";
 import { VOCABULARY } from "./vocabulary.js";
 
-const { lanes, pageFields, registers, words } = VOCABULARY;
-const named = lanes.map((lane) => lane.name);
-const LANES = `Lanes of ${named.slice(0, -1).join(", ")} and ${named.at(-1)}`;
-
-const head = (text) => make("div", { className: "head", textContent: text });
-const column = (text) => make("th", { scope: "col", textContent: text });
-
-function card(title, ...children) {
-  return make("div", { className: "pane" }, head(title), ...children);
-}
-
-/* A table of names; the cells for their values join `into`. */
-function table(names, into) {
-  const rows = names.map((name) => {
-    const value = make("td", { className: "v" });
-    into.push(value);
-    return make("tr", {}, make("th", { scope: "row", textContent: name }), value);
-  });
-  return make("table", {}, make("tbody", {}, ...rows));
-}
+const { words } = VOCABULARY;
 
 /* Makers that keep what they make in `nodes`, under its name. */
-function makers(nodes, uid) {
+function makers(nodes) {
   const keep = (name, node) => (nodes[name] = node);
   return {
+    keep,
     note: (name, tag = "div", properties = {}) => keep(name, make(tag, properties)),
-    list: (name, className = "bytes") => keep(name, make("ul", { className })),
-    svg: (name, label) => keep(name, drawing({ role: "img", "aria-label": label })),
-    range: (name) => keep(name, make("input",
-      { type: "range", min: 0, max: 1, id: `${uid}-${name}`, ...KEYS })),
+    svg: (name, properties) => keep(name, drawing(properties)),
     button: (name, text, label) => keep(name, make("button",
       { type: "button", textContent: text, "aria-label": label, title: label, ...KEYS })),
-    keep,
+    slider: (role, label, ...children) => keep(role, make("div",
+      { role: "slider", tabIndex: 0, "data-role": role, "aria-label": label,
+        "aria-valuemin": 0, ...KEYS }, ...children)),
   };
 }
 
-function landingBox({ note, range, button, svg, uid }) {
-  const label = make("label", { htmlFor: `${uid}-landing` }, "Where the suspend lands: ",
-    note("at", "span", { className: "count" }));
-  return make("div", {},
-    make("div", { className: "bar" }, label,
-      button("earlier", "⇤", "Back to where the outcome changes"),
-      button("later", "⇥", "On to where the outcome changes")),
-    range("landing"),
-    make("div", { className: "strip" }, svg("strip", "Outcomes")),
-    make("div", { className: "result" },
-      note("legend", "div", { className: "legend" }), note("where"), note("outcome", "strong")));
+const hidden = { "aria-hidden": "true" };
+
+/* The suspend: how many there are, one on and one back, and the strip, which is the slider. */
+function landing({ note, button, svg, slider }, small) {
+  const bar = make("div", { className: "bar" },
+    button("earlier", "⇤", "Back to where the outcome changes"),
+    button("before", "−", "One landing earlier"),
+    note("at", "span", { className: "count" }),
+    button("after", "+", "One landing later"),
+    button("later", "⇥", "On to where the outcome changes"));
+  const box = slider("landing", "Where the suspend lands",
+    svg("strip", hidden), svg("near", { class: "near", ...hidden }));
+  if (small) return box;
+  return make("div", { className: "where" }, bar, box);
 }
 
-function stepBar({ note, button, uid }) {
-  const label = make("label", { htmlFor: `${uid}-step` }, "Step ",
-    note("number", "span", { className: "count" }));
-  return make("div", { className: "bar" }, label,
-    button("back", "‹", "One step back"), button("on", "›", "One step on"));
+/* What the device sent and what the guest got, in the same columns, and what both come to. */
+function bytes({ note, keep }, uid) {
+  const row = (name) => {
+    const label = make("div", { className: "name", id: `${uid}-${name}`, textContent: words[name] });
+    const list = make("ul", { className: "cells", "data-role": name, "aria-labelledby": label.id });
+    return [label, keep(name, list)];
+  };
+  const sent = row("sent"), got = row("got");
+  got[0].append(note("apart", "small"));
+  return make("div", { className: "rows" }, ...sent, ...got,
+    make("div", { className: "told" },
+      note("outcome", "strong", { "data-role": "outcome" }),
+      note("driver", "span", { "data-role": "driver" })));
 }
 
-function cards({ nodes, note, list, keep }) {
-  const middle = registers.length / 2;
-  nodes.registers = [];
-  nodes.page = [];
-  const both = [registers.slice(0, middle), registers.slice(middle)];
-  const halves = both.map((names) => table(names, nodes.registers));
-  const made = make("div", { className: "panes" },
-    keep("pendingCard", card(words.pending, note("pending"))),
-    card(VOCABULARY.page, table(pageFields, nodes.page)),
-    card(words.registers, make("div", { className: "regs" }, ...halves)),
-    keep("fifoCard", card("Device's response",
-      note("offset", "div", { className: "note" }), list("fifo"))),
-    keep("guestCard", card(words.guest,
-      note("got", "div", { className: "note" }), list("guest", "bytes tall"))),
-    keep("verdictCard", card(words.verdict, note("verdict"))));
-  nodes.fifoCard.classList.add("wide");
-  nodes.guestCard.classList.add("wide");
-  nodes.verdictCard.classList.add("full");
-  return made;
-}
-
-function difference({ note, list }) {
-  const heads = make("tr", {}, make("td"), column("undisturbed"), column("this run"));
-  return [
-    note("diffSay", "p"),
-    head(`${words.guest}, undisturbed`), list("plainBytes"),
-    head(`${words.guest}, this run`), list("thisBytes"),
-    make("table", {}, make("thead", {}, heads), note("diffRows", "tbody")),
-  ];
+/* Time: an event back and on, play, and the events as a slider. */
+function time({ button, slider, svg }) {
+  return make("div", { className: "time" },
+    button("back", "‹", "One event back"),
+    button("play", "▶", words.play),
+    button("on", "›", "One event on"),
+    slider("step", "Step of the run", svg("track", hidden)));
 }
 
 /* All elements of one film, by name; `uid` keeps two films on a page apart. */
-export function build(uid) {
-  const nodes = {}, tools = { ...makers(nodes, uid), nodes, uid };
-  const { note, range, svg, keep } = tools;
-  const sentence = `${LANES}; the sentence above says what happens in the step`;
-  keep("root", make("div", { className: "kx", role: "group", "aria-label": "Film of a run" },
+export function build(uid, face) {
+  const nodes = {}, tools = makers(nodes), { note, keep, button, svg } = tools;
+  const small = face === "small";
+  const knobs = note("knobs", "div", { className: "knobs" });
+  const head = make("div", { className: "head" },
     note("title", "strong", { className: "title" }),
-    note("knobs", "div", { className: "knobs" }),
-    keep("landingBox", landingBox(tools)),
-    stepBar(tools),
-    range("step"),
-    note("say", "p", { className: "say", "aria-live": "polite" }),
-    make("div", {}, svg("lanes", sentence)),
-    cards(tools),
-    keep("differenceLabel", make("label", { className: "compare" },
-      note("toggle", "input", { type: "checkbox", ...KEYS }),
-      "Show the difference from the undisturbed run")),
-    keep("difference", make("div", { className: "pane diff hide" }, ...difference(tools)))));
+    button("link", words.link, "Copy a link to this state"));
+  const where = keep("whereBox", landing(tools, small)), rows = keep("rows", bytes(tools, uid));
+  const lanes = make("div", { className: "lanes" }, svg("lanes", hidden));
+  const moments = time(tools);
+  const more = keep("more", make("details", {},
+    make("summary", { textContent: words.more, ...KEYS }), note("panes")));
+  const say = note("say", "p", { className: "say" });
+  const hear = note("hear", "div", { className: "hear", role: "status" });
+  const ask = note("ask", "p", { className: "ask" }), tally = note("tally", "p", { className: "tally" });
+  const children = small ? [ask, where, rows, tally, knobs, hear]
+    : [head, knobs, where, rows, lanes, moments, say, more, hear];
+  keep("root", make("div",
+    { className: `kx ${face}`, role: "group", "data-role": "film" }, ...children));
   return nodes;
 }

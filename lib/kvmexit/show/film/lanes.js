@@ -1,50 +1,75 @@
-/* The lanes: some steps around the one that is shown, from left to right, who acts on which. */
+/* The lanes: the events about the one that is shown, from left to right, who acts on which. What
+   the guest executes between two of them is one dot with a number. */
 
 import { draw, setSize } from "./dom.js";
+import { carried } from "./story.js";
 import { VOCABULARY } from "./vocabulary.js";
 
-const LEFT = 58, TALL = 38, TOP = 10, NARROW = 18, WIDE = 62;
-const { lanes, steps: looks, words } = VOCABULARY;
-const HIGH = lanes.length * TALL;
+const LEFT = 58, TALL = 33, TOP = 4, NARROW = 40, WIDE = 62, RUN = 30, GAP = 7;
+const LETTER = 6.3, RIDE = 52; // a letter of a label, and a column with a byte on its message
+const { fates, lanes, steps: looks, words } = VOCABULARY;
 const KERNEL = lanes.findIndex((lane) => lane.key === "kernel");
 const lineY = (lane) => TOP + lane * TALL + 14;
+const LANES_HIGH = TOP + lanes.length * TALL + 6;
 
 export function paintLanes(film) {
-  if (!film.width) return;
-  const compared = film.nodes.toggle.checked;
-  film.shown = choose(film);
-  setSize(film.nodes.lanes, film.width, TOP + HIGH + 4 + (compared ? 16 : 0));
+  const { nodes, width } = film;
+  if (!width) return;
+  setSize(nodes.lanes, width, LANES_HIGH);
   const parts = document.createDocumentFragment();
-  drawLines(parts, film.width);
-  film.shown.forEach(([i, at], k) => {
-    const step = film.steps[i];
-    if (compared) drawComparison(parts, step, at, widthOf(film, i) / 2);
-    if (i === film.step) drawNow(parts, at, widthOf(film, i) / 2);
-    if (film.reel.pending(step)) drawPending(parts, film, k);
-    drawStep(parts, film.reel.lane(step), looks[film.reel.what(step)], at);
+  film.shown = choose(film, columnsOf(film));
+  drawLines(parts, width);
+  film.rider = null;
+  film.shown.forEach((column, k) => {
+    if (column.at === film.step) drawNow(parts, column);
+    if (film.reel.pending(film.steps[column.at])) drawPending(parts, film, k);
+    if (column.run) drawRun(parts, column);
+    else drawStep(parts, film, column);
   });
-  film.nodes.lanes.replaceChildren(parts);
+  nodes.lanes.replaceChildren(parts);
 }
 
-const widthOf = (film, i) => (looks[film.reel.what(film.steps[i])].label ? WIDE : NARROW);
-
-/* Which steps have room, each with its x; the current one stands left of the middle. */
-function choose(film) {
-  const { steps, step, width } = film, wide = (i) => widthOf(film, i);
-  let first = step, room = (width - LEFT) * 0.45;
-  while (first > 0 && room > wide(first - 1)) room -= wide(--first);
-  let x = LEFT;
-  const shown = [];
-  for (let i = first; i < steps.length && x + wide(i) <= width; x += wide(i++))
-    shown.push([i, x + wide(i) / 2]);
-  while (first > 0 && x + wide(first - 1) <= width) { // at the end: fill up from the left
-    const more = wide(--first);
-    shown.forEach((one) => { one[1] += more; });
-    shown.unshift([first, LEFT + more / 2]);
-    x += more;
+/* An event is a column; so is what lies between two: {at, run: how many steps}. */
+function columnsOf({ events, step }) {
+  const shown = events.includes(step) ? events : [...events, step].sort((a, b) => a - b);
+  const found = [];
+  let last = -1;
+  for (const at of shown) {
+    if (at - last > 1) found.push({ at: at - 1, run: at - last - 1, wide: RUN });
+    found.push({ at, run: 0 });
+    last = at;
   }
-  return shown;
+  return found;
 }
+
+/* Which columns have room, each with its x; the current one stands left of the middle. */
+function choose(film, all) {
+  const room = film.width - LEFT, runs = all.filter((one) => one.run).length;
+  const fair = (room - runs * RUN) / (all.length - runs);
+  for (const one of all) one.wide ??= Math.max(widthOf(film, one.at), Math.min(WIDE, fair));
+  const now = Math.max(0, all.findIndex((one) => one.at === film.step && !one.run));
+  let first = now, left = room * 0.5, last = now + 1, used = all[now].wide;
+  while (first > 0 && left > all[first - 1].wide) {
+    left -= all[--first].wide;
+    used += all[first].wide;
+  }
+  while (last < all.length && used + all[last].wide <= room + 1) used += all[last++].wide;
+  while (first > 0 && used + all[first - 1].wide <= room + 1) used += all[--first].wide;
+  let x = LEFT;
+  return all.slice(first, last).map((one) => {
+    x += one.wide;
+    return { ...one, x: x - one.wide / 2 };
+  });
+}
+
+/* What a column needs for its label, and for the byte beside its message. */
+function widthOf({ reel, steps, stops }, at) {
+  const label = labelOf(reel, steps, stops, at), rides = carried(reel, steps, at);
+  return Math.max(NARROW, label.length * LETTER + 8, rides ? RIDE : 0);
+}
+
+const labelOf = (reel, steps, stops, at) =>
+  (at === stops.wrong ? fates.wrong.word : looks[reel.what(steps[at])].label);
 
 function drawLines(parts, width) {
   lanes.forEach(({ name }, lane) => {
@@ -55,39 +80,59 @@ function drawLines(parts, width) {
   });
 }
 
-function drawComparison(parts, step, at, half) {
-  const box = { x: at - half, y: TOP - 5, width: half * 2, height: HIGH };
-  if (!step.own) draw(parts, "rect", { class: "other", ...box });
-  const sign = { x: at, y: TOP + HIGH + 14, "text-anchor": "middle" };
-  draw(parts, "text", sign, step.own ? "=" : "≠");
-}
-
-function drawNow(parts, at, half) {
-  const box = { x: at - half + 1, y: 1, width: half * 2 - 2, height: HIGH + TOP + 1, rx: 4 };
+function drawNow(parts, { x, wide }) {
+  const box = { x: x - wide / 2 + 1, y: 1, width: wide - 2, height: LANES_HIGH - 2, rx: 4 };
   draw(parts, "rect", { class: "now", ...box });
 }
 
-/* Something is pending from here to the next step; the word stands where that begins. */
+/* Something is pending from here to the next column; the word stands where that begins. */
 function drawPending(parts, film, k) {
-  const [i, at] = film.shown[k], y = lineY(KERNEL), { reel, steps } = film;
-  const to = film.shown[k + 1]?.[1] ?? film.width;
-  draw(parts, "line", { class: `pend lane${KERNEL}`, x1: at, x2: to, y1: y, y2: y });
-  const begins = k === 0 || !reel.pending(steps[i - 1]);
-  if (begins && reel.what(steps[i]) === "exit")
-    draw(parts, "text", { class: "hush", x: at + 19, y: y - 11 }, words.pending.toLowerCase());
+  const { shown, reel, steps } = film, { at, x, run } = shown[k], y = lineY(KERNEL);
+  const gap = (one) => (one && parted(film, one) ? GAP : 0);
+  const from = x + gap(shown[k]), to = (shown[k + 1]?.x ?? film.width) - gap(shown[k + 1]);
+  draw(parts, "line", { class: `pend lane${KERNEL}`, x1: from, x2: to, y1: y, y2: y });
+  if (!run && reel.what(steps[at]) === "exit")
+    draw(parts, "text", { class: "hush", x: x + 14, y: y - 9 }, words.pending.toLowerCase());
+}
+
+/* Does what was pending before these steps end within them? */
+const parted = ({ reel, steps }, { at, run }) =>
+  steps.slice(at + 1 - run, at + 1).some((step) => !reel.pending(step));
+
+function drawRun(parts, { x, run }) {
+  const lane = lanes.findIndex(({ key }) => key === "guest"), y = lineY(lane);
+  const place = `translate(${x} ${y})`;
+  draw(parts, "path", { class: `mark lane${lane}`, d: looks.execute.shape, transform: place });
+  draw(parts, "text", { x, y: y + 17, "text-anchor": "middle" }, String(run));
 }
 
 /* The mark of a step, what it carries to another lane, and its label on the other side. */
-function drawStep(parts, lane, { shape, label, carries }, at) {
-  const [from, to] = carries;
-  if (carries.length) {
-    const down = to > from ? 1 : -1, tip = 5 * down;
-    const way = `M${at} ${lineY(from)}V${lineY(to) - 9 * down}m-4 ${-tip}l4 ${tip}l4 ${-tip}`;
-    draw(parts, "path", { class: `msg lane${lane}`, d: way });
-  }
-  const place = `translate(${at} ${lineY(lane)})`;
+function drawStep(parts, film, { at, x }) {
+  const { reel, steps, stops } = film, step = steps[at], lane = reel.lane(step);
+  const { shape, carries } = looks[reel.what(step)], label = labelOf(reel, steps, stops, at);
+  if (carries.length) drawMessage(parts, lane, carries, x);
+  const place = `translate(${x} ${lineY(lane)})`;
   draw(parts, "path", { class: `mark lane${lane}`, d: shape, transform: place });
-  if (!label) return;
-  const y = lineY(lane) + (Math.max(...carries) > lane ? -11 : 20);
-  draw(parts, "text", { x: at, y, "text-anchor": "middle" }, label);
+  const y = lineY(lane) + (Math.max(...carries) > lane ? -9 : 18);
+  if (label) draw(parts, "text", { x, y, "text-anchor": "middle" }, label);
+  drawByte(parts, film, at, x, carries);
+}
+
+function drawMessage(parts, lane, [from, to], x) {
+  const down = to > from ? 1 : -1, tip = 5 * down;
+  const way = `M${x} ${lineY(from)}V${lineY(to) - 7 * down}m-4 ${-tip}l4 ${tip}l4 ${-tip}`;
+  draw(parts, "path", { class: `msg lane${lane}`, d: way });
+}
+
+/* The byte rides on the message. A device's answer comes back; at a restore it falls out. */
+function drawByte(parts, film, at, x, carries) {
+  const { reel, steps } = film, bytes = carried(reel, steps, at), what = reel.what(steps[at]);
+  const lost = what === "restore";
+  if (!bytes || (lost && reel.pending(steps[at]))) return;
+  const text = bytes.length > 4 ? `${bytes.slice(0, 4)}…` : bytes;
+  const [from, to] = what === "serve" ? [...carries].reverse() : carries;
+  const y = lost ? lineY(KERNEL) - 8 : (lineY(from) + lineY(to)) / 2 + 4;
+  const node = draw(parts, "text", { class: lost ? "rider fell" : "rider", x: x + 5, y }, text);
+  if (at === film.step)
+    film.rider = { node, lost, way: lost ? 34 : lineY(from) - lineY(to) };
 }

@@ -1,61 +1,80 @@
 /* What is drawn when the run is another one, and when only the step is. */
 
-import { paintCards } from "./cards.js";
-import { paintDifference } from "./difference.js";
+import { paintBytes, paintGhosts, readBytes } from "./bytes.js";
+import { paintDetail } from "./detail.js";
 import { set } from "./dom.js";
 import { paintLanes } from "./lanes.js";
-import { endWords } from "./marks.js";
-import { sceneAt } from "./scene.js";
-import { paintStrip } from "./strip.js";
+import { paintTally } from "./tally.js";
+import { change, paintStrip } from "./strip.js";
+import { paintTime } from "./time.js";
+import { VOCABULARY } from "./vocabulary.js";
+
+const { words } = VOCABULARY;
 
 /* What depends on the run alone. */
 export function paintRun(film) {
-  const { model, nodes, reel, choice, landing, steps } = film, { chain } = reel.world(choice);
+  const { model, nodes, reel, choice, landing } = film, { chain } = reel.world(choice);
   film.kinds = model.get("live") ? model.get("strip") : reel.kinds(choice);
-  nodes.step.max = steps.length - 1;
-  nodes.landing.max = chain.length;
-  nodes.landing.value = landing;
-  for (const name of ["landingBox", "differenceLabel"])
-    nodes[name].classList.toggle("hide", !film.kinds.length);
-  for (const name of ["guestCard", "verdictCard"])
-    nodes[name].classList.toggle("hide", reel.data.program);
+  nodes.whereBox.classList.toggle("hide", !film.kinds.length && !model.get("live"));
+  nodes.rows.classList.toggle("program", reel.data.program);
+  nodes.rows.classList.toggle("hide", reel.data.program && !film.kinds.length);
   set(nodes.title, reel.data.title);
-  set(nodes.at, landing ? `${landing} of ${chain.length}` : "nowhere");
-  paintOutcome(film, chain);
+  nodes.root.setAttribute("aria-label", reel.data.title || words.film);
+  readBytes(film);
+  set(nodes.at, landing ? `${words.suspend} ${landing} of ${chain.length}` : words.nobody);
+  const end = { before: landing <= 0, after: landing >= chain.length };
+  for (const name in end) nodes[name].disabled = end[name];
+  nodes.earlier.disabled = change(film, -1) === undefined;
+  nodes.later.disabled = change(film, 1) === undefined;
+  hearLanding(film, chain);
   paintStrip(film);
-  paintDifference(film);
+  paintBytes(film);
+  paintTally(film);
 }
 
-/* Where the suspend lands and what comes of it, to be read and to be heard. */
-function paintOutcome({ nodes, reel, choice, landing }, chain) {
-  const end = reel.end(choice, landing);
-  let where = "Nobody suspends it: the undisturbed run.";
-  if (landing) {
-    const next = reel.sentence({ text: reel.text[chain[landing - 1]] });
-    where = `The request to suspend arrives here. Without it, this would be next: “${next}”`;
-  }
-  const outcome = `Outcome: ${endWords(end)}, ${reel.data.meanings[end.kind]}.`;
-  nodes.landing.setAttribute("aria-valuetext", `${where} ${outcome}`);
-  set(nodes.where, where);
-  set(nodes.outcome, outcome);
+/* Where the suspend lands and what comes of it, to be heard. */
+function hearLanding({ nodes, reel, landing, told, said, veiled }, chain) {
+  const next = landing && reel.sentence({ text: reel.text[chain[landing - 1]] });
+  const where = landing ? `${landing} of ${chain.length}, before: ${next}` : words.plain;
+  nodes.landing.setAttribute("aria-valuemax", chain.length);
+  nodes.landing.setAttribute("aria-valuenow", landing);
+  nodes.landing.setAttribute("aria-valuetext", veiled ? where : `${where} ${told} ${said}`);
 }
 
 /* What depends on the step. */
 export function paintStep(film) {
-  const { nodes, reel, steps, step } = film, scene = sceneAt(reel, steps, step);
-  nodes.step.value = step;
-  nodes.step.setAttribute("aria-valuetext", scene.sentence);
-  set(nodes.say, scene.sentence);
-  set(nodes.number, `${step + 1} of ${steps.length}`);
-  paintCards(film, scene);
+  const { nodes, reel, steps, step } = film, sentence = reel.sentence(steps[step]);
+  nodes.step.setAttribute("aria-valuemax", steps.length - 1);
+  nodes.step.setAttribute("aria-valuenow", step);
+  nodes.step.setAttribute("aria-valuetext", sentence);
+  set(nodes.say, sentence);
+  nodes.back.disabled = step === 0;
+  nodes.on.disabled = step === steps.length - 1;
+  paintGhosts(film);
+  if (film.face === "small") return;
   paintLanes(film);
+  paintTime(film);
+  paintDetail(film);
 }
 
-/* The drawings have the width that there is. */
+/* The drawings have the width that there is, and the sentence the lines that the longest needs. */
 export function fit(film) {
-  const now = film.nodes.lanes.parentNode.clientWidth;
+  const now = film.nodes.landing.clientWidth || film.nodes.lanes.parentNode?.clientWidth;
   if (!now || now === film.width) return;
   film.width = now;
   paintStrip(film);
+  paintBytes(film);
+  if (film.face === "small") return;
+  reserve(film);
   paintLanes(film);
+  paintTime(film);
+}
+
+/* Nothing below the sentence may move: it gets the height of the longest there is. */
+function reserve({ nodes: { say }, reel }) {
+  const text = say.textContent;
+  say.style.minHeight = "";
+  say.textContent = reel.data.texts.reduce((long, [, , one]) => (one.length > long.length ? one : long), "");
+  say.style.minHeight = `${say.offsetHeight}px`;
+  say.textContent = text;
 }

@@ -1,74 +1,67 @@
-/* Where the reader is: the choice of a run, its landing, its step; and how each is changed. */
+/* The film plays: once, by events, from the request to the first wrong byte. A touch stops it. */
 
-import { paintRun, paintStep } from "./paint.js";
-import { paintStrip } from "./strip.js";
+import { set } from "./dom.js";
+import { go, land } from "./place.js";
+import { VOCABULARY } from "./vocabulary.js";
 
-export function read(film) {
-  const { model } = film;
-  film.choice = [...(model.get("choice") ?? [0, 0, 0, 0])];
-  film.landing = model.get("landing") ?? 0;
-  film.step = model.get("step") ?? 0;
+const ALL = 6000, SLOWEST = 900, FLIGHT = 450, WALK = 7, STRIDE = 220, FLASH = 700;
+const { words } = VOCABULARY;
+
+/* No flight for who wants none; the steps are the same. */
+export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/* The byte of this step comes flying, or falls. */
+export function fly({ rider }) {
+  if (!rider?.node.animate || still()) return;
+  const { node, lost, way } = rider;
+  const from = lost ? { transform: "none" } : { transform: `translateY(${way / 2}px)` };
+  const to = lost ? { transform: `translateY(${way}px)`, opacity: 0 } : { transform: "none" };
+  node.animate([from, to], { duration: FLIGHT, easing: lost ? "ease-in" : "ease-out" });
 }
 
-/* Tell the model, and with it whoever else shows this film. */
-export function save(film, ...names) {
-  const values = { choice: [...film.choice], landing: film.landing, step: film.step };
-  for (const name of names) film.model.set(name, values[name]);
-  film.model.save_changes();
+export function stop(film) {
+  clearTimeout(film.timer);
+  film.timer = 0;
+  film.settle?.();
+  label(film);
 }
 
-/* Another run. At the end the reader stays at the end; inside a suspend, at the same kind of
-   step; otherwise the request is what there is to see. */
-export function rerun(film, keep = false) {
-  const { reel, choice, here } = film;
-  film.landing = Math.min(film.landing, reel.world(choice).chain.length);
-  film.steps = reel.run(choice, film.landing);
-  const last = film.steps.length - 1;
-  if (!keep) {
-    const own = (what) => film.steps.findIndex((one) => !one.own && reel.what(one) === what);
-    const places = [own(here), own("restore"), own("request"), film.step];
-    film.step = here === "end" ? last : places.find((i) => i >= 0);
-  }
-  film.step = Math.max(0, Math.min(film.step, last));
-  paintRun(film);
-  show(film);
+function label({ nodes, timer }) {
+  set(nodes.play, timer ? "❚❚" : "▶");
+  nodes.play.setAttribute("aria-label", timer ? words.stop : words.play);
 }
 
-function show(film) {
-  const { reel, steps, step } = film, one = steps[step];
-  film.here = step === steps.length - 1 ? "end" : one.own ? "request" : reel.what(one);
-  paintStep(film);
+export function play(film) {
+  if (film.timer) return stop(film);
+  const { stops, events } = film, first = stops.request ?? 0, last = stops.wrong ?? stops.end;
+  const scenes = events.filter((at) => first <= at && at <= last);
+  const pause = Math.min(SLOWEST, ALL / scenes.length);
+  run(film, scenes.map((at) => () => {
+    go(film, at);
+    fly(film);
+  }), pause);
 }
 
-/* To another step of the same run. */
-export function go(film, to) {
-  const next = Math.max(0, Math.min(film.steps.length - 1, to));
-  if (next === film.step) return;
-  film.step = next;
-  show(film);
-  save(film, "step");
+/* One act after the other; at once where nothing shall move. */
+export function run(film, acts, pause) {
+  const next = (i) => {
+    acts[i]();
+    film.timer = i + 1 < acts.length ? setTimeout(next, pause, i + 1) : 0;
+    label(film);
+  };
+  next(0);
 }
 
-/* To another landing. Live, the run has to be made first: `data` will change when it is. */
-export function land(film, to) {
-  const { model, nodes } = film;
-  const next = Math.max(0, Math.min(film.reel.world(film.choice).chain.length, to));
-  if (next === film.landing) return;
-  film.landing = next;
-  if (model.get("live")) {
-    nodes.landing.value = next;
-    paintStrip(film);
-    save(film, "landing");
-    return;
-  }
-  rerun(film);
-  save(film, "landing", "step");
+/* The suspend walks to a landing, and what is lost there flashes. */
+export function walk(film, to) {
+  const from = film.landing, far = Math.abs(to - from), strides = still() ? 1 : Math.min(WALK, far);
+  const places = Array.from({ length: strides }, (_, k) =>
+    Math.round(from + ((to - from) * (k + 1)) / strides));
+  const acts = places.map((at) => () => land(film, at));
+  run(film, [...acts, () => flash(film)], STRIDE);
 }
 
-/* To the next landing, one way or the other, at which the outcome is another. */
-export function jump(film, direction) {
-  const { kinds } = film, kind = (at) => (at === 0 ? "ok" : kinds[at - 1]);
-  let at = film.landing;
-  do at += direction; while (at >= 0 && at <= kinds.length && kind(at) === kind(film.landing));
-  if (at >= 0 && at <= kinds.length) land(film, at);
+function flash({ nodes }) {
+  const hole = nodes.got.querySelector('[data-fate="missing"]');
+  if (!still()) hole?.animate([{ transform: "scale(1.7)" }, { transform: "none" }], FLASH);
 }

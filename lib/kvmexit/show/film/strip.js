@@ -1,28 +1,45 @@
-/* The outcome strip: a column for each landing, letters above it, a legend below. */
+/* The strip: a column for each landing, the suspend as an arrow on it, and the landings about the
+   arrow once more, wide enough for a finger. */
 
-import { draw, drawing, make, setSize } from "./dom.js";
+import { draw, setSize } from "./dom.js";
 import { VOCABULARY } from "./vocabulary.js";
 
-const TOP = 14, TALL = 44, SIDE = 16;
+const TOP = 11, TALL = 44, ARROW = 8;
+const NEAR_TALL = 26;
+export const NEAR = 24; // pixels of a wide landing
+const { outcomes, steps: looks } = VOCABULARY;
+
+/* Where a landing stands: 0, nobody suspends, left of the first column. */
+export const landingX = (film, landing) => ARROW + landing * film.each;
+
+/* The landing at a place. */
+export const landingAt = (film, x) => Math.round((x - ARROW) / film.each);
+
+/* How many landings a row of wide ones has, an odd number. */
+const nearCount = (film) => Math.max(5, Math.floor(film.width / NEAR) - 1) | 1;
+
+/* The landing at a place of the row of wide ones. */
+export function nearAt(film, x) {
+  const count = nearCount(film);
+  return film.landing - (count >> 1) + Math.floor((x / film.width) * count);
+}
 
 export function paintStrip(film) {
-  const { nodes, kinds } = film, room = Math.max(50, film.width - SIDE);
-  if (!kinds.length) return;
-  const each = room / kinds.length;
-  if (film.striped.kinds !== kinds || film.striped.room !== room) {
-    film.striped = { kinds, room };
-    const counts = {};
-    for (const kind of kinds) counts[kind] = (counts[kind] ?? 0) + 1;
-    setSize(nodes.strip, room, TALL);
+  const { nodes, width, veiled } = film;
+  if (!film.width || !film.kinds.length) return;
+  const kinds = veiled ? film.kinds.map(() => "ok") : film.kinds;
+  if (film.striped.kinds !== film.kinds || film.striped.width !== width
+      || film.striped.veiled !== veiled) {
+    film.striped = { kinds: film.kinds, width, veiled };
+    film.each = (width - 2 * ARROW) / kinds.length;
+    setSize(nodes.strip, width, TALL);
     nodes.strip.replaceChildren();
-    drawColumns(nodes.strip, kinds, each);
-    nodes.pointer = draw(nodes.strip, "path", { fill: "currentColor" });
-    const total = Object.entries(counts).map(([kind, n]) => `${n} ${kind}`).join(", ");
-    nodes.strip.setAttribute("aria-label", `Outcome at each of ${kinds.length} landings: ${total}`);
-    nodes.legend.replaceChildren(...Object.keys(counts).map((kind) => sample(kind, counts[kind])));
+    drawColumns(nodes.strip, kinds, film.each);
+    nodes.arrow = draw(nodes.strip, "path", { class: "arrow", d: `M-7 0H7L0 10zM-.75 9H.75V${TALL}H-.75z` });
   }
-  const at = film.landing * each;
-  nodes.pointer.setAttribute("d", `M${at - 5} 44L${at} 35.500L${at + 5} 44z`);
+  const at = landingX(film, film.landing).toFixed(1);
+  nodes.arrow.setAttribute("transform", `translate(${at} 0)`);
+  if (film.face !== "small") paintNear(film, kinds);
 }
 
 /* All columns of an outcome are one path. Where a letter has no room, it is left out. */
@@ -30,15 +47,16 @@ function drawColumns(svg, kinds, each) {
   const paths = {};
   let lettered = -20, last = ""; // where a letter stands, and which: a new one needs less room
   kinds.forEach((kind, i) => {
-    const { bars, letter } = VOCABULARY.outcomes[kind];
-    const left = (i + 0.5) * each, apart = each > 3 && letter ? 0.6 : 0;
-    const from = left.toFixed(1), to = (left + Math.max(1, each - apart)).toFixed(1);
+    const { bars, letter } = outcomes[kind];
+    const left = ARROW + (i + 0.5) * each, apart = each > 3 && letter ? 0.6 : 0;
+    const wide = Math.max(letter ? 1.5 : 1, each - apart); // a lone one is seen on a phone too
+    const from = left.toFixed(1), to = (left + wide).toFixed(1);
     for (const [top, bottom] of bars) {
       const bar = `M${from} ${TOP + top}H${to}V${TOP + bottom}H${from}z`;
       paths[kind] = (paths[kind] ?? "") + bar;
     }
     if (letter && kinds[i - 1] !== kind && left - lettered > (kind === last ? 15 : 9)) {
-      draw(svg, "text", { x: from, y: 11 }, letter);
+      draw(svg, "text", { x: from, y: TALL - 1 }, letter);
       lettered = left;
       last = kind;
     }
@@ -46,12 +64,45 @@ function drawColumns(svg, kinds, each) {
   for (const kind in paths) draw(svg, "path", { class: kind, d: paths[kind] });
 }
 
-/* An entry of the legend. Where in its box a bar stands is part of it, so the box is there. */
-function sample(kind, count) {
-  const { bars, letter } = VOCABULARY.outcomes[kind];
-  const svg = drawing({ width: 12, height: 20, viewBox: "0 0 12 20", "aria-hidden": "true" });
-  draw(svg, "path", { class: "box", d: "M0 0H12V20H0z" });
-  const shape = bars.map(([top, bottom]) => `M0 ${top}H12V${bottom}H0z`).join("");
-  draw(svg, "path", { class: kind, d: shape });
-  return make("span", {}, svg, `${letter ? `${letter} ` : ""}${kind}: ${count}`);
+/* The landings about the arrow: the step that would be next, and the outcome under it. The cells
+   are made once and move with the landing. */
+function paintNear(film, kinds) {
+  const { nodes, width, landing, reel } = film, { near } = nodes;
+  const count = nearCount(film), each = width / count, { chain } = reel.world(film.choice);
+  if (near.childElementCount !== 2 * count + 1) {
+    setSize(near, width, NEAR_TALL);
+    near.replaceChildren();
+    const x = (count >> 1) * each;
+    draw(near, "path", { class: "now", d: `M${x} 1h${each}v${NEAR_TALL - 2}h${-each}z` });
+    for (let k = 0; k < count; k++) for (const part of ["outcome", "mark"])
+      draw(near, "path", { transform: `translate(${(k + 0.5) * each} ${part === "mark" ? 10 : 0})` });
+  }
+  for (let k = 0; k < count; k++) {
+    const at = landing - (count >> 1) + k, inside = at >= 1 && at <= chain.length;
+    const step = inside && { text: reel.text[chain[at - 1]] };
+    const shapes = inside ? [barOf(kinds[at - 1]), looks[reel.what(step)].shape] : ["", ""];
+    const classes = inside ? [kinds[at - 1], `mark lane${reel.lane(step)}`] : ["", ""];
+    [0, 1].forEach((part) => {
+      const node = near.childNodes[1 + 2 * k + part];
+      if (node.getAttribute("d") !== shapes[part]) node.setAttribute("d", shapes[part]);
+      if (node.getAttribute("class") !== classes[part]) node.setAttribute("class", classes[part]);
+    });
+  }
+}
+
+/* The bars of an outcome, lying: a thin line where all is well. */
+function barOf(kind) {
+  const y = NEAR_TALL - 5;
+  return outcomes[kind].bars
+    .map(([top, bottom]) => `M${top - 10} ${y}H${bottom - 10}v${outcomes[kind].letter ? 4 : 2}H${top - 10}z`)
+    .join("");
+}
+
+/* The next landing, one way or the other, at which the outcome is another; undefined: there is
+   none. */
+export function change({ kinds, landing }, direction) {
+  const kind = (at) => (at === 0 ? "ok" : kinds[at - 1]);
+  let at = landing;
+  do at += direction; while (at >= 0 && at <= kinds.length && kind(at) === kind(landing));
+  return at >= 0 && at <= kinds.length ? at : undefined;
 }

@@ -1,0 +1,107 @@
+/* What is folded: pending, the shared page, the registers, the device, and the undisturbed run.
+   It is made when it is first opened, and painted only while it is open. */
+
+import { make, set, setClass } from "./dom.js";
+import { two } from "./fates.js";
+import { reasonWords, sceneAt } from "./scene.js";
+import { VOCABULARY } from "./vocabulary.js";
+
+const { pageFields, registers, words } = VOCABULARY;
+const READY = 0x10; // of the device's status: it has a byte to give
+
+const cell = (text) => make("td", { className: "v", textContent: text });
+const card = (title, ...children) =>
+  make("div", { className: "pane" }, make("div", { className: "cap", textContent: title }), ...children);
+
+/* A table of names; the cells for their values join `into`. */
+function table(names, into) {
+  const rows = names.map((name) => {
+    const value = cell("");
+    into.push(value);
+    return make("tr", {}, make("th", { scope: "row", textContent: name }), value);
+  });
+  return make("table", {}, make("tbody", {}, ...rows));
+}
+
+function buildDetail({ nodes, reel }) {
+  const made = { registers: [], page: [], device: [], pending: make("div", { className: "two" }) };
+  const middle = registers.length / 2;
+  const halves = [registers.slice(0, middle), registers.slice(middle)]
+    .map((names) => table(names, made.registers));
+  const panes = [
+    card(words.pending, made.pending),
+    card(VOCABULARY.page, table(pageFields, made.page)),
+    card(words.registers, make("div", { className: "regs" }, ...halves)),
+    card(words.device, table(VOCABULARY.deviceFields, made.device)),
+  ];
+  if (!reel.data.program) {
+    const heads = [words.undisturbed, words.thisRun]
+      .map((text) => make("th", { scope: "col", textContent: text }));
+    made.ends = make("tbody");
+    made.apart = make("p", { className: "two" });
+    const head = make("thead", {}, make("tr", {}, make("td"), ...heads));
+    panes.push(card(words.compared, make("table", {}, head, made.ends), made.apart));
+  }
+  nodes.panes.className = "panes";
+  nodes.panes.replaceChildren(...panes);
+  return made;
+}
+
+export function paintDetail(film) {
+  const { nodes, reel, steps, step } = film;
+  if (!nodes.more.open || film.face === "small") return;
+  film.detail ??= buildDetail(film);
+  const scene = sceneAt(reel, steps, step), { detail } = film;
+  set(detail.pending, scene.pending || words.nothing);
+  paintRegisters(film, scene);
+  paintPage(detail, scene);
+  paintDevice(film, scene);
+  if (!reel.data.program && detail.of !== steps) paintEnds(film);
+}
+
+/* A register that this step has changed is underlined. */
+function paintRegisters({ detail, reel, steps, step }, scene) {
+  const before = step ? steps[step - 1] : null;
+  scene.registers.forEach((signed, k) => {
+    const value = signed >>> 0;
+    set(detail.registers[k], `0x${value.toString(16)}`);
+    const old = before ? reel.registers[k][before.regs] >>> 0 : value;
+    setClass(detail.registers[k], old === value ? "v" : "v new");
+  });
+}
+
+function paintPage(detail, { page, immediate }) {
+  const { gpa, size, is_write } = page, mmio = page.reason === VOCABULARY.mmio;
+  const access = mmio ? [`0x${(gpa >>> 0).toString(16)}`, size, is_write] : Array(3).fill(words.nothing);
+  const values = [immediate, reasonWords(page), ...access, page.data.map(two).join(" ")];
+  values.forEach((value, k) => set(detail.page[k], String(value)));
+}
+
+function paintDevice({ detail, reel, choice }, { device: [offset, status, index] }) {
+  const { response } = reel.world(choice), at = reel.data.popping[choice[0]] ? offset : index;
+  const next = status & READY && at < response.length ? two(response[at]) : words.nothing;
+  [`${at} of ${response.length}`, next, `0x${status.toString(16)}`]
+    .forEach((value, k) => set(detail.device[k], value));
+}
+
+function paintEnds({ detail, reel, choice, landing, steps }) {
+  const end = reel.end(choice, landing), plain = reel.end(choice, 0);
+  const said = ({ message }) => message ?? words.nothing;
+  const values = [plain, end].map((one) => [one.returned, said(one), one.reads, one.left].map(String));
+  const rows = VOCABULARY.endFields.map((name, k) => make("tr", {},
+    make("th", { scope: "row", textContent: name }), cell(values[0][k]),
+    make("td", { textContent: values[1][k], className: values[0][k] === values[1][k] ? "v" : "v new" })));
+  detail.ends.replaceChildren(...rows);
+  set(detail.apart, landing === 0 ? words.plain : apart(steps));
+  detail.of = steps;
+}
+
+/* How many steps the undisturbed run does not have, and whether the two meet again. */
+function apart(steps) {
+  const own = steps.filter((one) => !one.own).length;
+  const again = steps.length - [...steps].reverse().findIndex((one) => !one.own);
+  const end = steps.at(-1).own
+    ? `From step ${again + 1} on the two do the same.`
+    : "The two never come together again.";
+  return `${own} of the ${steps.length} steps of this run are not in the undisturbed run. ${end}`;
+}

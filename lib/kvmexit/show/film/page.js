@@ -1,0 +1,117 @@
+/* The films of a page, and the page's address.
+
+   A film in a page is
+     <div class="kvmexit-film">, with JSON in a script element, then the still frame
+   Each key of that JSON is a trait of the model. The still frame is what is seen with scripts off;
+   it goes when the film is drawn. The last state of every film is kept in the history's entry, and
+   that of the film last touched in the address: a reload and a way back find them. */
+
+import { fragmentOf, goTo, stateOf } from "./address.js";
+import { turnKnobs } from "./controls.js";
+import { set } from "./dom.js";
+import { open } from "./open.js";
+import { VOCABULARY } from "./vocabulary.js";
+
+const PAUSE = 200; // milliseconds from the last move to the address
+const { words } = VOCABULARY;
+
+function pageModel(traits) {
+  const listeners = new Map();
+  return {
+    get: (name) => traits[name],
+    set(name, value) {
+      if (String(traits[name]) === String(value)) return;
+      traits[name] = value;
+      for (const listener of listeners.get(`change:${name}`) ?? []) listener();
+    },
+    on: (event, listener) => listeners.set(event, [...(listeners.get(event) ?? []), listener]),
+    off: (event, listener) =>
+      listeners.set(event, (listeners.get(event) ?? []).filter((one) => one !== listener)),
+    save_changes() {},
+  };
+}
+
+/* Every film has a name in its page; a second of the same name gets a number. */
+function naming() {
+  const taken = {};
+  return (name = "film") => {
+    taken[name] = (taken[name] ?? 0) + 1;
+    return taken[name] > 1 ? `${name}-${taken[name]}` : name;
+  };
+}
+
+export function host(page) {
+  const films = new Map(), nameFor = naming();
+  for (const still of page.querySelectorAll(".kvmexit-film")) {
+    const traits = JSON.parse(still.querySelector('script[type="application/json"]').textContent);
+    const el = page.createElement("div"), name = nameFor(traits.name);
+    const film = open({ model: pageModel(traits), el }, name);
+    still.replaceChildren(el);
+    film.opening = { choice: film.choice, landing: film.landing, step: film.step };
+    films.set(name, film);
+  }
+  if (films.size) keepAddress(films);
+}
+
+function keepAddress(films) {
+  let timer = 0, touched = null, loading = false;
+  const all = () => Object.fromEntries([...films].map(([name, film]) => [name, fragmentOf(film)]));
+  const write = () => {
+    clearTimeout(timer);
+    timer = 0;
+    const address = touched ? fragmentOf(touched) : location.hash;
+    history.replaceState({ ...history.state, films: all() }, "", address || undefined);
+  };
+  const restore = () => {
+    loading = true;
+    const kept = history.state?.films ?? {}, asked = stateOf(location.hash);
+    for (const [name, film] of films) {
+      const state = asked?.film === name ? asked : stateOf(kept[name] ?? "");
+      if (state) goTo(film, state);
+      else if (!asked) goTo(film, {});
+      turnKnobs(film);
+    }
+    touched = films.get(asked?.film) ?? null;
+    loading = false;
+    return touched;
+  };
+  for (const film of films.values()) {
+    film.moved = () => {
+      if (loading) return;
+      touched = film;
+      clearTimeout(timer);
+      timer = setTimeout(write, PAUSE);
+    };
+    film.nodes.link.onclick = () => copy(film, write);
+  }
+  const arrive = () => {
+    const film = restore();
+    if (film) show(film.nodes.root);
+    write();
+  };
+  document.addEventListener("click", () => timer && write(), true);
+  addEventListener("beforeunload", () => timer && write());
+  addEventListener("hashchange", arrive);
+  addEventListener("pageshow", ({ persisted }) => persisted && restore());
+  if (stateOf(location.hash) || history.state?.films) arrive();
+}
+
+/* A film that a link has set comes into view, unless it is there. */
+function show(root) {
+  const { top, bottom } = root.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) root.scrollIntoView({ block: "center" });
+}
+
+async function copy(film, write) {
+  film.moved();
+  write();
+  const { link } = film.nodes;
+  try {
+    await navigator.clipboard.writeText(location.href);
+    set(link, words.copied);
+  } catch {
+    set(link, words.inAddress); // a page from a disk may not write to the clipboard
+  }
+  set(film.nodes.hear, link.textContent);
+  setTimeout(() => set(link, words.link), 2000);
+}

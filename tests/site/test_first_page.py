@@ -1,0 +1,117 @@
+"""The first page: something moves, the reader guesses, a byte goes missing, and a careful VMM
+keeps it. What is counted is held against the runs."""
+
+from collections.abc import Callable
+
+import pytest
+from kvmexit.show import film
+from kvmexit.show.words import loss_words
+from playwright.sync_api import Locator, Page
+from visits import PHONE, Visit, wait_until
+
+FIRST = "book/00-start-here"
+SMALL_DESK = {"width": 1280, "height": 720}
+SCREENS = {
+    "desk": {"viewport": SMALL_DESK, "color_scheme": "light"},
+    "phone": {"viewport": PHONE, "color_scheme": "dark", "has_touch": True},
+}
+LINE, GUEST = ".kx [data-role=landing]", ".kx [data-role=got]"
+LOSSES = f"{LINE} .missing"
+"""The columns of the strip at which a byte goes missing, one path."""
+HOLE = f"{GUEST} [data-fate=missing]"
+ARRIVING = "!!document.querySelector('.kx.arriving')"
+LENGTH = 16
+EDGE = 8
+"""Pixels of the strip on either side of its columns."""
+
+
+@pytest.fixture(params=SCREENS)
+def page(request: pytest.FixtureRequest, visit: Callable[..., Visit], over_http: str) -> Page:
+    """The page as it is when it has been opened, on two screens."""
+    return visit(over_http, FIRST, **SCREENS[request.param]).page
+
+
+def in_view(page: Page, node: Locator) -> bool:
+    box, size = node.bounding_box(), page.viewport_size
+    assert box and size
+    return box["y"] >= 0 and box["y"] + box["height"] <= size["height"]
+
+
+def choose(page: Page, place: float) -> None:
+    """Tap or click a place of the line, from 0 to 1."""
+    line = page.locator(LINE)
+    box = line.bounding_box()
+    assert box
+    at = {"x": box["width"] * place, "y": box["height"] / 2}
+    if page.evaluate("navigator.maxTouchPoints > 0"):
+        line.tap(position=at)
+    else:
+        line.click(position=at)
+
+
+def test_it_moves_and_asks_and_two_touches_tell(page: Page) -> None:
+    """A guess, which shows a byte that goes missing; and the VMM that keeps it."""
+    wait_until(page, ARRIVING, "the packet to come in by itself")
+    for node in ("article h1", ".kx", ".kx .ask"):
+        assert in_view(page, page.locator(node)), node
+    wait_until(page, f"!({ARRIVING})", "the packet to be there")
+    assert page.locator(f"{GUEST} li").count() == LENGTH
+    assert page.locator(LOSSES).count() == 0, "nothing is given away before the guess"
+
+    choose(page, 0.5)
+    page.locator(HOLE).wait_for()
+    assert in_view(page, page.locator(HOLE))
+    assert "1 byte missing" in page.locator("[data-role=outcome]").inner_text()
+    assert page.locator(LOSSES).count() == 1
+    made = film(LENGTH, policy=["save-at-once", "drain"])
+    counted = [loss_words([run[3] for run in runs]) for runs in made.runs.values()]
+    assert page.locator(".tally").inner_text() == counted[0]
+
+    page.get_by_role("radio", name="careful").check()
+    assert page.locator(HOLE).count() == page.locator(LOSSES).count() == 0
+    assert page.locator(f"{GUEST} li").count() == LENGTH
+    assert page.locator("[data-role=outcome]").inner_text() == "Every byte arrived."
+    assert page.locator(".tally").inner_text() == counted[1]
+
+
+def test_the_first_drag_changes_the_bytes(page: Page) -> None:
+    """From a place that does no harm to one that does; the bytes are seen while it is dragged."""
+    kinds = film(LENGTH).kinds()
+    page.locator(LINE).wait_for()
+    box = page.locator(LINE).bounding_box()
+    assert box
+
+    def x(landing: int) -> float:
+        return box["x"] + EDGE + landing * (box["width"] - 2 * EDGE) / len(kinds)
+
+    bad, y = kinds.index("missing") + 1, box["y"] + box["height"] / 2
+    page.mouse.move(x(bad - 6), y)
+    page.mouse.down()
+    before = page.locator(GUEST).inner_text()
+    page.mouse.move(x(bad), y)
+    assert page.locator(HOLE).count() == 1
+    assert page.locator(GUEST).inner_text() != before
+    assert in_view(page, page.locator(GUEST)) and in_view(page, page.locator(LINE))
+    page.mouse.up()
+
+
+def test_no_motion_for_who_wants_none_and_no_question_twice(
+    visit: Callable[..., Visit], over_http: str
+) -> None:
+    """On paper nobody is asked; and who comes back finds the place that was chosen."""
+    page = visit(over_http, FIRST, viewport=SMALL_DESK, reduced_motion="reduce").page
+    page.locator(LINE).wait_for()
+    assert not page.evaluate(ARRIVING)
+    moving = "document.querySelector('.kx').getAnimations({ subtree: true }).length"
+    assert page.evaluate(moving) == 0
+    choose(page, 0.5)
+    page.locator(HOLE).wait_for()
+    wait_until(page, "location.hash.includes('film=first')", "the place in the address")
+    page.reload()
+    page.locator(LOSSES).wait_for(state="attached")
+    page.goto("about:blank")
+    page.goto(f"{over_http}/{FIRST}.html")
+    page.locator(LINE).wait_for()
+    assert page.locator(LOSSES).count() == 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(LOSSES).count() == page.locator(HOLE).count() == 1
