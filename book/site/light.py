@@ -20,11 +20,15 @@ import latex2mathml.converter
 from docutils import nodes
 from fontTools import subset
 from fontTools.ttLib import TTFont
-from kvmexit.show.player import module
+from kvmexit.show.player import ATLAS, FILM, module
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
-FILM_MARK = 'class="kvmexit-film"'
+PLAYERS = {
+    FILM: ('class="kvmexit-film"', "host.js"),
+    ATLAS: ('class="kvmexit-atlas"', "host_atlas.js"),
+}
+"""By the script that a page loads: what it holds then, and what runs the player in it."""
 
 
 SIGNS = {r"\dots": "…", "-": "−", "=": " = ", ",": ", ", "<": " &lt; ", ">": " &gt; "}
@@ -106,25 +110,28 @@ def write_icon_font(static: Path, pages: Path) -> None:
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """Write what the pages load: the film's classic script and the icon font."""
+    """Write what the pages load: the players' classic scripts and the icon font."""
     if error is None and app.builder.format == "html":
         pages = Path(app.outdir)
         write_icon_font(pages / "_static", pages)
-        if any(FILM_MARK in page.read_text() for page in pages.rglob("*.html")):
-            script = classic_script(module(), (HERE / "host.js").read_text())
-            (pages / "_static" / "film.js").write_text(script)
+        texts = [page.read_text() for page in pages.rglob("*.html")]
+        for name, (mark, host) in PLAYERS.items():
+            if any(mark in text for text in texts):
+                script = classic_script(module(name), (HERE / host).read_text())
+                (pages / "_static" / name).write_text(script)
 
 
-def load_film(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Load the film's script on pages that hold a film, and on no other."""
-    if FILM_MARK in context.get("body", ""):
-        app.add_js_file("film.js", loading_method="defer")
+def load_players(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Load a player's script on pages that hold what it plays, and on no other."""
+    for name, (mark, _) in PLAYERS.items():
+        if mark in context.get("body", ""):
+            app.add_js_file(name, loading_method="defer")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
     app.config["html_math_renderer"] = "mathml"
-    app.connect("html-page-context", load_film)
+    app.connect("html-page-context", load_players)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

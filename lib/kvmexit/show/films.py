@@ -35,13 +35,13 @@ class Film(Reel):
         return {**bundle, **widget_view(self.traits())}
 
 
-def widget_view(traits: dict[str, Any]) -> dict[str, Any]:
-    """The widget's part of a MIME bundle; empty where no front end can show one."""
+def widget_view(traits: dict[str, Any], kind: str = "FilmWidget") -> dict[str, Any]:
+    """A widget's part of a MIME bundle; empty where no front end can show one."""
     try:
-        from kvmexit.show.widget import FilmWidget
+        from kvmexit.show import widget
     except ImportError:
         return {}
-    bundle: Any = FilmWidget(**traits)._repr_mimebundle_()
+    bundle: Any = getattr(widget, kind)(**traits)._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     name = "application/vnd.jupyter.widget-view+json"
     return {name: data[name]} if data and name in data else {}
