@@ -3,10 +3,10 @@
 1.  Maths becomes MathML while building: browsers draw it, so no page loads a script for it.
     A formula of letters, indices and powers becomes text instead: where no font for maths is
     installed, as on many telephones, MathML puts its indices on the line.
-2.  The film's player is joined from its parts to one ES module (kvmexit/show/player.py),
-    written for anywidget's ``render({model, el})``. A page opened from a file may not load a
-    module, so here it becomes a classic script, with `host.js` in the place of a widget
-    manager. Only pages that hold a film load it.
+2.  A player (of films, of the map of the atlas) is joined from its parts to one ES module
+    (kvmexit/show/player.py), written for anywidget's ``render({model, el})``. A page opened from
+    a file may not load a module, so here it becomes a classic script, with `host.js` or
+    `host_atlas.js` in the place of a widget manager. Only pages that hold what it plays load it.
 3.  The theme draws its icons by a script of 543 kB (compressed). `static/scripts/` shadows
     it with an empty one, and the icon font that its style sheet falls back to is cut down
     to the glyphs in use; a glyph not among them makes the browser load the whole font.
@@ -109,12 +109,30 @@ def write_icon_font(static: Path, pages: Path) -> None:
         font.save(static / "icons.woff")
 
 
+SPY = 'data-bs-spy="scroll" data-bs-target=".bd-toc-nav"'
+
+
+def aim(text: str) -> str:
+    """A page whose theme marks where the reader is in the page's contents, and in no other link.
+
+    The theme names a target that no page has. Its script then takes all links of the page for
+    contents, and fails at an address such as ``#atlas=in-al-dx.1``, which is no selector.
+    """
+    contents = "pst-page-toc-nav"
+    there = f'id="{contents}"' in text
+    return text.replace(SPY, f'data-bs-spy="scroll" data-bs-target="#{contents}"' if there else "")
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Write what the pages load: the players' classic scripts and the icon font."""
     if error is None and app.builder.format == "html":
         pages = Path(app.outdir)
         write_icon_font(pages / "_static", pages)
-        texts = [page.read_text() for page in pages.rglob("*.html")]
+        texts = []
+        for page in pages.rglob("*.html"):
+            texts.append(aim(text := page.read_text()))
+            if texts[-1] != text:
+                page.write_text(texts[-1])
         for name, (mark, host) in PLAYERS.items():
             if any(mark in text for text in texts):
                 script = classic_script(module(name), (HERE / host).read_text())

@@ -3,16 +3,19 @@
 import re
 
 import pytest
-from kvmexit.show.player import FOLDER, IMPORT, MAIN, join, module, order, parts
+from kvmexit.show.player import ATLAS, FILM, FOLDERS, IMPORT, join, module, order, parts
 
+MAINS = (FILM, ATLAS)
 LONGEST = 250
 """Lines of a part."""
 MAIN_PART = 'import { b } from "./b.js";\n\nexport default { b };\n'
 
 
 def test_every_part_is_needed_and_reads_in_one_sitting():
-    assert set(order(parts(), MAIN)) == set(parts())
-    for path in FOLDER.glob("*.js"):
+    assert {name for main in MAINS for name in order(parts(), main)} == set(parts())
+    paths = [path for folder in FOLDERS for path in folder.glob("*.js")]
+    assert len({path.name for path in paths}) == len(paths)
+    for path in paths:
         text = path.read_text()
         assert len(text.splitlines()) <= LONGEST, path.name
         assert text.startswith("/* "), f"{path.name} does not say what it is"
@@ -28,7 +31,7 @@ def test_every_name_that_a_part_exports_is_imported_or_the_main_parts():
     }
     for part, source in parts().items():
         for name in re.findall(r"^export (?:function|class|const) (\w+)", source, re.MULTILINE):
-            assert part == MAIN or (part, name) in wanted, (part, name)
+            assert part in MAINS or (part, name) in wanted, (part, name)
 
 
 def test_every_name_that_a_part_imports_is_used():
@@ -39,10 +42,12 @@ def test_every_name_that_a_part_imports_is_used():
                 assert re.search(rf"\b{name}\b", body), (part, name)
 
 
-def test_the_joined_player_imports_nothing():
-    assert not re.search(r"^\s*import\b", module(), re.MULTILINE)
-    assert len(re.findall(r"^export\b", module(), re.MULTILINE)) == 1
-    assert "</script" not in module()
+@pytest.mark.parametrize("main", MAINS)
+def test_the_joined_player_imports_nothing(main: str):
+    joined = module(main)
+    assert not re.search(r"^\s*import\b", joined, re.MULTILINE)
+    assert len(re.findall(r"^export\b", joined, re.MULTILINE)) == 1
+    assert "</script" not in joined
 
 
 def test_a_part_stands_behind_what_it_imports():

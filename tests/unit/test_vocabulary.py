@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from kvmexit.exits import Lane, Reason, What
 from kvmexit.packet.outcome import Kind
+from kvmexit.probe.verdict import Verdict as Fate
 from kvmexit.show import vocabulary
 from kvmexit.show.scene import Page, marks
 from kvmexit.show.stage import Verdict
-from kvmexit.show.vocabulary import LANES, MARKS, OUTCOMES, STEPS, WORDS, for_player
+from kvmexit.show.vocabulary import FATES, LANES, MARKS, OUTCOMES, STEPS, WORDS, for_player
 
 ROOT = Path(__file__).parents[2]
 HOME = "lib/kvmexit/show/vocabulary.py"
@@ -106,13 +107,15 @@ def test_no_word_that_is_shown_stands_in_two_files():
 
 def test_everything_that_can_be_shown_has_a_look():
     assert (set(LANES), set(STEPS), set(OUTCOMES)) == (set(Lane), set(What), set(Kind))
-    for group in (LANES, OUTCOMES):
+    assert set(FATES) == set(Fate)
+    for group in (LANES, OUTCOMES, FATES):
         colours = [look.colour for look in group.values()]
         assert len(set(colours)) == len(colours)
     shapes = [look.shape for look in STEPS.values()]
     assert len(set(shapes)) == len(shapes)
     assert len({look.bars for look in OUTCOMES.values()}) == len(OUTCOMES)
     assert len({kind.letter for kind in Kind}) == len(Kind)
+    assert len({fate.value[0] for fate in Fate}) == len(Fate)
 
 
 def test_every_mark_that_a_scene_gives_has_a_look():

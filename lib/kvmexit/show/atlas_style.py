@@ -75,9 +75,9 @@ SCRIPTED = """
   border:1px solid var(--line);border-radius:4px;min-height:28px;padding:0 .45rem;cursor:pointer}
 .kvmexit-atlas select option{color:CanvasText;background:Canvas}
 .kvmexit-atlas button[aria-pressed=true]{outline:2px solid;outline-offset:-2px}
-.kvmexit-atlas .row{display:flex;flex-wrap:wrap;gap:.3rem .8rem;align-items:center;margin:.2rem 0}
-.kvmexit-atlas .row label{display:flex;gap:.35rem;align-items:center;max-width:100%}
-.kvmexit-atlas .row select{min-width:0;max-width:100%}
+.kvmexit-atlas .line{display:flex;flex-wrap:wrap;gap:.3rem .8rem;align-items:center;margin:.2rem 0}
+.kvmexit-atlas .line label{display:flex;gap:.35rem;align-items:center;max-width:100%}
+.kvmexit-atlas .line select{min-width:0;max-width:100%}
 .kvmexit-atlas .say{position:sticky;bottom:0;z-index:2;margin:.4rem -.5rem 0;padding:.4rem .5rem;
   border-top:1px solid var(--line);background:var(--paper);min-height:8.2em}
 .kvmexit-atlas .say p{margin:.1rem 0}
@@ -95,7 +95,7 @@ SCRIPTED = """
 .kvmexit-atlas .walk{display:none}
 @media (pointer:coarse){.kvmexit-atlas :is(button,select){min-height:40px;min-width:44px}
  .kvmexit-atlas .walk{display:flex}}
-@media print{.kvmexit-atlas :is(.row,.say,input,label){display:none}}
+@media print{.kvmexit-atlas :is(.line,.say,input,label){display:none}}
 """
 
 

@@ -54,9 +54,11 @@ function paint(atlas) {
   });
 }
 
+/* Whoever loads a covered map again shall find it covered: it has no address. */
 function turn(atlas, change) {
   Object.assign(atlas.place, change);
   paint(atlas);
+  if (atlas.guesses.covered) return;
   history.replaceState(history.state, "", write(atlas.map.key, atlas.place, atlas.opening));
 }
 

@@ -28,7 +28,7 @@ export function paintKnobs(atlas, turn, cover, { shown, differ }) {
     return;
   }
   const focused = [...knobs.querySelectorAll("select, button")].indexOf(document.activeElement);
-  const row = (...children) => make("div", { className: "row" }, ...children);
+  const row = (...children) => make("div", { className: "line" }, ...children);
   const pairs = (names) => Object.entries(names);
   const machines = map.machines.map((name) => [name, name]);
   const beside = [...besides(map, world)].map(([name, one]) => [name, one.label]);

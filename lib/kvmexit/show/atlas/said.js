@@ -37,7 +37,7 @@ export function label({ map, world, other, guesses }, exit, save) {
 function walk(step) {
   const button = (textContent, ...by) => make("button",
     { type: "button", textContent, onclick: () => step(...by) });
-  return make("div", { className: "row walk" }, button("‹ exit", -1, 0), button("exit ›", 1, 0),
+  return make("div", { className: "line walk" }, button("‹ exit", -1, 0), button("exit ›", 1, 0),
     button("‹ save", 0, -1), button("save ›", 0, 1));
 }
 
@@ -50,7 +50,7 @@ export function paintWords(atlas, address, { guess, next, showAll, step }) {
     const buttons = Object.keys(map.fates).map((fate) =>
       make("button", { type: "button", textContent: fate, onclick: () => guess(fate) }));
     parts.push(make("p", { textContent: `${wayOf(map, world, s)}: what becomes of it?` }),
-      make("div", { className: "row" }, ...buttons));
+      make("div", { className: "line" }, ...buttons));
   } else {
     parts.push(make("p", {}, ...answer(guesses, n, s), wayOf(map, world, s),
       ...said(map, world, n, s)));
@@ -59,7 +59,7 @@ export function paintWords(atlas, address, { guess, next, showAll, step }) {
     parts.push(make("p", {}, make("small", { textContent: `${facts(map, world, n)}.` })));
   }
   if (guesses.covered)
-    parts.push(make("div", { className: "row" },
+    parts.push(make("div", { className: "line" },
       make("button", { type: "button", textContent: "next guess", onclick: next }),
       make("button", { type: "button", textContent: "show all", onclick: showAll }),
       make("span", { textContent: score(guesses) })));
