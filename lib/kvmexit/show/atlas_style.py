@@ -87,7 +87,9 @@ SCRIPTED = """
 .kvmexit-atlas td[tabindex]{cursor:pointer}
 {is} td.here{outline:3px solid;outline-offset:-1px;position:relative;z-index:1}
 .kvmexit-atlas td.hid{background:var(--line)}
-{is} td.dim{opacity:.18}
+.kvmexit-atlas td.dim{background:color-mix(in srgb,currentColor 3%,transparent)}
+{is} td.dim{text-indent:2ch}
+{is} td.dim::before{content:none}
 {is} td.two{width:15.2px;border-width:1px 0;background-origin:border-box;font-size:0}
 {is} td.two::before{content:attr(data-two);font-size:12px}
 .kvmexit-atlas .knobs p{margin:.2rem 0}

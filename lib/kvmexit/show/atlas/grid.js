@@ -25,7 +25,7 @@ export function paintCells({ map, world, other, place, guesses, grid }) {
     const split = `linear-gradient(105deg, var(--${fate || "none"}) 50%, var(--${beside || "none"}) 50%)`;
     if (two) td.dataset.two = `${fate[0] ?? "–"}${beside[0] ?? "–"}`;
     put(td, `${fate}${two ? " two" : ""}${wanted ? "" : " dim"}${here}`,
-      two ? `${fate || NONE} / ${beside || NONE}` : fate, two ? split : "");
+      two ? `${fate || NONE} / ${beside || NONE}` : fate, two && wanted ? split : "");
   }));
   return { shown, differ };
 }
