@@ -19,9 +19,10 @@ PART_LETTER = 7.4
 """Pixels that a letter of a part's name is wide, about."""
 
 BOTH = """
-.kvmexit-atlas{--paper:var(--pst-color-background,Canvas);
+.kvmexit-atlas{--paper:var(--pst-color-background,var(--jp-layout-color0,Canvas));
   --line:color-mix(in srgb,currentColor 30%,transparent);position:relative;
   border:1px solid var(--line);border-radius:6px;padding:.5rem;font-size:14px;line-height:1.4}
+:has(>.kvmexit-atlas){overflow:visible!important}
 .kvmexit-atlas>input{position:absolute;opacity:0}
 .kvmexit-atlas>label{display:inline-block;margin:0 .8rem .2rem 0;cursor:pointer}
 .kvmexit-atlas>label::before{content:"\\25cb ";content:"\\25cb " / ""}
@@ -95,6 +96,8 @@ SCRIPTED = """
 .kvmexit-atlas .knobs p{margin:.2rem 0}
 .kvmexit-atlas .knobs p:empty{display:none}
 .kvmexit-atlas .walk{display:none}
+@media (max-height:500px){.kvmexit-atlas .say{position:static}}
+@media (forced-colors:active){{is} td.hid::before{content:"?"}}
 @media (pointer:coarse){.kvmexit-atlas :is(button,select){min-height:40px;min-width:44px}
  .kvmexit-atlas .walk{display:flex}}
 @media print{.kvmexit-atlas :is(.line,.say,input,label){display:none}}
