@@ -91,7 +91,7 @@ def test_every_cell_of_every_world_is_the_verdict_of_its_report() -> None:
         assert len(cells) == len(rows) * len(SAVES)
         for n, row in enumerate(rows):
             for s, save in enumerate(SAVES):
-                fate, why = TRAITS["says"][cells[n * len(SAVES) + s]]
+                fate, why = TRAITS["says"][TRAITS["letters"].index(cells[n * len(SAVES) + s])]
                 alone = row.alone.get(save) if saved == "registers" else None
                 assert fate == (alone or row.save[save]).value
                 assert why == reason(into, save, row, saved)
@@ -122,8 +122,10 @@ def test_an_exit_that_another_machine_does_not_have_is_no_cell() -> None:
     there = [probe(SimulatedKernel(), case("it", "mov eax, [0xd0024]"))]
     small = atlas_map({"here": here, "there": there})
     cells = small.traits()["worlds"][2][3]
-    assert cells[5:] == [-1] * 5 and -1 not in cells[:5]
-    assert small.traits()["machines"]["there"][1] == -1
+    assert cells[5:] == " " * 5 and " " not in cells[:5]
+    measured = small.traits()["machines"]["there"]
+    assert measured[1] is None and measured[0].startswith("MMIO read of 4 bytes at 0xd0024")
+    assert small.traits()["machines"]["here"] == {}
 
 
 def test_the_same_twice_and_no_id_twice() -> None:

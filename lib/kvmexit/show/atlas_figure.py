@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -35,6 +36,8 @@ from kvmexit.show.atlas_words import (
 )
 from kvmexit.show.films import widget_view
 
+LETTERS = string.ascii_letters + string.digits
+"""A letter a (fate, reason): there are fewer than these, as :mod:`.atlas_words` has no more."""
 Place = tuple[str, int]
 """An exit: the name of its case, and its number from 0."""
 
@@ -96,46 +99,49 @@ class AtlasMap:
     def traits(self) -> dict[str, Any]:
         """What the page's script needs besides the table: JSON values.
 
-        ``says`` lists every (fate, reason) that occurs. A world's ``cells`` are places in it, save
-        by save and exit by exit; -1 where there is no such exit.
+        ``says`` lists every (fate, reason) that occurs, ``cells`` of a world are letters of
+        :data:`LETTERS`, places in that list, save by save and exit by exit; a blank is no exit.
+        ``machines`` has what was measured at an exit (by its number) where that is not what the
+        table says of the first machine.
         """
         says: dict[tuple[str, str], int] = {}
-        told: dict[str, int] = {}
-        machines = dict.fromkeys(world.machine for world in self.worlds)
+        first = self.worlds[0]
         return {
             "key": self.key,
             "saves": WHEN,
             "kinds": KINDS,
             "into": INTO,
             "saved": SAVED,
-            "fates": {verdict.value: verdict.meaning for verdict in Verdict},
-            "kind": [kind_of(row.exit) for report in self.reports for row in report.rows],
-            "code": [code(report.case) for report in self.reports],
-            "machines": {name: self._facts(name, told) for name in machines},
+            "fates": [verdict.value for verdict in Verdict],
+            "kind": [list(KINDS).index(kind_of(first.rows[place].exit)) for place in self.places],
+            "machines": {world.machine: self._measured(world) for world in self.worlds},
+            "letters": LETTERS,
             "worlds": [
                 [world.machine, world.restore, world.saved, self._cells(world, says)]
                 for world in self.worlds
             ],
-            "facts": list(told),
             "says": list(says),
         }
 
-    def _facts(self, machine: str, told: dict[str, int]) -> list[int]:
-        world = next(world for world in self.worlds if world.machine == machine)
-        rows = (world.rows.get(place) for place in self.places)
-        return [-1 if row is None else told.setdefault(facts(row), len(told)) for row in rows]
+    def _measured(self, world: World) -> dict[int, str | None]:
+        first = self.worlds[0].rows
+        told = {
+            n: None if (row := world.rows.get(place)) is None else facts(row)
+            for n, place in enumerate(self.places)
+        }
+        return {n: one for n, one in told.items() if one != facts(first[self.places[n]])}
 
-    def _cells(self, world: World, says: dict[tuple[str, str], int]) -> list[int]:
-        cells = []
+    def _cells(self, world: World, says: dict[tuple[str, str], int]) -> str:
+        cells = ""
         for place in self.places:
             row = world.rows.get(place)
             for save in SAVES:
                 if row is None:
-                    cells.append(-1)
+                    cells += " "
                     continue
                 verdict = verdict_of(place[0], row, save, world.saved)
                 why = reason(world.restore, save, row, world.saved)
-                cells.append(says.setdefault((verdict.value, why), len(says)))
+                cells += LETTERS[says.setdefault((verdict.value, why), len(says))]
         return cells
 
     def html(self) -> str:

@@ -17,8 +17,11 @@ function rowsOf(table, key) {
 function made(root) {
   const data = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
   const table = root.querySelector("table"), rows = rowsOf(table, data.key);
-  const map = decode(data, rows.map((row) => ({ name: row.cells[0].firstChild.textContent,
-    address: row.id.slice(data.key.length + 1), first: row.classList.contains("a") })));
+  const map = decode(data, rows.map((row) => {
+    const [name, { firstElementChild: code, lastChild: facts }] = row.cells[0].childNodes;
+    return { name: name.textContent, address: row.id.slice(data.key.length + 1),
+      code: code.textContent, facts: facts.textContent.trim(), first: row.classList.contains("a") };
+  }));
   const [{ machine, restore: into, saved }] = map.worlds;
   const opening = { ...OPENING, machine, into, saved, exit: map.exits[0].address };
   const knobs = make("div", { className: "knobs" });
@@ -98,7 +101,7 @@ function cover(atlas) {
 /* A letter guesses where a cell is covered; true if it did. */
 function letter(atlas, key) {
   const { map, guesses, place } = atlas;
-  const fate = Object.keys(map.fates).find((word) => word[0] === key);
+  const fate = map.fates.find((word) => word[0] === key);
   if (!fate || !guesses.hides(place.n, place.s)) return false;
   guess(atlas, fate);
   return true;

@@ -12,7 +12,7 @@ function menu(text, options, value, change) {
 
 /* How many cells of the world have each fate. */
 function counts(map, world) {
-  const found = Object.fromEntries(Object.keys(map.fates).map((fate) => [fate, 0]));
+  const found = Object.fromEntries(map.fates.map((fate) => [fate, 0]));
   map.exits.forEach((_, exit) => map.saves.forEach((_, save) => {
     const said = cell(map, world, exit, save);
     if (said) found[said[0]] += 1;

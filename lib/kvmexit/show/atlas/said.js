@@ -47,7 +47,7 @@ export function paintWords(atlas, address, { guess, next, showAll, step }) {
   const parts = [make("p", {}, make("a", { href: address, textContent: exit.name }), " ",
     make("code", { textContent: exit.code }))];
   if (guesses.hides(n, s)) {
-    const buttons = Object.keys(map.fates).map((fate) =>
+    const buttons = map.fates.map((fate) =>
       make("button", { type: "button", textContent: fate, onclick: () => guess(fate) }));
     parts.push(make("p", { textContent: `${wayOf(map, world, s)}: what becomes of it?` }),
       make("div", { className: "line" }, ...buttons));

@@ -3,20 +3,21 @@
 export const SEVERAL = "several";
 export const NONE = "no such exit";
 
-/* `table` has, in the order of the map, each exit's name, its address and of how many it is one. */
+/* `table` has, in the order of the map, what the page says of each exit: its name, its address, its
+   code, what was measured, and whether it is the first of its access. */
 export function decode(data, table) {
-  const saves = Object.keys(data.saves), byName = new Map();
+  const kinds = Object.keys(data.kinds), of = new Map();
   let access = -1;
-  const exits = table.map(({ name, address, first }, n) => {
+  const exits = table.map(({ first, ...exit }, n) => {
     access += first ? 1 : 0;
-    return { name, address, access, code: data.code[access], kind: data.kind[n] };
+    of.set(access, (of.get(access) ?? 0) + 1);
+    return { ...exit, access, kind: kinds[data.kind[n]] };
   });
-  for (const exit of exits) byName.set(exit.access, (byName.get(exit.access) ?? 0) + 1);
-  for (const exit of exits) exit.several = byName.get(exit.access) > 1;
+  for (const exit of exits) exit.several = of.get(exit.access) > 1;
   const worlds = data.worlds.map(([machine, restore, saved, cells]) =>
-    ({ machine, restore, saved, cells }));
-  return { ...data, saves, when: data.saves, exits, worlds, machines: Object.keys(data.machines),
-    factsOf: data.machines };
+    ({ machine, restore, saved, cells: [...cells].map((one) => data.letters.indexOf(one)) }));
+  return { ...data, saves: Object.keys(data.saves), when: data.saves, exits, worlds,
+    machines: Object.keys(data.machines), measured: data.machines };
 }
 
 /* The world that is asked for, or the nearest that there is. */
@@ -46,7 +47,8 @@ export function cell(map, world, exit, save) {
 }
 
 export function facts(map, world, exit) {
-  return map.facts[map.factsOf[world.machine][exit]] ?? NONE;
+  const measured = map.measured[world.machine];
+  return exit in measured ? (measured[exit] ?? NONE) : map.exits[exit].facts;
 }
 
 export function ofKind(exit, kind) {
