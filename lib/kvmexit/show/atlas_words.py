@@ -49,8 +49,8 @@ NEW_VM = {
     ("unserved", Verdict.FINE): "Nobody had asked the device; the new VM does.",
     ("unserved", Verdict.REPEATED): "This piece had not been asked for, but an earlier one had,"
     " and the new VM begins with the first.",
-    ("unserved", Verdict.LOST): "The registers stand behind the access, and nobody had told the"
-    " device.",
+    ("unserved", Verdict.LOST): "The registers stand behind the access, and the device never"
+    " heard of it.",
     ("unserved", Verdict.STALE): TORN,
     ("unserved", Verdict.TORN): TORN,
     ("kick-once", Verdict.FINE): "The entry came back with an access that the new VM makes again;"

@@ -23,8 +23,8 @@ function counts(map, world) {
 export function paintKnobs(atlas, turn, cover, { shown, differ }) {
   const { map, world, other, place, guesses, knobs } = atlas;
   if (guesses.covered) {
-    knobs.replaceChildren(make("p", { textContent: "The map is covered. Choose a cell, say what"
-      + " becomes of the access there, and all cells like it open." }));
+    knobs.replaceChildren(make("p", { textContent: "The map is covered. Choose a cell, and say what"
+      + " becomes of the access there, with a button or its first letter: all cells like it open." }));
     return;
   }
   const focused = [...knobs.querySelectorAll("select, button")].indexOf(document.activeElement);

@@ -73,5 +73,5 @@ function answer({ last }, n, s) {
 }
 
 function score({ score: { asked, right } }) {
-  return asked ? `${right} of ${asked} guesses right` : "no guess yet: a right one is not needed";
+  return asked ? `${right} of ${asked} guesses right` : "no guess yet";
 }
