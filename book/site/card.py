@@ -15,7 +15,7 @@ from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Result, Scenario, response_of, run
 from kvmexit.packet.outcome import Kind
 from kvmexit.packet.sweeps import Sweep, sweep
-from kvmexit.show.vocabulary import MARKS, OUTCOMES
+from kvmexit.show.vocabulary import FATES, OUTCOMES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
@@ -32,7 +32,7 @@ ICONS = (32, 180)
 """Pixels: for a tab, and for the first screen of a telephone."""
 LENGTH = 20
 """Bytes of the packet: as many as can be read on a card."""
-INK, PAPER, QUIET = "#14181f", "#ffffff", "#59626f"
+INK, PAPER, QUIET = "black", "white", "dimgray"
 FONT = "DejaVu Sans"  # comes with matplotlib: the same everywhere
 MONO = "DejaVu Sans Mono"
 
@@ -94,7 +94,7 @@ def draw_bytes(axes: Axes, result: Result, left: float, top: float, wide: float)
                 weight = "bold" if lost else "normal"
                 colour = red if lost else INK
                 axes.text(x + room / 2, y, f"{byte:02x}", color=colour, weight=weight, **look)
-    word = f"{gone} byte{'s' * (gone > 1)} {MARKS['gap'].word}, the rest moved up"
+    word = f"{gone} byte{'s' * (gone > 1)} {FATES['missing'].word}, the rest moved up"
     x = left + 150 + at * room
     axes.text(x, top + 118, word, font=FONT, size=17, color=red, weight="bold", va="center")
 

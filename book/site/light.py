@@ -77,14 +77,15 @@ def played(html: str) -> list[str]:
 
 
 def classic_script(player: str, host: str) -> str:
-    """An ES module and the host that runs it, as one classic script.
+    """An ES module and the host that runs it, as one classic script, without its long comments.
 
     ValueError if the module imports anything, or exports otherwise than by declarations and
     one ``export default``.
     """
     if re.search(r"^\s*import\b", player, re.MULTILINE):
         raise ValueError("a page opened from a file cannot import: keep the module in one file")
-    body, defaults = re.subn(r"^export default\b", "const player =", player, flags=re.MULTILINE)
+    bare = re.sub(r"^ */\*.*?\*/\n", "", player, flags=re.MULTILINE | re.DOTALL)
+    body, defaults = re.subn(r"^export default\b", "const player =", bare, flags=re.MULTILINE)
     body = re.sub(r"^export (?=(async )?(function|const|let|class)\b)", "", body, flags=re.M)
     if defaults != 1 or re.search(r"^export\b", body, re.MULTILINE):
         raise ValueError("the module needs one `export default` and no list of exports")
@@ -116,13 +117,31 @@ def write_icon_font(static: Path, pages: Path) -> None:
         font.save(static / "icons.woff")
 
 
+SPY = 'data-bs-spy="scroll" data-bs-target=".bd-toc-nav"'
+
+
+def aim(text: str) -> str:
+    """A page whose theme marks where the reader is in the page's contents, and in no other link.
+
+    The theme names a target that no page has. Its script then takes all links of the page for
+    contents, and fails at an address such as ``#atlas=in-al-dx.1``, which is no selector.
+    """
+    contents = "pst-page-toc-nav"
+    there = f'id="{contents}"' in text
+    return text.replace(SPY, f'data-bs-spy="scroll" data-bs-target="#{contents}"' if there else "")
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Write what the pages load: classic scripts of what moves, and the icon font."""
     if error is None and app.builder.format == "html":
         pages = Path(app.outdir)
         write_icon_font(pages / "_static", pages)
-        host = (HERE / "host.js").read_text()
-        held = {script for page in pages.rglob("*.html") for script in played(page.read_text())}
+        host, held = (HERE / "host.js").read_text(), set()
+        for page in pages.rglob("*.html"):
+            text = page.read_text()
+            held.update(played(text))
+            if (aimed := aim(text)) != text:
+                page.write_text(aimed)
         for name in held:
             script = classic_script(module(name), host)
             (pages / "_static" / name).write_text(script)

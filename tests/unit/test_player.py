@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from kvmexit.show.player import FOLDER, IMPORT, MAINS, join, module, order, parts
+from kvmexit.show.player import FOLDERS, IMPORT, MAINS, join, module, order, parts
 
 LONGEST = 250
 """Lines of a part."""
@@ -12,7 +12,9 @@ MAIN_PART = 'import { b } from "./b.js";\n\nexport default { b };\n'
 
 def test_every_part_is_needed_and_reads_in_one_sitting():
     assert {part for main in MAINS for part in order(parts(), main)} == set(parts())
-    for path in FOLDER.glob("*.js"):
+    paths = [path for folder in FOLDERS for path in folder.glob("*.js")]
+    assert len({path.name for path in paths}) == len(paths)
+    for path in paths:
         text = path.read_text()
         assert len(text.splitlines()) <= LONGEST, path.name
         assert text.startswith("/* "), f"{path.name} does not say what it is"

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from kvmexit.exits import Lane, Reason, What
 from kvmexit.packet.outcome import Kind
+from kvmexit.probe.verdict import Verdict as Fate
 from kvmexit.show import vocabulary
 from kvmexit.show.fates import columns
 from kvmexit.show.scene import Page
 from kvmexit.show.stage import Verdict
-from kvmexit.show.vocabulary import FATES, LANES, OUTCOMES, STEPS, WORDS, for_player
+from kvmexit.show.vocabulary import FATES, LANES, OUTCOMES, STEPS, VERDICTS, WORDS, for_player
 
 ROOT = Path(__file__).parents[2]
 HOME = "lib/kvmexit/show/vocabulary.py"
@@ -107,13 +108,15 @@ def test_no_word_that_is_shown_stands_in_two_files():
 
 def test_everything_that_can_be_shown_has_a_look():
     assert (set(LANES), set(STEPS), set(OUTCOMES)) == (set(Lane), set(What), set(Kind))
-    for group in (LANES, OUTCOMES):
+    assert set(VERDICTS) == set(Fate)
+    for group in (LANES, OUTCOMES, VERDICTS):
         colours = [look.colour for look in group.values()]
         assert len(set(colours)) == len(colours)
     shapes = [look.shape for look in STEPS.values()]
     assert len(set(shapes)) == len(shapes)
     assert len({look.bars for look in OUTCOMES.values()}) == len(OUTCOMES)
     assert len({kind.letter for kind in Kind}) == len(Kind)
+    assert len({fate.value[0] for fate in Fate}) == len(Fate)
 
 
 def test_every_fate_of_a_byte_has_a_look():

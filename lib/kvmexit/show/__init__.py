@@ -1,6 +1,6 @@
 """How a run is seen: as text, as a film, as figures, and as questions.
 
-``film``, ``kicks`` and ``explore`` move; ``strip``, ``grid``, ``devices``, ``odds``, ``atlas``
+``film``, ``kicks``, ``atlas_map`` and ``explore`` move; ``strip``, ``grid``, ``devices``, ``odds``
 and ``dots`` are figures; ``predict`` asks, ``text`` tells, ``listing`` and ``card`` show, ``wants``
 puts an exit into words.
 """

@@ -1,4 +1,4 @@
-from kvmexit.show.atlas_figure import atlas as atlas
+from kvmexit.show.atlas_figure import atlas_map as atlas_map
 from kvmexit.show.explorer import explore as explore
 from kvmexit.show.figures import (
     devices as devices,

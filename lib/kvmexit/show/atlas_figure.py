@@ -1,252 +1,292 @@
-"""The atlas to be guessed at: one entry an exit, which answers the guess that the reader makes.
+"""The atlas as one map: every exit a column, every save a row, the fate a colour and a letter.
 
-Radio buttons and style sheets do all of it: no script, no kernel. Where neither styles nor
-buttons are left (a terminal, a screen without them), it is a table.
+An :class:`AtlasMap` is made of *worlds*: a machine, where the save is restored into, and how much
+of the vCPU was saved. A machine is a name for reports, be they of a simulated kernel, of the real
+one or of a recording. What is written is a table, complete in words, that a style sheet draws as a
+map; the page's script (``show/atlas/``) lets the reader guess, point, filter and compare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+import string
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from typing import Any
 
 from kvmexit.errors import KvmExitError
-from kvmexit.exits import DataExit, MmioRead, MmioWrite, PioIn, PioOut
-from kvmexit.guest.assembler import Program
-from kvmexit.probe.cases import ORIGIN, Case
+from kvmexit.probe.atlas import atlas_parts
 from kvmexit.probe.report import Report, Row
 from kvmexit.probe.saves import SAVES
 from kvmexit.probe.verdict import Verdict, access
-from kvmexit.show.atlas_style import style
+from kvmexit.show.atlas_style import ACCESS_GAP, BAND, CELL, PART_LETTER, style
+from kvmexit.show.atlas_words import (
+    INTO,
+    KINDS,
+    SAVED,
+    WHEN,
+    code,
+    facts,
+    kind_of,
+    reason,
+    verdict_of,
+)
+from kvmexit.show.films import widget_view
 
-KINDS = {
-    "mmio-read": "MMIO reads",
-    "mmio-write": "MMIO writes",
-    "pio": "ports",
-    "msr": "MSRs",
-    "several": "several exits",
-}
-"""The filters, by the classes that entries carry."""
-
-WHEN = {
-    "served": "served, then saved",
-    "unserved": "saved unserved",
-    "kick-once": "one entry, unserved",
-    "serve-once": "one entry, served",
-    "drain": "drain",
-}
-
-REASONS = {
-    ("served", Verdict.FINE): "What was to be done is done, and the registers say so.",
-    ("served", Verdict.REPEATED): "The registers stand before the access, and the new VM makes"
-    " it again.",
-    ("served", Verdict.LOST): "The registers stand behind the whole instruction, and there was"
-    " more of it to come.",
-    ("unserved", Verdict.FINE): "Nobody had asked the device; the new VM does.",
-    ("unserved", Verdict.REPEATED): "This piece had not been asked for, but an earlier one had,"
-    " and the new VM begins with the first.",
-    ("unserved", Verdict.LOST): "The registers stand behind the access, and nobody had told the"
-    " device.",
-    ("kick-once", Verdict.FINE): "The entry came back with an access that the new VM makes again;"
-    " nobody had served it.",
-    ("kick-once", Verdict.REPEATED): "The entry came back with the next piece. What was served"
-    " before is in no register.",
-    ("kick-once", Verdict.LOST): "The entry came back with a write, and nobody served it.",
-    ("serve-once", Verdict.FINE): "The entry came back with the last piece, a write, and that was"
-    " served.",
-    ("serve-once", Verdict.REPEATED): "The entry came back with a read. It was served, and then"
-    " that was pending.",
-    ("serve-once", Verdict.LOST): "The entry came back with a piece, which was served, and there"
-    " was one more.",
-    ("unserved", Verdict.TORN): "Reading the registers wrote back what the first half of the"
-    " instruction had done, and the new VM begins with the first half again.",
-    ("kick-once", Verdict.TORN): "The entry came back in the middle of the instruction, and the"
-    " registers have its first half in them.",
-    ("drain", Verdict.FINE): "Entries until EINTR: nothing was left to be done.",
-}
-ONE_ENTRY = "One entry was all that it took: it came back with EINTR."
+LETTERS = string.ascii_letters + string.digits
+"""A letter a (fate, reason): there are fewer than these, as :mod:`.atlas_words` has no more."""
+Place = tuple[str, int]
+"""An exit: the name of its case, and its number from 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """Neighbouring exits of one instruction that fare alike, from ``row`` to ``last``."""
+class World:
+    """One way to make all the saves. ``rows`` are the exits by place."""
 
-    case: Case
-    of: int
-    row: Row
-    last: Row
-    first_of_its_kind: bool
+    machine: str
+    restore: str
+    saved: str
+    rows: Mapping[Place, Row]
 
-    @property
-    def exits(self) -> str:
-        """Which of the access's exits these are, counted from 1."""
-        number = str(self.row.k + 1)
-        if self.last is not self.row:
-            number = f"{number} to {self.last.k + 1}"
-        return f"exit {number} of {self.of}"
+    def fate(self, place: Place, save: str) -> Verdict | None:
+        """What becomes of ``save`` at an exit; None if this machine has no such exit."""
+        row = self.rows.get(place)
+        return None if row is None else verdict_of(place[0], row, save, self.saved)
 
-    @property
-    def classes(self) -> str:
-        """The filters that show this entry."""
-        kind = access(self.row.exit)[0]
-        names = [kind if kind.startswith("mmio") else "pio" if kind.startswith("pio") else "msr"]
-        names += ["several"] * (self.of > 1) + ["one"] * self.first_of_its_kind
-        return " ".join(names)
-
-    def verdict(self, save: str) -> Verdict:
-        """What becomes of ``save`` here."""
-        verdict = self.row.save[save]
-        if verdict is None:
-            raise KvmExitError(
-                f"{self.case.name}: the drain does not end, so {save} has no verdict"
-            )
-        return verdict
-
-    def reason(self, save: str) -> str:
-        """Why, in a sentence."""
-        verdict = self.verdict(save)
-        if save in ("kick-once", "serve-once") and self.row.drain_runs == 1:
-            return ONE_ENTRY
-        return REASONS.get((save, verdict), f"{verdict.meaning[:1].upper()}{verdict.meaning[1:]}.")
-
-    def alone(self, save: str) -> str:
-        """What comes of it with the registers alone, if that is something else."""
-        verdict = self.row.alone.get(save)
-        return verdict and f" Without the events: {verdict.value}." or ""
+    def __str__(self) -> str:
+        return f"{self.machine}, {INTO[self.restore]}, {SAVED[self.saved]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Atlas:
-    """A table of guesses. ``key`` keeps two of them on one page apart."""
+class AtlasMap:
+    """A map. ``reports`` are those of the first world; ``key`` begins its addresses."""
 
-    entries: tuple[Entry, ...]
-    exits: int
+    reports: tuple[Report, ...]
+    worlds: tuple[World, ...]
     key: str
 
-    def __repr__(self) -> str:
-        heads = ("access", "exit", *SAVES, "entries", "RAM")
-        lines = [heads, *(_cells(entry) for entry in self.entries)]
-        widths = [max(len(line[n]) for line in lines) for n in range(len(heads))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-            for line in lines
+    @property
+    def places(self) -> list[Place]:
+        """All exits, in the order of the map."""
+        return [(report.case.name, row.k) for report in self.reports for row in report.rows]
+
+    def differ(self, world: World) -> int:
+        """In how many cells ``world`` is not as the first."""
+        first = self.worlds[0]
+        return sum(
+            first.fate(place, save) is not world.fate(place, save)
+            for place in self.places
+            for save in SAVES
         )
+
+    def __repr__(self) -> str:
+        rows = [
+            ("access", "exit", *SAVES, "KVM_RUNs", "RAM"),
+            *(cells for report in self.reports for cells in _text(report)),
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        cells = len(self.places) * len(SAVES)
+        beside = [f"{self.differ(world):5} of {cells} differ: {world}" for world in self.worlds[1:]]
+        return "\n".join([str(self.worlds[0]), "", *lines, *([""] * bool(beside)), *beside])
+
+    def traits(self) -> dict[str, Any]:
+        """What the page's script needs besides the table: JSON values.
+
+        ``says`` lists every (fate, reason) that occurs, ``cells`` of a world are letters of
+        :data:`LETTERS`, places in that list, save by save and exit by exit; a blank is no exit.
+        ``machines`` has what was measured at an exit (by its number) where that is not what the
+        table says of the first machine.
+        """
+        says: dict[tuple[str, str], int] = {}
+        first = self.worlds[0]
+        return {
+            "key": self.key,
+            "saves": WHEN,
+            "kinds": KINDS,
+            "into": INTO,
+            "saved": SAVED,
+            "fates": [verdict.value for verdict in Verdict],
+            "kind": [list(KINDS).index(kind_of(first.rows[place].exit)) for place in self.places],
+            "machines": {world.machine: self._measured(world) for world in self.worlds},
+            "letters": LETTERS,
+            "worlds": [
+                [world.machine, world.restore, world.saved, self._cells(world, says)]
+                for world in self.worlds
+            ],
+            "says": list(says),
+        }
+
+    def _measured(self, world: World) -> dict[int, str | None]:
+        first = self.worlds[0].rows
+        told = {
+            n: None if (row := world.rows.get(place)) is None else facts(row)
+            for n, place in enumerate(self.places)
+        }
+        return {n: one for n, one in told.items() if one != facts(first[self.places[n]])}
+
+    def _cells(self, world: World, says: dict[tuple[str, str], int]) -> str:
+        cells = ""
+        for place in self.places:
+            row = world.rows.get(place)
+            for save in SAVES:
+                if row is None:
+                    cells += " "
+                    continue
+                verdict = verdict_of(place[0], row, save, world.saved)
+                why = reason(world.restore, save, row, world.saved)
+                cells += LETTERS[says.setdefault((verdict.value, why), len(says))]
+        return cells
 
     def html(self) -> str:
-        """Buttons for the save and the kind, and an entry each."""
-        saves = _choice(f"{self.key}-s", "The save", list(WHEN.items()))
-        kinds = [("one", "one of each"), *KINDS.items(), ("all", f"all {self.exits} exits")]
-        shown = _choice(f"{self.key}-f", "Show", kinds)
-        entries = "".join(_item(entry, f"{self.key}{n}") for n, entry in enumerate(self.entries))
+        """The table, its styles, and the data for the script."""
+        bands = "".join(self._bands())
+        world = self.worlds[0]
+        key = self.key
+        views = "".join(
+            f'<input type="radio" name="{key}-view" id="{key}-{value}"{" checked" * first}>'
+            f'<label for="{key}-{value}">{label}</label>'
+            for value, label, first in (("map", "map", True), ("words", "table of words", False))
+        )
+        data = json.dumps(self.traits(), ensure_ascii=False, separators=(",", ":"))
+        data = data.replace("</", "<\\/")
         return (
-            f'<div class="kvmexit-atlas"><style>{style(self.key, SAVES, KINDS, Verdict)}</style>'
-            f"{saves}{shown}<ol>{entries}</ol></div>"
+            f'<div class="kvmexit-atlas" id="{key}">'
+            f'<script type="application/json">{data}</script>'
+            f"<style>{style()}</style>{views}<table><caption><b>{escape(str(world))}</b>: a"
+            " column an exit, a row a save; a letter is the first of its word, and blank is fine"
+            f"</caption>{bands}</table>{self._legend()}</div>"
         )
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self.html()}
+    def _bands(self) -> Iterator[str]:
+        """The exits, a band a line of the map; each begins with the names of the saves."""
+        heads = "".join(f'<th scope="col">{save}</th>' for save in SAVES)
+        head = f"<tr><th>access</th>{heads}</tr>"
+        for band in bands(self.reports):
+            yield f"<tbody>{head}{''.join(self._access(*one) for one in band)}</tbody>"
+
+    def _access(self, report: Report, part: str) -> str:
+        """One access: a row an exit, which the style makes a column."""
+        name, made = escape(report.case.name), []
+        for row in report.rows:
+            begins = ' class="a"' if row.k == 0 else ""
+            if part and row.k == 0:
+                begins = f' class="a p" data-part="{escape(part)}"'
+            cells = "".join(
+                f'<td class="{word}">{word}</td>'
+                for word in (verdict_of(name, row, save).value for save in SAVES)
+            )
+            of = f"exit {row.k + 1} of {len(report.rows)}"
+            made.append(
+                f'<tr id="{self.key}={slug(report.case.name)}.{row.k + 1}"{begins}>'
+                f'<th scope="row">{name}, {of}<small> <code>{escape(code(report.case))}</code>'
+                f" {escape(facts(row))}</small></th>{cells}</tr>"
+            )
+        return "".join(made)
+
+    def _legend(self) -> str:
+        """What the words mean, and each reason that the first world gives. The script folds it."""
+        meanings = "".join(
+            f'<dt class="{verdict.value}">{verdict.value}</dt><dd>{verdict.meaning}</dd>'
+            for verdict in Verdict
+        )
+        world = self.worlds[0]
+        given = {
+            (save, verdict_of(place[0], row, save).value, reason(world.restore, save, row)): None
+            for save in SAVES
+            for place, row in world.rows.items()
+        }
+        reasons = "".join(
+            f"<dt>{save}, {word}</dt><dd>{escape(why)}</dd>" for save, word, why in given
+        )
+        return (
+            "<details open><summary>What the words mean, and why</summary>"
+            f"<dl>{meanings}</dl><dl>{reasons}</dl></details>"
+        )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        html = self.html()
+        bundle = {"text/plain": repr(self), "text/html": html}
+        return {**bundle, **widget_view("AtlasWidget", {"html": html})}
 
 
-def atlas(reports: Sequence[Report], key: str = "atlas") -> Atlas:
-    """A table of guesses from probes of restores into a new VM.
+def atlas_map(
+    machines: Mapping[str, Iterable[Report]] | Iterable[Report], key: str = "atlas"
+) -> AtlasMap:
+    """A map of probes: of one machine, or of several by name, the first one as it opens.
 
-    Raises KvmExitError for probes of another restore, whose reasons are others.
+    The reports of a machine may be restored into a new VM, into the same vCPU, or both. Saves of
+    the registers alone are in every report of a whole save. KvmExitError if there is no report.
     """
-    entries: list[Entry] = []
-    seen = set()
+    if not isinstance(machines, Mapping):
+        reports = list(machines)
+        machines = {
+            report.kernel: [r for r in reports if r.kernel == report.kernel] for report in reports
+        }
+    worlds, first = [], None
+    for machine, given in machines.items():
+        for restore, group in _by_restore(given).items():
+            first = first or group
+            rows = {(report.case.name, row.k): row for report in group for row in report.rows}
+            worlds += [World(machine, restore, saved, rows) for saved in SAVED]
+    if not first or not worlds[0].rows:
+        raise KvmExitError("a map needs a report with an exit: give those of probe(kernel, case)")
+    return AtlasMap(tuple(first), tuple(worlds), key)
+
+
+def _by_restore(reports: Iterable[Report]) -> dict[str, list[Report]]:
+    found: dict[str, list[Report]] = {}
     for report in reports:
-        if report.restore != "new-vm":
-            raise KvmExitError(f"the table explains restores into a new VM, not {report.restore}")
-        for (kind, _, fate), group in groupby(report.rows, _alike):
-            rows = list(group)
-            new = (kind, len(rows) > 1, fate) not in seen
-            seen.add((kind, len(rows) > 1, fate))
-            entries.append(Entry(report.case, len(report.rows), rows[0], rows[-1], new))
-    return Atlas(tuple(entries), sum(len(report.rows) for report in reports), key)
+        found.setdefault(report.restore, []).append(report)
+    return found
 
 
-def _alike(row: Row) -> tuple[str, int, tuple[Verdict | None, ...]]:
-    """What two exits must share to stand in one entry: kind, instruction and every verdict."""
+def bands(reports: Iterable[Report]) -> Iterator[list[tuple[Report, str]]]:
+    """Reports in lines of at most :data:`BAND` pixels, each with the name of the part that begins
+    with it, if one does. What is wider than a line has one of its own."""
+    part_of = {case.name: part for part, cases in atlas_parts().items() for case in cases}
+    line: list[tuple[Report, str]] = []
+    at, part = 0.0, ""
+    for report in reports:
+        if not report.rows:
+            continue
+        here = part_of.get(report.case.name, "other code")
+        width = ACCESS_GAP + CELL * len(report.rows)
+        begins = here if here != part else ""
+        if line and at + max(width, PART_LETTER * len(begins)) > BAND:
+            yield line
+            line, at = [], 0.0
+        line.append((report, begins))
+        at, part = at + width, here
+    if line:
+        yield line
+
+
+def slug(name: str) -> str:
+    """A name as it stands in an address."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("->", " to ")).strip("-")
+
+
+def _text(report: Report) -> Iterator[tuple[str, ...]]:
+    """Lines for a terminal: neighbouring exits of one instruction that fare alike are one."""
+    name = report.case.name
+    for _, group in groupby(report.rows, _alike):
+        rows = list(group)
+        first, last = rows[0].k + 1, rows[-1].k + 1
+        number = str(first) if first == last else f"{first} to {last}"
+        for save in SAVES:
+            verdict_of(name, rows[0], save)
+        words = (rows[0].verdict(save) for save in SAVES)
+        runs, ram = str(rows[0].drain_runs), str(rows[0].ram_written or "")
+        yield name, f"{number} of {len(report.rows)}", *words, runs, ram
+
+
+def _alike(row: Row) -> tuple[Any, ...]:
     verdicts = [verdict.get(save) for verdict in (row.save, row.alone) for save in SAVES]
-    return access(row.exit)[0], row.rip, tuple(verdicts)
-
-
-def _cells(entry: Entry) -> tuple[str, ...]:
-    verdicts = (entry.row.verdict(save) for save in SAVES)
-    row = entry.row
-    exits = entry.exits.removeprefix("exit ")
-    runs = str(row.drain_runs)
-    return entry.case.name, exits, *verdicts, runs, str(row.ram_written or "")
-
-
-def code(case: Case) -> str:
-    """The instructions of a case in one line, without the closing ``hlt``."""
-    rows = Program(ORIGIN, case.code).rows()[:-1]
-    return "; ".join(text for _, _, text in rows)
-
-
-def exit_words(exit: DataExit) -> str:
-    """What an exit asks for."""
-    _, where, size, count = access(exit)
-    many = f"{size * count} byte{'s' if size * count > 1 else ''}"
-    match exit:
-        case MmioRead():
-            return f"MMIO read of {many} at {where:#x}"
-        case MmioWrite():
-            return f"MMIO write of {many} at {where:#x}"
-        case PioIn():
-            return f"port {where:#x} read, {many}"
-        case PioOut():
-            return f"port {where:#x} written, {many}"
-    return f"{type(exit).__name__.lower()} of MSR {where:#x}"
-
-
-def _facts(row: Row, last: Row) -> str:
-    after = "" if row.rip_after is None else f", {row.rip_after:#x} after the drain"
-    runs = row.drain_runs or 0
-    down = f" down to {last.drain_runs}" if last.drain_runs != runs else ""
-    entries = f"{runs}{down} KVM_RUN{'s' if runs > 1 else ''}"
-    facts = f"rip {row.rip:#x} at the exit{after}; {entries} to EINTR"
-    if row.ram_written:
-        facts += f"; the drain writes {row.ram_written} bytes of RAM"
-    if row.changed:
-        moved = " ".join(f"{name}={value:x}" for name, value in row.changed.items())
-        facts += f"; already changed: {moved}"
-    return facts + "."
-
-
-def _choice(name: str, legend: str, options: list[tuple[str, str]]) -> str:
-    """Radio buttons before the list, whose style follows them; the first is chosen."""
-    buttons = "".join(
-        f'<input type="radio" name="{name}" id="{name}-{value}"'
-        f' aria-describedby="{name}"{" checked" * (not n)}>'
-        f'<label for="{name}-{value}">{escape(text)}</label>'
-        for n, (value, text) in enumerate(options)
-    )
-    return f'<p id="{name}">{legend}:</p>{buttons}'
-
-
-def _item(entry: Entry, name: str) -> str:
-    """What is asked, the guesses, and the answers to all five saves; styles show one of them."""
-    guesses = "".join(
-        f'<input type="radio" name="{name}" id="{name}{v.value}" class="g-{v.value}">'
-        f'<label for="{name}{v.value}">{v.value}</label>'
-        for v in Verdict
-    )
-    answers = "".join(
-        f'<p class="s-{save} v-{entry.verdict(save).value}"><b class="yes">Yes, </b>'
-        f'<b class="no">No, </b><strong>{entry.verdict(save).value}</strong>.'
-        f" {escape(entry.reason(save))}{entry.alone(save)}</p>"
-        for save in SAVES
-    )
-    return (
-        f'<li class="{entry.classes}"><fieldset><legend>{escape(entry.case.name)}'
-        f" <small>{entry.exits}</small></legend>"
-        f"<p><code>{escape(code(entry.case))}</code> {escape(exit_words(entry.row.exit))}</p>"
-        f'<input type="radio" name="{name}" id="{name}none" class="g-none" checked>'
-        f'<label for="{name}none">no guess</label>{guesses}'
-        f'<div class="said">{answers}<p>{escape(_facts(entry.row, entry.last))}</p></div>'
-        "</fieldset></li>"
-    )
+    return access(row.exit)[0], row.rip, *verdicts

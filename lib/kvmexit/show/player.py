@@ -1,4 +1,5 @@
-"""The player of films: ES modules in ``film/``, and how they become one.
+"""The player of films, and that of the atlas: ES modules in ``film/`` and ``atlas/``, and how the
+parts of each become one. They share what both need, so no two parts have one name.
 
 A page opened from a file may not import a module, and a widget's script is one text. So the parts
 are joined: each becomes a function that is called once and returns what the part exports, behind
@@ -24,9 +25,8 @@ from pathlib import Path
 
 from kvmexit.show.vocabulary import for_player
 
-FOLDER = Path(__file__).with_name("film")
-MAIN = "film.js"
-MAINS = (MAIN, "night.js")
+FOLDERS = [Path(__file__).with_name(name) for name in ("film", "atlas")]
+MAINS = ("film.js", "night.js", "atlas.js")
 """Parts that stand on their own in a page; a page loads those that it needs."""
 IMPORT = re.compile(r'^import \{([\w\s,]*)\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
@@ -36,14 +36,15 @@ OTHER = re.compile(r"^[ \t]*(?:import|export)\b.*", re.MULTILINE)
 
 def parts() -> dict[str, str]:
     """Each part by the name of its file: an ES module that imports its neighbours."""
-    found = {path.name: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.js"))}
+    paths = [path for folder in FOLDERS for path in sorted(folder.glob("*.js"))]
+    found = {path.name: path.read_text(encoding="utf-8") for path in paths}
     words = json.dumps(for_player(), ensure_ascii=False, indent=1)
     return {**found, "vocabulary.js": f"export const VOCABULARY = {words};\n"}
 
 
 @cache
-def module(main: str = MAIN) -> str:
-    """The player, or another of ``MAINS``, as one ES module, which imports nothing."""
+def module(main: str = "film.js") -> str:
+    """A player, one of ``MAINS``, as one ES module, which imports nothing."""
     return join(parts(), main)
 
 

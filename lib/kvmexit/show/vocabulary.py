@@ -15,6 +15,7 @@ from typing import Any
 
 from kvmexit.exits import GPR_NAMES, Lane, Reason, What
 from kvmexit.packet.outcome import Kind
+from kvmexit.probe.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,16 @@ OUTCOMES = {
     Kind.TORN: OutcomeLook("#8d6748", ((0, 3), (6, 9), (12, 15), (18, 20))),
     Kind.LOST: OutcomeLook("#0f8a99", ((0, 5),)),
 }
+
+VERDICTS = {
+    Verdict.FINE: OUTCOMES[Kind.OK],
+    Verdict.REPEATED: OUTCOMES[Kind.MISSING],
+    Verdict.LOST: OUTCOMES[Kind.LOST],
+    Verdict.STALE: OUTCOMES[Kind.STALE],
+    Verdict.TORN: OUTCOMES[Kind.TORN],
+}
+"""What becomes of an access, as what becomes of a packet: a read repeated is a byte missing. The
+letter is the first of the word."""
 
 
 @dataclass(frozen=True, slots=True)

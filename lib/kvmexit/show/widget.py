@@ -1,4 +1,4 @@
-"""The player as a widget, for front ends with a kernel behind them."""
+"""The players as widgets, for front ends with a kernel behind them."""
 
 from __future__ import annotations
 
@@ -32,3 +32,13 @@ class FilmWidget(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"FilmWidget(landing={self.landing}, step={self.step})"
+
+
+class AtlasWidget(anywidget.AnyWidget):
+    """A map that answers: ``html`` is what it is without a script."""
+
+    _esm = module("atlas.js")
+    html = traitlets.Unicode().tag(sync=True)
+
+    def __repr__(self) -> str:
+        return "AtlasWidget()"
