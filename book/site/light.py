@@ -6,7 +6,8 @@
 2.  The film's player is joined from its parts to one ES module (kvmexit/show/player.py),
     written for anywidget's ``render({model, el})``. A page opened from a file may not load a
     module, so here it becomes a classic script, with `host.js` in the place of a widget
-    manager. Only pages that hold a film load it.
+    manager. Only pages that hold a film load it. So it is with the script of the pictures
+    (kvmexit/show/moving/picture.js), which needs nothing from its host but to be started.
 3.  The theme draws its icons by a script of 543 kB (compressed). `static/scripts/` shadows
     it with an empty one, and the icon font that its style sheet falls back to is cut down
     to the glyphs in use; a glyph not among them makes the browser load the whole font.
@@ -20,12 +21,16 @@ import latex2mathml.converter
 from docutils import nodes
 from fontTools import subset
 from fontTools.ttLib import TTFont
+from kvmexit.show.moving import script as picture
 from kvmexit.show.player import module
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
 FILM_MARK = 'class="kvmexit-film"'
-
+PICTURE_MARK = 'class="kvmexit-picture"'
+PICTURE_HOST = (
+    'for (const root of document.querySelectorAll(".kvmexit-picture")) player.start(root);\n'
+)
 
 SIGNS = {r"\dots": "…", "-": "−", "=": " = ", ",": ", ", "<": " &lt; ", ">": " &gt; "}
 PARTS = re.compile(r"([_^])(?:\{([^{}]*)\}|(\w))|([A-Za-z])|(\\dots|[-=,<>])|([\d./()]+)|\s+")
@@ -106,19 +111,24 @@ def write_icon_font(static: Path, pages: Path) -> None:
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """Write what the pages load: the film's classic script and the icon font."""
+    """Write what the pages load: the classic scripts of films and pictures, the icon font."""
     if error is None and app.builder.format == "html":
         pages = Path(app.outdir)
         write_icon_font(pages / "_static", pages)
-        if any(FILM_MARK in page.read_text() for page in pages.rglob("*.html")):
+        texts = [page.read_text() for page in pages.rglob("*.html")]
+        if any(FILM_MARK in text for text in texts):
             script = classic_script(module(), (HERE / "host.js").read_text())
             (pages / "_static" / "film.js").write_text(script)
+        if any(PICTURE_MARK in text for text in texts):
+            script = classic_script(picture.module(), PICTURE_HOST)
+            (pages / "_static" / "picture.js").write_text(script)
 
 
 def load_film(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Load the film's script on pages that hold a film, and on no other."""
-    if FILM_MARK in context.get("body", ""):
-        app.add_js_file("film.js", loading_method="defer")
+    """Load a script on pages that hold what it plays, and on no other."""
+    for mark, script in ((FILM_MARK, "film.js"), (PICTURE_MARK, "picture.js")):
+        if mark in context.get("body", ""):
+            app.add_js_file(script, loading_method="defer")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
