@@ -28,7 +28,7 @@ function start(root) {
   const slider = make("input", range);
   const back = make("button", { type: "button", "aria-label": "one back" }, "◂");
   const on = make("button", { type: "button", "aria-label": "one on" }, "▸");
-  const where = make("span", {}), spoken = make("span", { class: "kxp-spoken", role: "status" });
+  const spoken = make("span", { class: "kxp-spoken", role: "status" });
   const now = () => radios.findIndex((one) => one.checked);
   let written = 0;
 
@@ -36,7 +36,6 @@ function start(root) {
     const at = now();
     slider.value = at;
     slider.setAttribute("aria-valuetext", radios[at].ariaLabel);
-    where.textContent = `${label}: ${at + 1} of ${last + 1}`;
     back.disabled = at === 0;
     on.disabled = at === last;
   }
@@ -67,7 +66,7 @@ function start(root) {
   back.onclick = () => go(now() - 1, true);
   on.onclick = () => go(now() + 1, true);
   control.style.setProperty("--n", radios.length);
-  control.replaceChildren(slider, back, on, where, spoken);
+  control.replaceChildren(slider, back, on, spoken);
   if (root.hasAttribute("data-plays")) on.after(...clock(go, now, last));
   addEventListener("hashchange", follow);
   paint();
