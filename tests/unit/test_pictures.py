@@ -205,7 +205,7 @@ def test_every_suspend_is_a_dot_and_the_last_words_count_them() -> None:
     assert len(re.findall(r"M[\d.]+ [\d.]+h0", picture.still.replace("h0M", "h0 M"))) == 200
     found = re.search(r"^200 suspends, (\d+) found a read pending", picture.frames[-1].says)
     assert found
-    alarm = re.findall(r'stroke-linecap="square" d="([^"]+)"', picture.still)
+    alarm = re.findall(r'linecap:square"[^>]* d="([^"]+)"', picture.still)
     assert sum(path.count("M") for path in alarm) == int(found[1]) > 0
 
 

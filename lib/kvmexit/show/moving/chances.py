@@ -113,10 +113,9 @@ def _dots(odds: Odds, steps: list[int], reading: float, costs: Costs) -> Iterato
         for pending, path in paths.items():
             if path:
                 colour, cap = (ALARM, "square") if pending else ("currentColor", "round")
-                yield (
-                    f'<path style="--k:{at + 2}" stroke="{colour}" stroke-width="{DOT}"'
-                    f' stroke-linecap="{cap}" d="{path}"/>'
-                )
+                # In the style, for a chart of matplotlib's on the same page has a rule for all.
+                style = f"--k:{at + 2};stroke-linecap:{cap}"
+                yield f'<path style="{style}" stroke="{colour}" stroke-width="{DOT}" d="{path}"/>'
 
 
 def _chart(steps: list[int], found: list[int], share: float) -> Iterator[str]:
