@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 FILM_MARK = 'class="kvmexit-film"'
 PICTURE_MARK = 'class="kvmexit-picture"'
 PICTURE_HOST = (
-    'for (const root of document.querySelectorAll(".kvmexit-picture")) player.start(root);\n'
+    'for (const root of document.querySelectorAll(".kvmexit-picture")) player.start(root, true);\n'
 )
 
 SIGNS = {r"\dots": "…", "-": "−", "=": " = ", ",": ", ", "<": " &lt; ", ">": " &gt; "}

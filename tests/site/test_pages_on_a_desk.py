@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
-from visits import Visit
+from visits import HEADER, Visit
 
+LOW = 720
+"""Pixels: the height of a small screen on a desk."""
 HEAVIEST_PAGE = 250_000
 """Bytes that a first view may load, compressed, everything counted."""
 
@@ -20,6 +22,13 @@ def test_no_text_is_small(desk: Visit) -> None:
 
 def test_the_keyboard_reaches_everything(desk: Visit) -> None:
     assert desk.unreachable() == []
+
+
+def test_a_picture_and_its_control_fit_a_low_screen_at_each_frame(desk: Visit) -> None:
+    for picture in desk.pictures():
+        assert picture["wrong"] == [], picture["name"]
+        assert picture["frames"] == picture["last"] + 1 > 1
+        assert picture["height"] + HEADER <= LOW, picture
 
 
 def test_no_request_left_the_site_and_nothing_failed(desk: Visit, over_http: str) -> None:

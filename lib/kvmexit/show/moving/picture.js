@@ -20,7 +20,9 @@ function addressed(name, count) {
   return state.get("picture") === name && at >= 0 && at < count ? at : -1;
 }
 
-function start(root) {
+/* Give `root` its control. Where the page is the picture's own, the address says which frame is
+   shown. Returns what ends it. */
+function start(root, linked = false) {
   const stage = root.querySelector(".kxp-stage"), control = root.querySelector(".kxp-control");
   const radios = [...stage.querySelectorAll("input")], last = radios.length - 1;
   const { name, label } = root.dataset;
@@ -47,7 +49,8 @@ function start(root) {
     spoken.textContent = aloud ? radios[at].ariaLabel : "";
     paint();
     clearTimeout(written); // a browser refuses an address that is written too often
-    written = setTimeout(() => history.replaceState(null, "", `#picture=${name}&at=${at + 1}`), 400);
+    const address = `#picture=${name}&at=${at + 1}`;
+    if (linked) written = setTimeout(() => history.replaceState(null, "", address), 400);
   }
 
   function follow() {
@@ -67,15 +70,19 @@ function start(root) {
   on.onclick = () => go(now() + 1, true);
   control.style.setProperty("--n", radios.length);
   control.replaceChildren(slider, back, on, spoken);
-  if (root.hasAttribute("data-plays")) on.after(...clock(go, now, last));
-  addEventListener("hashchange", follow);
+  const end = new AbortController(), { signal } = end;
+  if (root.hasAttribute("data-plays")) on.after(...clock(go, now, last, signal));
   paint();
-  follow();
+  if (linked) {
+    addEventListener("hashchange", follow, { signal });
+    follow();
+  }
+  return end;
 }
 
 /* A button that runs the frames, and a choice of speeds. Never by itself; any touch stops it; who
    wants no motion has the buttons for single steps. */
-function clock(go, now, last) {
+function clock(go, now, last, signal) {
   const play = make("button", { type: "button" }, "Play");
   const speed = make("select", { "aria-label": "speed", autocomplete: "off" });
   for (const word of Object.keys(SPEEDS)) speed.append(make("option", {}, word));
@@ -100,12 +107,13 @@ function clock(go, now, last) {
     if (timer && !own) stop();
   };
   for (const heard of ["pointerdown", "keydown", "wheel", "visibilitychange"])
-    document.addEventListener(heard, touched, { capture: true, passive: true });
+    document.addEventListener(heard, touched, { capture: true, passive: true, signal });
   const calm = () => {
     play.hidden = speed.hidden = CALM.matches;
     stop();
   };
-  CALM.addEventListener("change", calm);
+  CALM.addEventListener("change", calm, { signal });
+  signal.addEventListener("abort", stop);
   calm();
   return [play, speed];
 }
@@ -114,6 +122,7 @@ export default {
   start,
   render({ model, el }) {
     el.innerHTML = model.get("html");
-    start(el.querySelector(".kvmexit-picture"));
+    const end = start(el.querySelector(".kvmexit-picture"));
+    return () => end.abort();
   },
 };
