@@ -29,11 +29,13 @@ from kvmexit.packet import (
     windows,
 )
 from kvmexit.packet.last_copy import PAGE, STOPPED_AT, last_copies
-from kvmexit.show import chances, kicks, migration, two_machines, walk
+from kvmexit.show import chances, kicks, migration, parks, two_machines, walk
 from kvmexit.show.moving.log_walk import rows_of
+from kvmexit.show.moving.parked import stop_of
 from kvmexit.show.moving.picture import Picture
 from kvmexit.show.moving.script import module
 from kvmexit.tracelint import lint
+from kvmexit.vmm import POLICIES
 from pages import ROOT
 
 LOGS = ROOT / "book" / "logs"
@@ -51,6 +53,7 @@ def all_pictures() -> dict[str, Picture]:
         "machines": two_machines(),
         "log": walk(BUG, 39, 58),
         "chances": chances(),
+        "parked": parks(dict.fromkeys(POLICIES, "somebody")),
     }
 
 
@@ -59,7 +62,7 @@ def shown(drawing: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", drawing)).split())
 
 
-@pytest.mark.parametrize("name", ["kick", "migration", "machines", "log", "chances"])
+@pytest.mark.parametrize("name", ["kick", "migration", "machines", "log", "chances", "parked"])
 def test_each_frame_has_a_button_a_box_and_words(name: str) -> None:
     picture = all_pictures()[name]
     html, count = picture.html(), len(picture.frames)
@@ -207,6 +210,28 @@ def test_every_suspend_is_a_dot_and_the_last_words_count_them() -> None:
     assert found
     alarm = re.findall(r'linecap:square"[^>]* d="([^"]+)"', picture.still)
     assert sum(path.count("M") for path in alarm) == int(found[1]) > 0
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_loop_parks_where_its_run_does(policy: str) -> None:
+    picture = all_pictures()["parked"]
+    scenario = Scenario(response_of(32), policy=policy, program="wide")
+    first = next(  # the exit of the picture's first frame
+        n
+        for n in range(1, 40)
+        if run(SimulatedKernel(), scenario, Landing(n)).calls[0][1].size == 8
+    )
+    places = [Landing(exit, phase) for exit in (first, first + 1) for phase in Phase]
+    for frame, landing in zip(picture.frames, places, strict=True):
+        result, stop = run(SimulatedKernel(), scenario, landing), stop_of(policy, first, landing)
+        assert stop.pending == (result.pattern == "bad")
+        assert (policy in frame.says.split(".")[0]) == stop.pending
+        assert f"{policy}: {result.outcome}" in frame.says
+        assert stop.steps[0] is What.EXIT and stop.steps[-1] is What.SAVE
+        assert stop.steps.count(What.REQUEST) == stop.steps.count(What.STOP) == 1
+        runs = [call for name, call in result.calls if name == "KVM_RUN"]
+        behind = stop.steps[stop.steps.index(What.REQUEST) :]
+        assert behind.count(What.EXIT) + behind.count(What.EINTR) == len(runs) - 2  # before, after
 
 
 @pytest.mark.parametrize(

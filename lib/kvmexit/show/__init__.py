@@ -1,9 +1,9 @@
 """How a run is seen: as text, as a film, as figures, and as questions.
 
 ``film`` and ``explore`` move; so do the pictures ``kicks``, ``migration``, ``two_machines``,
-``chances`` and ``walk``, each with one control. ``strip``, ``grid``, ``devices``, ``odds`` and
-``atlas`` are figures; ``predict`` asks, ``text`` tells, ``listing`` and ``card`` show, ``wants``
-puts an exit into words.
+``chances``, ``parks`` and ``walk``, each with one control. ``strip``, ``grid``, ``devices``,
+``odds`` and ``atlas`` are figures; ``predict`` asks, ``text`` tells, ``listing`` and ``card`` show,
+``wants`` puts an exit into words.
 """
 
 from kvmexit.faces import face

@@ -15,6 +15,7 @@ from kvmexit.show.moving.chances import chances as chances
 from kvmexit.show.moving.kick_race import kicks as kicks
 from kvmexit.show.moving.last_copy import migration as migration
 from kvmexit.show.moving.log_walk import walk as walk
+from kvmexit.show.moving.parked import parks as parks
 from kvmexit.show.moving.two_machines import two_machines as two_machines
 from kvmexit.show.questions import predict as predict
 from kvmexit.show.texts import text as text

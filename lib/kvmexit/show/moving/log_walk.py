@@ -28,7 +28,7 @@ TRACE_POINTS = {
 }
 """What a line of the kernel's says that is no event of lint's: who, what, in words."""
 STYLE = f"""
-.kxp-log{{display:flex}}
+.kxp-log{{display:flex;position:relative}}
 .kxp-log>pre{{flex:1 1 0;min-width:0;margin:0;padding:{HEAD}px 0 0;overflow:hidden;border:0;
  background:none;color:inherit;font:12px/{TALL}px ui-monospace,monospace}}
 .kxp-log>pre>span{{display:block;overflow:hidden;text-overflow:ellipsis;white-space:pre}}

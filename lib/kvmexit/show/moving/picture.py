@@ -35,7 +35,7 @@ STYLE = """
 .kxp-still [style*="--k"]{opacity:clamp(0,var(--at) - var(--k) + 1,1)}
 .kxp-strip{display:flex;margin:.3rem 0 0}
 .kxp-strip label{flex:1 1 0;min-width:0;height:1.6rem;margin:0;overflow:hidden;text-align:center;
- cursor:pointer;border-bottom:1px solid}
+ box-sizing:border-box;cursor:pointer;border-bottom:1px solid}
 .kxp-control{display:flex;flex-wrap:wrap;align-items:center;align-content:start;
  gap:.2rem .5rem;margin-top:.2rem;min-height:4.2rem}
 .kxp-control input{flex:1 1 100%;box-sizing:border-box;height:1.8rem;margin:0;
@@ -133,7 +133,7 @@ class Picture:
             chosen = f"#{key}-{number}:checked~"
             rules.append(
                 f"{chosen}.kxp-strip>:nth-child({number + 1})"
-                "{font-weight:700;box-shadow:inset 0 -.3rem}"
+                "{font-weight:700;border-bottom-width:5px}"
             )
             if "--k:" in self.still:
                 rules.append(f"{chosen}.kxp-still{{--at:{number + 1}}}")
