@@ -25,7 +25,9 @@ def test_the_keyboard_reaches_everything(desk: Visit) -> None:
 
 
 def test_a_picture_and_its_control_fit_a_low_screen_at_each_frame(desk: Visit) -> None:
-    for picture in desk.pictures():
+    pictures = desk.pictures()
+    assert any(url.split("?")[0].endswith("/picture.js") for url in desk.requests) == bool(pictures)
+    for picture in pictures:
         assert picture["wrong"] == [], picture["name"]
         assert picture["frames"] == picture["last"] + 1 > 1
         assert picture["height"] + HEADER <= LOW, picture

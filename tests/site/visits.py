@@ -75,6 +75,11 @@ PICTURES = """() => [...document.querySelectorAll(".kvmexit-picture")].map((root
     if (slider.getAttribute("aria-valuetext") !== says) wrong.push(`${at}: other words`);
     if (root.getBoundingClientRect().bottom + scrollY !== below) wrong.push(`${at}: moves`);
   }
+  const tops = (frame) => [...frame.querySelectorAll("svg, .kxp-bytes")]
+    .map((one) => Math.round(one.getBoundingClientRect().top)).join();
+  frames.forEach((frame, at) => {
+    if (tops(frame) !== tops(frames[0])) wrong.push(`${at}: its parts stand elsewhere`);
+  });
   const {height} = root.getBoundingClientRect();
   return {name: root.dataset.name, frames: frames.length, last: Number(slider.max), height, wrong};
 })"""

@@ -82,6 +82,13 @@ def test_each_frame_has_a_button_a_box_and_words(name: str) -> None:
     assert len(repr(picture).splitlines()) >= 2 and "object at" not in repr(picture)
 
 
+def test_a_notebook_has_the_widget_and_the_page_beside_it() -> None:
+    picture = all_pictures()["kick"]
+    bundle = picture._repr_mimebundle_()
+    assert bundle["text/html"] == picture.html() and bundle["text/plain"] == repr(picture)
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
 def test_the_script_is_small_and_one_file() -> None:
     assert len(gzip.compress(module().encode())) < 5000
     assert not re.search(r"^\s*import\b", module(), re.MULTILINE)

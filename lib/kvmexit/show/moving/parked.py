@@ -34,7 +34,8 @@ ROWS = {Lane.KERNEL: 18.0, Lane.VMM: 44.0}
 LANE_OF = {What.EXIT: Lane.KERNEL, What.EINTR: Lane.KERNEL}
 SHOWN = (What.EXIT, What.EINTR, What.SERVE, What.LOOK, What.ENTRY, What.STOP, What.SAVE)
 STYLE = """
-.kxp-loop p{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem;margin:.3rem 0 0}
+.kxp-loop p{display:flex;justify-content:space-between;gap:0 1rem;margin:.3rem 0 0}
+@media(max-width:22rem){.kxp-loop p{display:block}.kxp-loop p span{display:block}}
 """
 NAMES = {
     Phase.UNSERVED: "before the device is asked",
@@ -144,7 +145,7 @@ def _legend() -> str:
     for what in SHOWN:
         parts.append(mark(what, LANE_OF.get(what, Lane.VMM), x, 9))
         parts.append(words(STEPS[what].label, x + 10, 14, "start"))
-        x += 22 + 6.6 * len(STEPS[what].label)
+        x += 21 + (8.4 if what is What.EINTR else 6) * len(STEPS[what].label)
     return svg(WIDE, 18, f'<g style="font-size:12px">{"".join(parts)}</g>', widest=440)
 
 

@@ -18,6 +18,8 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
+KEYS = 'data-lm-suppress-shortcuts="true"'
+"""JupyterLab takes no keys that are pressed in here for its own."""
 NO_SCRIPT = "Choose a box of the strip; the arrow keys walk from one to the next."
 STYLE = """
 .kvmexit-picture{max-width:44rem;margin:.8rem 0;font:14px/1.4 system-ui,sans-serif}
@@ -109,7 +111,7 @@ class Picture:
         )
         return (
             f"<style>{STYLE}{self.style}{self._rules(key)}</style>"
-            f'<div class="kvmexit-picture" id="{key}" data-name="{self.name}"'
+            f'<div class="kvmexit-picture" id="{key}" data-name="{self.name}" {KEYS}'
             f' data-label="{escape(self.label)}"{" data-plays" if self.plays else ""}>'
             f'<p class="kxp-title">{escape(self.title)}</p>'
             f'<div class="kxp-stage" role="radiogroup" aria-label="{escape(self.label)}">'

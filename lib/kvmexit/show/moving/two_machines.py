@@ -24,7 +24,8 @@ from kvmexit.show.moving.picture import Frame, Picture
 
 STYLE = """
 .kxp-machine{margin:0 0 .6rem}
-.kxp-machine p{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem;margin:0}
+.kxp-machine p{display:flex;justify-content:space-between;gap:0 1rem;margin:0}
+@media(max-width:30rem){.kxp-machine p{display:block}.kxp-machine p span{display:block}}
 .kxp-letters{display:flex;font:12px/1.5 ui-monospace,monospace}
 .kxp-letters i,.kxp-letters b{flex:1 1 0;min-width:0;font:inherit;text-align:center}
 .kxp-letters b{font-weight:700;outline:2px solid;outline-offset:-1px;border-radius:4px}
