@@ -39,6 +39,20 @@ def test_keys_buttons_and_a_click_walk_and_the_address_follows(kick: Visit) -> N
     assert page.evaluate(AT)[0] == 5
 
 
+def test_a_link_in_the_prose_shows_its_frame(kick: Visit) -> None:
+    page = kick.page
+    links = page.locator("article a[href^='#picture=']")
+    assert links.count() >= 3
+    for link in links.all():
+        address = link.get_attribute("href")
+        assert page.locator(f"[id='{address[1:]}']").count() == 1
+        link.click()
+        wait_until(page, f"({SHOWN})().includes('{address[1:]}')", address)
+    page.go_back()
+    before = links.nth(links.count() - 2).get_attribute("href")[1:]
+    wait_until(page, f"({SHOWN})().includes('{before}')", "the frame before")
+
+
 def test_without_a_script_each_frame_is_reached_by_keys(visit: Callable[..., Visit]) -> None:
     """As an output of JupyterLab shows it, too."""
     page = visit(SITE_ON_DISK, KICK, java_script_enabled=False).page
