@@ -6,10 +6,12 @@ from collections.abc import Callable
 from looks import faint_in_forced_colours, wrong_on_paper
 from pages import contents
 from patience import draws
-from visits import Visit
+from visits import HEADER, Visit
 
 HEAVIEST_PAGE = 200_000
 """Bytes that a first view may load, compressed, everything counted."""
+LOW = 720
+"""Pixels: the height of a small screen on a desk."""
 
 
 def test_axe_finds_nothing(desk: Visit) -> None:
@@ -24,6 +26,15 @@ def test_no_text_is_small(desk: Visit) -> None:
 
 def test_the_keyboard_reaches_everything(desk: Visit) -> None:
     assert desk.unreachable() == []
+
+
+def test_a_picture_and_its_control_fit_a_low_screen_at_each_frame(desk: Visit) -> None:
+    pictures = desk.pictures()
+    assert any(url.split("?")[0].endswith("/picture.js") for url in desk.requests) == bool(pictures)
+    for picture in pictures:
+        assert picture["wrong"] == [], picture["name"]
+        assert picture["frames"] == picture["last"] + 1 > 1
+        assert picture["height"] + HEADER <= LOW, picture
 
 
 def test_no_request_left_the_site_and_nothing_failed(desk: Visit, over_http: str) -> None:

@@ -1,7 +1,7 @@
 """Every page from the disk, on a narrow screen, in the dark."""
 
 from looks import too_wide_at_320
-from visits import SITE_ON_DISK, Visit
+from visits import HEADER, PHONE, SITE_ON_DISK, Visit
 
 
 def test_axe_finds_nothing(phone: Visit) -> None:
@@ -19,6 +19,12 @@ def test_the_narrowest_screen_is_wide_enough(phone: Visit) -> None:
 
 def test_no_text_is_small(phone: Visit) -> None:
     assert phone.small_text() == []
+
+
+def test_a_picture_and_its_control_fit_at_each_frame(phone: Visit) -> None:
+    for picture in phone.pictures():
+        assert picture["wrong"] == [], picture["name"]
+        assert picture["height"] + HEADER <= PHONE["height"], picture
 
 
 def test_no_request_left_the_disk_and_nothing_failed(phone: Visit) -> None:

@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from pages import SITE
@@ -21,6 +22,8 @@ SITE_ON_DISK = SITE.as_uri()
 COMPRESSED = (".woff", ".woff2", ".png", ".jpg")
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
+HEADER = 48
+"""Pixels of a screen that the page's own header takes."""
 
 WIDER_THAN_THE_SCREEN = """() => {
   const scrolls = (el) => el && (/(auto|scroll|hidden|clip)/.test(getComputedStyle(el).overflowX)
@@ -58,6 +61,28 @@ STOPS = """() => {
   stops.forEach((el, n) => { el.dataset.stop = n; });
   return stops.map((el) => el.outerHTML.slice(0, 90));
 }"""
+
+PICTURES = """() => [...document.querySelectorAll(".kvmexit-picture")].map((root) => {
+  const slider = root.querySelector(".kxp-control input");
+  const frames = [...root.querySelectorAll(".kxp-frame")];
+  const below = root.getBoundingClientRect().bottom + scrollY, wrong = [];
+  for (let at = 0; at < frames.length; at++) {
+    slider.value = at;
+    slider.dispatchEvent(new Event("input"));
+    const shown = frames.filter((one) => one.checkVisibility({visibilityProperty: true}));
+    const says = frames[at].querySelector(".kxp-says").textContent;
+    if (shown.length !== 1 || shown[0] !== frames[at]) wrong.push(`${at}: other frame`);
+    if (slider.getAttribute("aria-valuetext") !== says) wrong.push(`${at}: other words`);
+    if (root.getBoundingClientRect().bottom + scrollY !== below) wrong.push(`${at}: moves`);
+  }
+  const tops = (frame) => [...frame.querySelectorAll("svg, .kxp-bytes")]
+    .map((one) => Math.round(one.getBoundingClientRect().top)).join();
+  frames.forEach((frame, at) => {
+    if (tops(frame) !== tops(frames[0])) wrong.push(`${at}: its parts stand elsewhere`);
+  });
+  const {height} = root.getBoundingClientRect();
+  return {name: root.dataset.name, frames: frames.length, last: Number(slider.max), height, wrong};
+})"""
 
 BEFORE_THE_ARTICLE = """() => {
   const door = document.createElement("span");
@@ -159,6 +184,10 @@ class Visit:
     def wider_than_the_screen(self) -> list[str]:
         """What a reader would have to scroll the whole page sideways for."""
         return self.page.evaluate(WIDER_THAN_THE_SCREEN)
+
+    def pictures(self) -> list[dict[str, Any]]:
+        """Each picture that moves, walked by its slider: how high it is, and what went wrong."""
+        return list(self.page.evaluate(PICTURES))
 
     def unreachable(self) -> list[str]:
         """What in the article can be operated, but not reached by the tabulator key."""

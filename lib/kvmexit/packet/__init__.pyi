@@ -47,4 +47,5 @@ from kvmexit.packet.timing import (
     expected_share as expected_share,
     packet_seconds as packet_seconds,
     simulate as simulate,
+    windows as windows,
 )

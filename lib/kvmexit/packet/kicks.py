@@ -49,14 +49,24 @@ KICKS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Deed:
+    """What somebody did in a race; the asking thread is the host. An act is a REQUEST, a look that
+    sees it a STOP. A guest that executes once more stays for ever."""
+
+    lane: Lane
+    what: What
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Race:
     """One kick: its acts, where each landed, whether the thread came out, and what happened, in
-    order: who (the asking thread is the host), and what."""
+    order. An act that would have come after the end is not in the story."""
 
     kick: str
     places: tuple[Place, ...]
     stops: bool
-    story: tuple[tuple[Lane, str], ...]
+    story: tuple[Deed, ...]
 
 
 def kick_races(kick: str) -> Iterator[Race]:
@@ -64,12 +74,12 @@ def kick_races(kick: str) -> Iterator[Race]:
     if kick not in KICKS:
         raise KvmExitError(f"unknown kick {kick!r}; known: {', '.join(KICKS)}")
     for places in combinations_with_replacement(Place, len(KICKS[kick])):
-        story: list[tuple[Lane, str]] = []
+        story: list[Deed] = []
         stops = _stops(list(zip(KICKS[kick], places, strict=True)), story)
         yield Race(kick, places, stops, tuple(story))
 
 
-def _stops(acts: list[tuple[Act, Place]], story: list[tuple[Lane, str]]) -> bool:
+def _stops(acts: list[tuple[Act, Place]], story: list[Deed]) -> bool:
     """Does the thread come out? That somebody wants it stopped is noted with the first act."""
     with SimulatedKernel(limit=PATIENCE).create_vm(0x2000) as vm:
         vm.load(SPIN.origin, SPIN)
@@ -82,28 +92,29 @@ def _stops(acts: list[tuple[Act, Place]], story: list[tuple[Lane, str]]) -> bool
                 first = "notes the request, and " if len(left) == len(acts) else ""
                 if left.pop(0)[0] is Act.FLAG:
                     vcpu.kvm_run.immediate_exit = 1
-                    story.append((Lane.HOST, f"{first}sets the flag"))
+                    story.append(Deed(Lane.HOST, What.REQUEST, f"{first}sets the flag"))
                 else:
                     vcpu.interrupt()
                     spent = "" if place is Place.INSIDE else ", which is spent: nobody is in"
-                    story.append((Lane.HOST, f"{first}sends the signal{spent}"))
+                    story.append(Deed(Lane.HOST, What.REQUEST, f"{first}sends the signal{spent}"))
 
         while True:
             land(Place.BEFORE)
             asked = len(left) < len(acts)
-            story.append((Lane.VMM, "looks, and sees the request" if asked else "looks: nothing"))
             if asked:
+                story.append(Deed(Lane.VMM, What.STOP, "looks, and sees the request"))
                 return True
+            story.append(Deed(Lane.VMM, What.LOOK, "looks: nothing"))
             land(Place.BETWEEN)
-            story.append((Lane.VMM, "enters"))
+            story.append(Deed(Lane.VMM, What.ENTRY, "enters"))
             inside = False
             try:
                 for step in vcpu.walk():
                     if step.what is What.EXECUTE and not inside:
                         inside = True
-                        story.append((Lane.GUEST, "runs"))
+                        story.append(Deed(Lane.GUEST, What.EXECUTE, "runs"))
                         land(Place.INSIDE)
             except KvmExitError:
-                story.append((Lane.GUEST, "runs on, for ever"))
+                story.append(Deed(Lane.GUEST, What.EXECUTE, "runs on, for ever"))
                 return False
-            story.append((Lane.KERNEL, "comes back with EINTR"))
+            story.append(Deed(Lane.KERNEL, What.EINTR, "comes back with EINTR"))

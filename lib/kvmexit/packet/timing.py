@@ -58,13 +58,15 @@ class Cycle:
 @dataclass(slots=True)
 class Odds:
     """What was counted. ``pending`` suspends landed on a served, unfinished read of the
-    response; ``bad`` packets ended otherwise than undisturbed ones."""
+    response; ``bad`` packets ended otherwise than undisturbed ones. ``landed`` are the suspends one
+    by one: seconds from the beginning of a packet, and whether it found a read pending."""
 
     suspends: int = 0
     pending: int = 0
     bad: int = 0
     packets: int = 0
     outcomes: dict[Kind, int] = field(default_factory=dict)
+    landed: list[tuple[float, bool]] = field(default_factory=list)
 
 
 def simulate(
@@ -79,11 +81,27 @@ def simulate(
 def expected_share(scenario: Scenario, cycle: Cycle, costs: Costs | None = None) -> float:
     """The formula: reads of the response times the window of each, over the whole cycle."""
     costs = costs or Costs()
-    bus = make_machine(SimulatedKernel(), scenario).bus
-    steps = _undisturbed(scenario)
-    reads = [step for step in steps if step.what is What.SERVE and bus.is_data_read(step.about)]
-    window = sum(costs.of(step) for step in reads)
+    window = sum(costs.of(read) for read, _ in _reads(scenario, costs))
     return window / (packet_seconds(scenario, costs) + cycle.command + cycle.think)
+
+
+def windows(scenario: Scenario, costs: Costs | None = None) -> list[tuple[float, float]]:
+    """When, in seconds from the beginning of an undisturbed packet, a suspend that arrives finds a
+    read of the response pending: from and to, a pair for each read."""
+    costs = costs or Costs()
+    return [(end - costs.of(read), end) for read, end in _reads(scenario, costs)]
+
+
+def _reads(scenario: Scenario, costs: Costs) -> list[tuple[Step, float]]:
+    """The serving of each read of the response, and when it is over."""
+    bus = make_machine(SimulatedKernel(), scenario).bus
+    steps = list(_undisturbed(scenario))
+    ends = accumulate(costs.of(step) for step in steps)
+    return [
+        (step, end)
+        for step, end in zip(steps, ends)
+        if step.what is What.SERVE and bus.is_data_read(step.about)
+    ]
 
 
 def packet_seconds(scenario: Scenario, costs: Costs) -> float:
@@ -110,7 +128,8 @@ class _World:
         self.began: float | None = None  # when the packet being read began
         self.hits: list[float] = []  # requests inside it, in seconds from its beginning
         self.undisturbed = reference(scenario)
-        self.became: dict[tuple[int, ...], tuple[int, Kind]] = {}  # by the steps hit
+        self.cycle_began = 0.0
+        self.became: dict[tuple[int, ...], tuple[tuple[bool, ...], Kind]] = {}  # by the steps hit
 
     def run(self, suspends: int) -> None:
         self.clock.process(self.guest())
@@ -122,6 +141,7 @@ class _World:
         for _ in range(suspends):
             yield self.clock.timeout(self.cycle.period * self.chance.uniform(0.9, 1.1))
             self.odds.suspends += 1
+            self.odds.landed.append((self.clock.now - self.cycle_began, False))
             if self.began is not None:
                 self.hits.append(self.clock.now - self.began)
         if self.began is not None:
@@ -130,7 +150,8 @@ class _World:
     def guest(self) -> Generator[Any, None, None]:
         """Read a packet, let the TPM work, think."""
         while True:
-            self.began, self.hits = self.clock.now, []
+            self.began = self.cycle_began = self.clock.now
+            self.hits = []
             yield self.clock.timeout(self.ends[-1])
             self.odds.packets += 1
             if self.hits:
@@ -155,21 +176,24 @@ class _World:
         if due not in self.became:
             self.became[due] = self.run_again(due)
         pending, kind = self.became[due]
-        self.odds.pending += pending
+        last = len(self.odds.landed)
+        for number, found in enumerate(pending, start=last - len(hits)):
+            self.odds.landed[number] = (self.odds.landed[number][0], found)
+        self.odds.pending += sum(pending)
         self.odds.bad += kind is not Kind.OK
         self.odds.outcomes[kind] = self.odds.outcomes.get(kind, 0) + 1
 
-    def run_again(self, due: tuple[int, ...]) -> tuple[int, Kind]:
-        """The packet step by step, with requests before these steps: how many of them found a
-        read of the response pending, and what the packet is called."""
-        waiting, pending = list(due), 0
+    def run_again(self, due: tuple[int, ...]) -> tuple[tuple[bool, ...], Kind]:
+        """The packet step by step, with requests before these steps: which of them found a read of
+        the response pending, and what the packet is called."""
+        waiting, pending = list(due), []
         machine = make_machine(SimulatedKernel(), self.scenario)
         for count, step in enumerate(machine.steps()):
             if step.what is What.STOP:
                 last = machine.calls[-1][1] if machine.calls else None
-                pending += isinstance(last, DATA_EXITS) and machine.bus.is_data_read(last)
+                pending.append(isinstance(last, DATA_EXITS) and machine.bus.is_data_read(last))
             if waiting and count >= waiting[0] and not machine.stop_requested:
                 waiting.pop(0)
                 machine.request_stop()
         ending = ending_of(machine.vm, machine.bus.device)
-        return pending, classify(self.undisturbed, ending).kind
+        return tuple(pending), classify(self.undisturbed, ending).kind

@@ -7,11 +7,16 @@ from kvmexit.show.figures import (
     strip as strip,
 )
 from kvmexit.show.films import film as film
-from kvmexit.show.kick_film import kicks as kicks
 from kvmexit.show.listings import (
     card as card,
     listing as listing,
 )
+from kvmexit.show.moving.chances import chances as chances
+from kvmexit.show.moving.kick_race import kicks as kicks
+from kvmexit.show.moving.last_copy import migration as migration
+from kvmexit.show.moving.log_walk import walk as walk
+from kvmexit.show.moving.parked import parks as parks
+from kvmexit.show.moving.two_machines import two_machines as two_machines
 from kvmexit.show.night import dots as dots
 from kvmexit.show.questions import predict as predict
 from kvmexit.show.texts import text as text

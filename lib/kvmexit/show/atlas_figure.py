@@ -34,7 +34,7 @@ from kvmexit.show.atlas_words import (
     reason,
     verdict_of,
 )
-from kvmexit.show.films import widget_view
+from kvmexit.show.views import widget_view
 
 LETTERS = string.ascii_letters + string.digits
 """A letter a (fate, reason): there are fewer than these, as :mod:`.atlas_words` has no more."""

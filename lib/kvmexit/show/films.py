@@ -20,6 +20,7 @@ from kvmexit.show.reel import Reel, as_policy
 from kvmexit.show.stage import Stage
 from kvmexit.show.still import still
 from kvmexit.show.story import stops
+from kvmexit.show.views import widget_view
 from kvmexit.vmm.devices import DEVICES
 from kvmexit.vmm.machine import COMPENSATIONS, POLICIES
 
@@ -36,18 +37,6 @@ class Film(Reel):
     def _repr_mimebundle_(self, **_: Any) -> Any:
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.html()}
         return {**bundle, **widget_view("FilmWidget", self.traits())}
-
-
-def widget_view(name: str, traits: dict[str, Any]) -> dict[str, Any]:
-    """The part of a MIME bundle of the widget ``name``; empty where no front end can show one."""
-    try:
-        from kvmexit.show import widget
-    except ImportError:
-        return {}
-    bundle: Any = getattr(widget, name)(**traits)._repr_mimebundle_()
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
-    view = "application/vnd.jupyter.widget-view+json"
-    return {view: data[view]} if data and view in data else {}
 
 
 def film(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvmexit.exits import GPR_NAMES, Lane, Reason, What
+from kvmexit.packet.kicks import Act
 from kvmexit.packet.outcome import Kind
 from kvmexit.probe.verdict import Verdict
 
@@ -64,6 +65,12 @@ STEPS = {
     What.RESTORE: StepLook("M-7 2H-2.500V8H2.500V2H7L0-7z", "restore", (Lane.VMM, Lane.DEVICE)),
     What.HALT: StepLook("M-7-7H-3V7H-7zM3-7H7V7H3z", "halt"),
 }
+
+ACTS = {
+    Act.FLAG: "M-6-8H-4V8H-6zM-4-8L8-4L-4 0z",
+    Act.SIGNAL: "M3-9L-6 1H-1L-3 9L6-2H1z",
+}
+"""Half a kick each: a flag, and a flash for the signal. Shapes as those of steps."""
 
 
 @dataclass(frozen=True, slots=True)

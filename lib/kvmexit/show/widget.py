@@ -42,3 +42,13 @@ class AtlasWidget(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return "AtlasWidget()"
+
+
+class PictureWidget(anywidget.AnyWidget):
+    """A picture that moves: ``html`` is what it is without a script; the slider comes with one."""
+
+    _esm = module("picture.js")
+    html = traitlets.Unicode().tag(sync=True)
+
+    def __repr__(self) -> str:
+        return "PictureWidget()"

@@ -1,0 +1,110 @@
+"""The control of a picture: slider, buttons, address, time; and the picture without any of it."""
+
+from collections.abc import Callable
+
+import pytest
+from visits import SITE_ON_DISK, Visit, wait_until
+
+KICK = "book/12-the-whole-stop-path"
+ODDS = "book/14-how-rare-is-rare"
+AT = """() => [...document.querySelectorAll(".kvmexit-picture")].map((one) =>
+  [...one.querySelectorAll(".kxp-stage > input")].findIndex((radio) => radio.checked) + 1)"""
+SHOWN = """() => [...document.querySelectorAll(".kxp-frame")]
+  .filter((one) => one.checkVisibility({visibilityProperty: true})).map((one) => one.id)"""
+
+
+@pytest.fixture
+def kick(visit: Callable[..., Visit]) -> Visit:
+    return visit(SITE_ON_DISK, KICK)
+
+
+def test_keys_buttons_and_a_click_walk_and_the_address_follows(kick: Visit) -> None:
+    page = kick.page
+    slider = page.locator(".kxp-control input").first
+    slider.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(AT)[0] == 2
+    page.get_by_role("button", name="one on").first.click()
+    page.get_by_role("button", name="one on").first.click()
+    page.get_by_role("button", name="one back").first.click()
+    assert page.evaluate(AT)[0] == 3
+    spoken = page.locator(".kxp-spoken").first.inner_text()
+    assert spoken == slider.get_attribute("aria-valuetext")
+    page.locator(".kxp-strip").first.locator("label").nth(4).click()
+    assert page.evaluate(AT)[0] == 5
+    wait_until(page, "location.hash === '#picture=kick&at=5'", "the address of the frame")
+    page.evaluate("location.hash = '#picture=migration&at=2'")
+    wait_until(page, f"({AT})()[1] === 2", "the frame of the address")
+    assert page.evaluate(AT)[0] == 5
+
+
+def test_a_link_in_the_prose_shows_its_frame(kick: Visit) -> None:
+    page = kick.page
+    links = page.locator("article a[href^='#picture=']")
+    assert links.count() >= 3
+    for link in links.all():
+        address = link.get_attribute("href")
+        assert page.locator(f"[id='{address[1:]}']").count() == 1
+        link.click()
+        wait_until(page, f"({SHOWN})().includes('{address[1:]}')", address)
+    page.go_back()
+    before = links.nth(links.count() - 2).get_attribute("href")[1:]
+    wait_until(page, f"({SHOWN})().includes('{before}')", "the frame before")
+
+
+def test_without_a_script_each_frame_is_reached_by_keys(visit: Callable[..., Visit]) -> None:
+    """As an output of JupyterLab shows it, too."""
+    page = visit(SITE_ON_DISK, KICK, java_script_enabled=False).page
+    first = page.locator(".kxp-stage").first
+    frames = first.locator(".kxp-frame")
+    count = frames.count()
+    radio = first.locator("input:checked")
+    radio.focus()
+    seen = set()
+    for _ in range(count):
+        page.keyboard.press("ArrowRight")
+        (shown,) = [n for n in range(count) if frames.nth(n).is_visible()]
+        seen.add(shown)
+    assert seen == set(range(count))
+
+
+def test_time_runs_when_asked_and_stops_at_any_touch(visit: Callable[..., Visit]) -> None:
+    page = visit(SITE_ON_DISK, ODDS).page
+    start = page.evaluate(AT)[0]
+    page.wait_for_timeout(500)
+    assert page.evaluate(AT)[0] == start, "it plays by itself"
+    page.get_by_label("speed").select_option("faster")
+    page.get_by_role("button", name="Play").click()
+    wait_until(page, f"(({AT})()[0] > 3) && (({AT})()[0] < {start})", "a few frames")
+    page.mouse.wheel(0, 10)
+    wait_until(
+        page,
+        "[...document.querySelectorAll('button')].some((b) => b.textContent === 'Play')",
+        "the stop",
+    )
+    stopped = page.evaluate(AT)[0]
+    page.wait_for_timeout(300)
+    assert page.evaluate(AT)[0] == stopped
+
+
+def test_who_wants_no_motion_has_single_steps(visit: Callable[..., Visit]) -> None:
+    page = visit(SITE_ON_DISK, ODDS, reduced_motion="reduce").page
+    assert page.get_by_role("button", name="Play").count() == 0
+    page.get_by_role("button", name="one back").click()
+    assert page.evaluate(AT)[0] > 1
+    moved = page.evaluate(
+        "getComputedStyle(document.querySelector('.kxp-still')).transitionDuration"
+    )
+    assert moved == "0s"
+
+
+def test_on_paper_there_are_the_words_of_all(kick: Visit) -> None:
+    page = kick.page
+    page.emulate_media(media="print")
+    says = page.locator(".kxp-stage").first.locator(".kxp-says")
+    assert all(says.nth(n).is_visible() for n in range(says.count()))
+    drawn = page.locator(".kxp-stage").first.locator(".kxp-frame .kxp-kicks")
+    assert sum(drawn.nth(n).is_visible() for n in range(drawn.count())) == 1
+    assert not page.locator(".kxp-control").first.is_visible()
+    assert len(page.evaluate(SHOWN)) > says.count()
