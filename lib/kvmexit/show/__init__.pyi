@@ -13,5 +13,9 @@ from kvmexit.show.listings import (
     listing as listing,
 )
 from kvmexit.show.questions import predict as predict
+from kvmexit.show.strip_questions import (
+    paint as paint,
+    tap as tap,
+)
 from kvmexit.show.texts import text as text
 from kvmexit.show.words import wants as wants

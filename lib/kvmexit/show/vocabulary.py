@@ -107,6 +107,9 @@ missing, ``gone`` and ``next`` are the device's."""
 MOVED_UP = "←"
 """The sign of a moved byte where the rest of the packet moved up."""
 
+GUESSES = {"right": MarkLook("✓", "Right"), "wrong": MarkLook("✗", "Not so")}
+"""What is said of a reader's guess, before anything else is."""
+
 REGISTERS = (*GPR_NAMES, "rip", "rflags")
 PAGE = "struct kvm_run"
 PAGE_FIELDS = (
@@ -169,6 +172,7 @@ def for_player() -> dict[str, Any]:
         },
         "marks": {name: {"sign": look.sign, "word": look.word} for name, look in MARKS.items()},
         "movedUp": MOVED_UP,
+        "guesses": {name: {"sign": look.sign, "word": look.word} for name, look in GUESSES.items()},
         "reasons": {int(reason): reason.c_name for reason in Reason},
         "mmio": int(Reason.MMIO),
         "intr": int(Reason.INTR),
