@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, BrowserContext
 from serving import served
 from visits import DESK, PHONE, SITE_ON_DISK, Visit, patient, started
 
+NO_COVERS = 'try { localStorage.setItem("kvmexit.cover", "off") } catch { /* not a page */ }'
+
 
 @pytest.fixture(scope="session")
 def over_http() -> Iterator[str]:
@@ -33,8 +35,10 @@ def browser(chromium: str) -> Iterator[Browser]:
 def visiting(browser: Browser) -> Iterator[Callable[..., Visit]]:
     contexts: list[BrowserContext] = []
 
-    def visit(address: str, name: str, **options: object) -> Visit:
+    def visit(address: str, name: str, covered: bool = False, **options: object) -> Visit:
         contexts.append(patient(browser, **({"viewport": DESK} | options)))
+        if not covered:
+            contexts[-1].add_init_script(NO_COVERS)
         scripts = bool(options.get("java_script_enabled", True))
         visit = Visit(contexts[-1].new_page(), scripts)
         visit.go(f"{address}/{name}.html")
@@ -47,7 +51,11 @@ def visiting(browser: Browser) -> Iterator[Callable[..., Visit]]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
-    """``visit(address, name, **options of the browser's context)`` opens a page of the book."""
+    """``visit(address, name, **options of the browser's context)`` opens a page of the book.
+
+    What answers a question is not covered, so that all of the page is looked at, unless the visit
+    is ``covered``.
+    """
     yield from visiting(browser)
 
 

@@ -54,10 +54,11 @@ SMALL_TEXT = """(least) => {
 STOPS = """() => {
   const all = [...document.querySelectorAll(
     'article :is(a[href], button, input, select, textarea, summary, [tabindex="0"])')];
+  const group = (el) => [...document.querySelectorAll(`input[name="${el.name}"]`)];
   const chosen = (el) => el.type !== "radio" || el.checked ||
-    !document.querySelector(`input[name="${el.name}"]:checked`);
+    (group(el)[0] === el && !group(el).some((one) => one.checked));
   const stops = all.filter((el) => el.checkVisibility({visibilityProperty: true}) &&
-    !el.disabled && el.tabIndex >= 0 && chosen(el));
+    !el.disabled && !el.closest("[inert]") && el.tabIndex >= 0 && chosen(el));
   stops.forEach((el, n) => { el.dataset.stop = n; });
   return stops.map((el) => el.outerHTML.slice(0, 90));
 }"""

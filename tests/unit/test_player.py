@@ -1,10 +1,13 @@
 """The player's parts and how they are joined, without a browser."""
 
 import re
+from pathlib import Path
 
 import pytest
 from kvmexit.show.player import FOLDERS, IMPORT, MAINS, join, module, order, parts
 
+OF_A_PAGE = Path(__file__).parents[2] / "book" / "site" / "ask"
+"""Parts that only a page of the book has; they import the library's."""
 LONGEST = 250
 """Lines of a part."""
 MAIN_PART = 'import { b } from "./b.js";\n\nexport default { b };\n'
@@ -22,9 +25,10 @@ def test_every_part_is_needed_and_reads_in_one_sitting():
 
 def test_every_name_that_a_part_exports_is_imported_or_the_main_parts():
     """What nobody outside needs stays inside."""
+    sources = [*parts().values(), *(path.read_text() for path in OF_A_PAGE.glob("*.js"))]
     wanted = {
         (home, name)
-        for source in parts().values()
+        for source in sources
         for names, home in IMPORT.findall(source)
         for name in re.findall(r"\w+", names)
     }

@@ -1,7 +1,6 @@
 """Figures, questions and listings: the same on every run, with words for whoever sees none."""
 
 import re
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
@@ -9,7 +8,7 @@ from kvmexit.errors import KvmExitError
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Scenario, response_of
 from kvmexit.packet.sweeps import sweep
-from kvmexit.show import card, devices, film, grid, listing, odds, predict, strip
+from kvmexit.show import card, devices, film, grid, listing, odds, strip
 from kvmexit.vmm.machine import POLICIES
 
 
@@ -63,29 +62,6 @@ def test_no_text_under_twelve_pixels() -> None:
 def test_two_charts_of_a_page_share_no_id() -> None:
     ids = [re.findall(r'id="([^"]+-t)"', chart.html()) for chart in (strip(11), strip(12))]
     assert ids[0] != ids[1]
-
-
-class Tags(HTMLParser):
-    """Collects tags in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-
-    def handle_starttag(self, tag, attrs) -> None:
-        self.tags.append(tag)
-
-
-def test_each_guess_has_its_own_answer() -> None:
-    asked = predict("Is `al` written?", {"yes": "Not yet: <b> is text.", "no": "Right."})
-    tags = Tags()
-    tags.feed(asked.html())
-    assert tags.tags.count("details") == tags.tags.count("summary") == 2
-    assert "script" not in tags.tags and "b" not in tags.tags
-    assert "<code>al</code>" in asked.html()
-    assert repr(asked).index("yes") < repr(asked).index("Not yet") < repr(asked).index("no\n")
-    with pytest.raises(KvmExitError, match="at least two"):
-        predict("?", {"yes": "yes"})
 
 
 def test_a_listing_marks_one_instruction() -> None:

@@ -19,5 +19,9 @@ from kvmexit.show.moving.parked import parks as parks
 from kvmexit.show.moving.two_machines import two_machines as two_machines
 from kvmexit.show.night import dots as dots
 from kvmexit.show.questions import predict as predict
+from kvmexit.show.strip_questions import (
+    paint as paint,
+    tap as tap,
+)
 from kvmexit.show.texts import text as text
 from kvmexit.show.words import wants as wants

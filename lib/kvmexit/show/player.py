@@ -1,6 +1,6 @@
-"""The players of films, of the map of the atlas and of pictures: ES modules in ``film/``,
-``atlas/`` and ``moving/``, and how the parts of each become one. They share what they need, so no
-two parts have one name.
+"""The players of films, questions, pictures and the map of the atlas: ES modules in ``film/``,
+``ask/``, ``moving/`` and ``atlas/``, and how the parts of each become one. They share what they
+need, so no two parts have one name.
 
 A page opened from a file may not import a module, and a widget's script is one text. So the parts
 are joined: each becomes a function that is called once and returns what the part exports, behind
@@ -26,9 +26,9 @@ from pathlib import Path
 
 from kvmexit.show.vocabulary import for_player
 
-FOLDERS = [Path(__file__).with_name(name) for name in ("film", "atlas", "moving")]
-MAINS = ("film.js", "night.js", "atlas.js", "picture.js")
-"""Parts that stand on their own in a page; a page loads those that it needs."""
+FOLDERS = [Path(__file__).with_name(name) for name in ("film", "ask", "atlas", "moving")]
+MAINS = ("film.js", "night.js", "atlas.js", "picture.js", "question.js")
+"""Parts that stand on their own; a page loads those that it needs."""
 IMPORT = re.compile(r'^import \{([\w\s,]*)\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
 DEFAULT = re.compile(r"^export default\b", re.MULTILINE)

@@ -153,6 +153,9 @@ HARM = {
 }
 """The fate of the bytes that are counted there."""
 
+GUESSES = {"right": FateLook("✓", "Right"), "wrong": FateLook("✗", "Not so")}
+"""What is said of a reader's guess, before anything else is."""
+
 REGISTERS = (*GPR_NAMES, "rip", "rflags")
 PAGE = "struct kvm_run"
 PAGE_FIELDS = (
@@ -245,6 +248,7 @@ def for_player() -> dict[str, Any]:
         "movedUp": MOVED_UP,
         "told": {kind.value: words for kind, words in TOLD.items()},
         "harm": {kind.value: fate for kind, fate in HARM.items()},
+        "guesses": {name: {"sign": look.sign, "word": look.word} for name, look in GUESSES.items()},
         "reasons": {int(reason): reason.c_name for reason in Reason},
         "mmio": int(Reason.MMIO),
         "intr": int(Reason.INTR),

@@ -52,3 +52,13 @@ class PictureWidget(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return "PictureWidget()"
+
+
+class QuestionWidget(anywidget.AnyWidget):
+    """Asks what ``html``, a box without scripts, asks. What is guessed stays in the browser."""
+
+    _esm = module("question.js")
+    html = traitlets.Unicode().tag(sync=True)
+
+    def __repr__(self) -> str:
+        return "QuestionWidget()"

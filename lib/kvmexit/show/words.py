@@ -95,13 +95,14 @@ def say(step: Step, stage: Stage, machine: Machine, before: Seen, after: Seen) -
 
 def _serve(exit: Any, machine: Machine, before: Seen, after: Seen) -> str:
     if not isinstance(exit, READS):
-        register = _register(exit)
+        register = register_name(exit)
         if register == "STS" and exit.data[0] & COMMAND_READY:
             return f"The device takes {exit.data.hex(' ')} into STS: the driver is done."
         return f"The device takes {exit.data.hex(' ')} into {register}."
     data = machine.bus.log[-1][1].hex(" ")
     if not machine.bus.is_data_read(exit):
-        return f"The device answers with {data} from {_register(exit)}. The VMM puts it in kvm_run."
+        name = register_name(exit)
+        return f"The device answers with {data} from {name}. The VMM puts it in kvm_run."
     moved = after.device[0] - before.device[0]
     if moved > 0:
         which = f"byte {before.device[0]}"
@@ -114,7 +115,8 @@ def _serve(exit: Any, machine: Machine, before: Seen, after: Seen) -> str:
     return f"The device has no byte left and answers with a filler, {data}."
 
 
-def _register(exit: Any) -> str:
+def register_name(exit: Any) -> str:
+    """The name of the TIS register that an exit is about, or its address."""
     offset = getattr(exit, "gpa", 0) - TIS_BASE
     if STS <= offset < STS + 4:
         return "STS" if offset == STS else f"STS+{offset - STS}"
