@@ -149,7 +149,7 @@ def wrap(block: nodes.Element, key: str) -> None:
 def script() -> str:
     """The questions' script for a page of the book."""
     own = {path.name: path.read_text() for path in sorted(FOLDER.glob("*.js"))}
-    joined = player.join({**player.parts(), **own}, "site.js")
+    joined = player.lean(player.join({**player.parts(), **own}, "site.js"))
     return classic_script(joined, "player();\n")
 
 

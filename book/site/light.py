@@ -77,15 +77,14 @@ def played(html: str) -> list[str]:
 
 
 def classic_script(player: str, host: str) -> str:
-    """An ES module and the host that runs it, as one classic script, without its long comments.
+    """An ES module and the host that runs it, as one classic script.
 
     ValueError if the module imports anything, or exports otherwise than by declarations and
     one ``export default``.
     """
     if re.search(r"^\s*import\b", player, re.MULTILINE):
         raise ValueError("a page opened from a file cannot import: keep the module in one file")
-    bare = re.sub(r"^ */\*.*?\*/\n", "", player, flags=re.MULTILINE | re.DOTALL)
-    body, defaults = re.subn(r"^export default\b", "const player =", bare, flags=re.MULTILINE)
+    body, defaults = re.subn(r"^export default\b", "const player =", player, flags=re.MULTILINE)
     body = re.sub(r"^export (?=(async )?(function|const|let|class)\b)", "", body, flags=re.M)
     if defaults != 1 or re.search(r"^export\b", body, re.MULTILINE):
         raise ValueError("the module needs one `export default` and no list of exports")

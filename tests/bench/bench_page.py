@@ -21,11 +21,10 @@ FAST = 100
 FIRST_ANSWER = """
   globalThis.answered = new Promise((done) => {
     new MutationObserver((_, watch) => {
-      const slider = document.querySelector(".kx [id$=landing]");
+      const slider = document.querySelector(".kx [data-role=landing]");
       if (!slider) return;
       watch.disconnect();
-      slider.value = 1;
-      slider.dispatchEvent(new Event("input"));
+      slider.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
       requestAnimationFrame(() => done(performance.now()));
     }).observe(document, { childList: true, subtree: true });
   });"""
@@ -35,17 +34,18 @@ REPAINTED = """async ([target, value, event]) => {
   const control = target === "select"
     ? [...document.querySelectorAll(".widget-dropdown select")].find((one) =>
         [...one.options].some((option) => option.text === value))
-    : root.querySelector(`[id$=${target}]`);
+    : root.querySelector(`[data-role=${target}]`);
   const changed = new Promise((done) => {
     const watch = new MutationObserver(() => { watch.disconnect(); requestAnimationFrame(done); });
-    watch.observe(root.querySelector(".panes").previousSibling,
+    watch.observe(root.querySelector(".lanes"),
       { childList: true, subtree: true });
   });
   const start = performance.now();
   if (target === "select") {
     control.selectedIndex = [...control.options].findIndex((one) => one.text === value);
-  } else control.value = value;
-  control.dispatchEvent(new Event(event, { bubbles: true }));
+  }
+  control.dispatchEvent(target === "select" ? new Event(event, { bubbles: true })
+    : new KeyboardEvent("keydown", { key: value }));
   await changed;
   await new Promise((done) => setTimeout(done));
   return performance.now() - start;
@@ -67,9 +67,8 @@ def first_answers(browser: Browser) -> list[float]:
 
 def repaints(page: Page) -> dict[str, list[float]]:
     """Milliseconds from a move of each knob to the repainted film."""
-    at = int(page.locator(".kx [id$=landing]").input_value())
     moves = {
-        "landing": [("landing", at + 1 + n % 3, "input") for n in range(9)],
+        "landing": [("landing", ("ArrowRight", "ArrowLeft")[n % 2], "") for n in range(9)],
         "policy": [("select", ("save-at-once", "drain")[n % 2], "change") for n in range(8)],
         "own function": [
             ("select", ("save-at-once", "my_stop")[n % 2], "change") for n in range(8)
@@ -101,7 +100,7 @@ def main() -> int:
             page = patient(browser, viewport=DESK).new_page()
             open_notebook(page, address, EXPLORER)
             run_cell(page)
-            ready = "document.querySelector('.kx .legend')?.childElementCount > 0"
+            ready = "document.querySelector('.kx [data-role=landing] path.ok')"
             wait_until(page, ready, "the film and its strip")
             for name, those in repaints(page).items():
                 median = statistics.median(those)

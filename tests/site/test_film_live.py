@@ -14,11 +14,19 @@ from visits import patient, wait_until
 HEAVIEST_ANSWER = 100_000
 """Bytes that may come from the kernel for one move of a hand, the film's tables included."""
 
+STRIP = "[data-role=landing] path.ok"
+"""What is there when a strip is."""
+TOLD = {"ok": "Every byte arrived.", "missing": "1 byte missing: "}
+
 MOVE = """([target, value]) => {
   if (target === "landing") {
-    const slider = document.querySelector(".kx [id$=landing]");
-    slider.value = value;
-    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    const strip = document.querySelector(".kx [data-role=landing] svg");
+    const { left, top, width } = strip.getBoundingClientRect();
+    const last = +strip.parentNode.ariaValueMax;
+    const at = { bubbles: true, isPrimary: true, pointerId: 1, pointerType: "touch",
+      clientX: left + 8 + (width - 16) * value / last, clientY: top + 20 };
+    strip.dispatchEvent(new PointerEvent("pointerdown", at));
+    strip.dispatchEvent(new PointerEvent("pointerup", at));
     return;
   }
   const menu = [...document.querySelectorAll(".widget-dropdown select")].find((one) =>
@@ -54,20 +62,19 @@ def lab(opened: tuple[Page, list[bytes]]) -> Page:
     run_cell(page)
     wait_until(
         page,
-        "document.querySelector('.kx:not(.old) .legend')?.childElementCount > 0"
-        " && !document.querySelector('.kx.old')",
+        f"document.querySelector('.kx:not(.old) {STRIP}') && !document.querySelector('.kx.old')",
         "the film and its strip",
     )
     return page
 
 
 def outcome(page: Page) -> str:
-    return page.locator(".kx .result strong").inner_text()
+    return page.locator(".kx [data-role=outcome]").inner_text()
 
 
 def test_the_readers_function_is_the_policy(lab: Page) -> None:
-    assert "Outcome: ok" in outcome(lab)
-    assert lab.locator(".kx .legend").inner_text().strip().startswith("ok: ")
+    assert outcome(lab) == TOLD["ok"]
+    assert lab.locator(".kx [data-role=landing] path.missing").count() == 0
 
 
 def test_every_knob_asks_for_its_own_run(lab: Page, opened: tuple[Page, list[bytes]]) -> None:
@@ -76,25 +83,29 @@ def test_every_knob_asks_for_its_own_run(lab: Page, opened: tuple[Page, list[byt
     response, received = response_of(64), opened[1]
     world = film(response=response, read=12).worlds[0]
     places = landings_of(world)
-    policy, landing = "my_stop", int(lab.locator(".kx [id$=landing]").input_value())
+    slider = lab.locator(".kx [data-role=landing]")
+    policy, landing = "my_stop", int(slider.get_attribute("aria-valuenow"))
     turns: list[tuple[str, str | int]] = [("policy", "save-at-once")]
     turns += [("landing", landing_of(world, read, "served")) for read in (20, 21, 30)]
     turns += [("policy", name) for name in ("drain", "save-at-once", "my_stop")]
     for what, value in turns:
         policy, landing = (policy, value) if what == "landing" else (value, landing)
         ran = "drain" if policy == "my_stop" else policy
-        outcome = run(SimulatedKernel(), Scenario(response, policy=ran), places[landing]).outcome
-        assert f"Outcome: {outcome}," not in lab.locator(".kx .result").inner_text()
+        ending = run(SimulatedKernel(), Scenario(response, policy=ran), places[landing]).outcome
+        told = TOLD[ending.kind.value]
+        if ending.index is not None:
+            told += f"{response[ending.index]:02x}."
+        assert told != outcome(lab)
         received.clear()
         lab.evaluate(MOVE, [what, value])
         wait_until(
             lab,
-            f"document.querySelector('.kx .result').textContent.includes('Outcome: {outcome},')",
-            f"{outcome} at step {landing} with {policy}",
+            f"document.querySelector('.kx [data-role=outcome]').textContent === '{told}'",
+            f"{ending} at step {landing} with {policy}",
         )
         if what == "policy":
             missing = str(policy == "save-at-once").lower()
-            strip = "document.querySelector('.kx .legend').textContent.includes('missing')"
+            strip = "Boolean(document.querySelector('.kx [data-role=landing] path.missing'))"
             wait_until(lab, f"{strip} === {missing}", f"the strip of {policy}")
         large = [message for message in received if len(message) > 3000]
         shown = ["strip" if b'"strip"' in message else "film" for message in large]
@@ -105,19 +116,24 @@ def test_every_knob_asks_for_its_own_run(lab: Page, opened: tuple[Page, list[byt
 def test_a_policy_changes_film_and_strip(lab: Page) -> None:
     lab.evaluate(MOVE, ["landing", film(64, read=12, suspend=False).landing])
     lab.evaluate(MOVE, ["select", "save-at-once"])
-    lab.locator(".kx .legend", has_text="missing").wait_for()
-    lab.locator(".kx .result strong", has_text="Outcome: missing at").wait_for()
+    lab.locator(".kx [data-role=landing] path.missing").first.wait_for(state="attached")
+    lab.locator(".kx [data-role=outcome]", has_text="missing").wait_for()
 
 
 def test_arrow_keys_step_and_stay_in_the_film(lab: Page) -> None:
-    step = lab.locator(".kx [id$=step]")
+    step = lab.locator(".kx [data-role=step]")
     step.focus()
-    before = int(step.input_value())
+
+    def now() -> int:
+        return int(step.get_attribute("aria-valuenow"))
+
+    lab.keyboard.press("ArrowLeft")
+    before = now()
     lab.keyboard.press("ArrowRight")
     lab.keyboard.press("ArrowDown")
-    assert int(step.input_value()) == before  # one on, and down is one back
+    assert now() == before  # one on, and down is one back
     lab.keyboard.press("End")
-    assert int(step.input_value()) == int(step.get_attribute("max"))
+    assert now() == int(step.get_attribute("aria-valuemax"))
     assert step.evaluate("(it) => it === document.activeElement")
 
 
@@ -125,5 +141,6 @@ def test_another_length_is_another_run(lab: Page) -> None:
     length = lab.locator(".widget-text input[type=number]").first
     length.fill("20")
     length.press("Enter")
-    wait_until(lab, "document.querySelector('.kx .bytes').children.length === 20", "20 bytes")
+    shown = "document.querySelector('.kx [data-role=sent]').children.length"
+    wait_until(lab, f"{shown} === 20", "20 bytes")
     assert lab.locator(".widget-html [role=alert]").count() == 0

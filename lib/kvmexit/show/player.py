@@ -32,6 +32,9 @@ MAINS = ("film.js", "night.js", "atlas.js", "picture.js", "question.js")
 IMPORT = re.compile(r'^import \{([\w\s,]*)\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
 DEFAULT = re.compile(r"^export default\b", re.MULTILINE)
+COMMENT = re.compile(r"^[ \t]*/\*.*?\*/\n", re.MULTILINE | re.DOTALL)
+ENDING = re.compile(r" // [^\"'`\n]*$", re.MULTILINE)
+INDENT = re.compile(r"^[ \t\n]+", re.MULTILINE)
 OTHER = re.compile(r"^[ \t]*(?:import|export)\b.*", re.MULTILINE)
 
 
@@ -39,14 +42,20 @@ def parts() -> dict[str, str]:
     """Each part by the name of its file: an ES module that imports its neighbours."""
     paths = [path for folder in FOLDERS for path in sorted(folder.glob("*.js"))]
     found = {path.name: path.read_text(encoding="utf-8") for path in paths}
-    words = json.dumps(for_player(), ensure_ascii=False, indent=1)
+    words = json.dumps(for_player(), ensure_ascii=False, separators=(",", ":"))
     return {**found, "vocabulary.js": f"export const VOCABULARY = {words};\n"}
 
 
 @cache
 def module(main: str = "film.js") -> str:
     """A player, one of ``MAINS``, as one ES module, which imports nothing."""
-    return join(parts(), main)
+    return lean(join(parts(), main))
+
+
+def lean(source: str) -> str:
+    """Without comments that have lines of their own or end one, and without indentation: nobody
+    reads the joined module, and every page loads it. No string of a part has either."""
+    return ENDING.sub("", INDENT.sub("", COMMENT.sub("", source)))
 
 
 def join(sources: Mapping[str, str], main: str) -> str:

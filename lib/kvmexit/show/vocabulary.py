@@ -185,7 +185,7 @@ WORDS = {
     "nobody": "no suspend",
     "play": "Play from the request to the first wrong byte",
     "stop": "Stop",
-    "link": "link",
+    "link": "Link",
     "copied": "copied",
     "inAddress": "it is in the address",
     "more": "Registers, kvm_run, device, comparison",

@@ -46,9 +46,9 @@ function bytes({ note, keep }, uid) {
   const sent = row("sent"), got = row("got");
   got[0].append(note("apart", "small"));
   return make("div", { className: "rows" }, ...sent, ...got,
-    make("div", { className: "told" },
+    keep("told", make("div", { className: "told" },
       note("outcome", "strong", { "data-role": "outcome" }),
-      note("driver", "span", { "data-role": "driver" })));
+      note("driver", "span", { "data-role": "driver" }))));
 }
 
 /* Time: an event back and on, play, and the events as a slider. */

@@ -1,11 +1,11 @@
 /* The two rows: what the device sent, what the guest got, in the same columns, as the run ends. */
 
 import { make, set } from "./dom.js";
-import { columns, driverWords, told, two } from "./fates.js";
+import { columns, driverText, told, two } from "./fates.js";
 import { sceneAt } from "./scene.js";
 import { VOCABULARY } from "./vocabulary.js";
 
-const EACH = [24, 16.8], NARROW = 480, BEFORE = 0.4;
+const EACH = [22, 16.8], NARROW = 480, BEFORE = 0.4;
 const { fates, words } = VOCABULARY;
 
 /* Once for each run: the columns, and what is said of them. */
@@ -17,13 +17,13 @@ export function readBytes(film) {
   film.columns = columns(film.buffer, expected, end);
   film.told = reel.data.program ? reel.data.meanings[end.kind]
     : told(film.columns, film.buffer, expected, end.kind);
-  film.said = reel.data.program ? "" : `${words.driver} ${driverWords(end)}.`;
+  film.said = reel.data.program ? "" : driverText(end);
 }
 
 /* Which columns are shown: all, or those about the damage, or about the suspend. */
 function windowOf(film) {
   const { columns: all, steps, stops, reel } = film;
-  const width = film.nodes.got.clientWidth, each = EACH[Number(width < NARROW)];
+  const { rowWidth: width } = film, each = EACH[Number(width < NARROW)];
   const room = Math.max(8, Math.floor(width / each));
   if (all.length <= room) return [0, all.length];
   let about = all.findIndex(([, , fate]) => fate !== "ok");
@@ -37,7 +37,7 @@ export function paintBytes(film) {
   const asks = film.veiled && film.face !== "small";
   set(nodes.outcome, asks ? words.guess : film.told);
   set(nodes.driver, asks ? "" : film.said);
-  if (film.reel.data.program || !nodes.got.clientWidth) return;
+  if (film.reel.data.program || !film.rowWidth) return;
   const [first, last] = windowOf(film), shown = film.columns.slice(first, last);
   const up = film.columns.some(([, , fate]) => fate === "missing");
   const rest = film.columns.length - last;

@@ -40,6 +40,6 @@ export function told(found, buffer, expected, kind) {
 }
 
 /* What the driver returned and printed. */
-export function driverWords({ returned, message }) {
-  return `returns ${returned}, ${message ? `prints "${message}"` : VOCABULARY.words.silent}`;
+export function driverText({ returned, message }) {
+  return `${VOCABULARY.words.driver} returns ${returned}, ${message ? `prints "${message}"` : VOCABULARY.words.silent}.`;
 }

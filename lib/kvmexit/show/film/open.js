@@ -50,6 +50,7 @@ function start(model, name) {
     kinds: [], // the outcome at each landing
     shown: [], // the columns on the lanes, each with its x
     striped: {}, // what the strip shows now
+    timed: {}, // what the time slider shows
     here: "", // where the reader is, in a word: it outlives the run and its tables
     veiled: Boolean(model.get("veiled")), // the strip is grey until a place is chosen
     width: 0,

@@ -3,6 +3,7 @@
 import { paintBytes, paintGhosts, readBytes } from "./bytes.js";
 import { paintDetail } from "./detail.js";
 import { set } from "./dom.js";
+import { driverText } from "./fates.js";
 import { paintLanes } from "./lanes.js";
 import { paintTally } from "./tally.js";
 import { change, paintStrip } from "./strip.js";
@@ -57,24 +58,32 @@ export function paintStep(film) {
   paintDetail(film);
 }
 
-/* The drawings have the width that there is, and the sentence the lines that the longest needs. */
+/* The drawings have the width that there is, and texts the lines that the longest of them needs. */
 export function fit(film) {
   const now = film.nodes.landing.clientWidth || film.nodes.lanes.parentNode?.clientWidth;
   if (!now || now === film.width) return;
   film.width = now;
+  film.trackWidth = film.nodes.step.clientWidth; // asked for once: it costs a layout
+  film.rowWidth = film.nodes.got.clientWidth;
   paintStrip(film);
   paintBytes(film);
-  if (film.face === "small") return;
   reserve(film);
+  if (film.face === "small") return;
   paintLanes(film);
   paintTime(film);
 }
 
-/* Nothing below the sentence may move: it gets the height of the longest there is. */
-function reserve({ nodes: { say }, reel }) {
-  const text = say.textContent;
-  say.style.minHeight = "";
-  say.textContent = reel.data.texts.reduce((long, [, , one]) => (one.length > long.length ? one : long), "");
-  say.style.minHeight = `${say.offsetHeight}px`;
-  say.textContent = text;
+/* Nothing below a text may move: it gets the height of the longest that there is. */
+function reserve({ nodes: { say, told, outcome, driver }, reel: { data } }) {
+  const hold = (box, nodes, all) => {
+    const before = nodes.map((node) => node.textContent), long = (texts) => texts.join("").length;
+    const longest = all.reduce((most, one) => (long(one) > long(most) ? one : most), before);
+    box.style.minHeight = "";
+    nodes.forEach((node, k) => { node.textContent = longest[k]; });
+    box.style.minHeight = `${box.offsetHeight}px`;
+    nodes.forEach((node, k) => { node.textContent = before[k]; });
+  };
+  hold(told, [outcome, driver], data.ends.map(([kind, , shift, returned, message]) =>
+    [VOCABULARY.told[kind].replace(/{.*}/, "1 byte 00".padEnd(6 + 3 * Math.min(4, shift))), driverText({ returned, message })]));
+  hold(say, [say], data.texts.map(([, , text]) => [text]));
 }

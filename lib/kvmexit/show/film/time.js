@@ -26,11 +26,10 @@ export function eventAt(film, x) {
 }
 
 export function paintTime(film) {
-  const { nodes: { track, step: box }, events, stops } = film, width = box.clientWidth;
+  const { nodes: { track }, events, stops, trackWidth: width } = film;
   if (!width) return;
-  if (film.timed !== events || film.trackWidth !== width) {
-    film.timed = events;
-    film.trackWidth = width;
+  if (film.timed.events !== events || film.timed.width !== width) {
+    film.timed = { events, width };
     setSize(track, width, HIGH);
     track.replaceChildren();
     draw(track, "path", { class: "rule", d: `M${SIDE} ${LINE}H${width - SIDE}` });
