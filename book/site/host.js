@@ -1,3 +1,3 @@
-/* The films of a page of the book. Inserted behind the player (light.py). */
+/* What moves on a page of the book. Inserted behind its player (light.py). */
 
 player.host(document);
