@@ -133,6 +133,6 @@ ${classes.join("\n")}
   .kx svg,.kx fieldset :checked+span{forced-color-adjust:none}
 }
 @media print{
-  .kx :is(button,.knobs,.bar,.time,.near,details){display:none}
+  .kx :is(button,.knobs,.bar,.time,.near,.ask,details){display:none}
 }
 `;
