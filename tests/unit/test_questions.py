@@ -131,6 +131,8 @@ def test_each_guess_has_its_own_answer() -> None:
     assert one.html().count(" data-right>") == 1
     assert "script" not in one.html() and "<b>" not in one.html()
     assert "<code>al</code>" in one.html()
+    shown = one._repr_mimebundle_()
+    assert {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"} == set(shown)
     text = repr(one)
     assert "     Right. The kernel" in text and text.count("     Not so. ") == 2
     assert text.index("not yet\n") < text.index("Right.")

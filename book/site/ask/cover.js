@@ -5,7 +5,8 @@
 import { make } from "./dom.js";
 import { cover, covers, recall } from "./keep.js";
 
-export function coverAnswers(questions) {
+/* `home` is the address of the page whose switch brings covers back. */
+export function coverAnswers(questions, home) {
   const opened = new Set(); // keys of questions that are not to be guessed at, on this visit
   const all = questions.map((box) => {
     const { key } = box.dataset;
@@ -32,8 +33,10 @@ export function coverAnswers(questions) {
     const never = make("button", { type: "button", textContent: "Never cover answers" });
     show.addEventListener("click", open(() => opened.add(key)));
     never.addEventListener("click", open(() => cover(false)));
-    const says = "What follows answers the question, and is covered until you have guessed.";
-    const made = make("div", { className: "kxv" }, make("p", { textContent: says }), show, never);
+    const says = "What follows answers the question, and is covered until you have guessed. ";
+    const back = make("a", { href: home, textContent: "Your guesses" });
+    const text = make("p", {}, says, "(", back, " has a switch for all covers.)");
+    const made = make("div", { className: "kxv" }, text, show, never);
     first.before(made);
     return made;
   }

@@ -9,10 +9,10 @@ import { recall } from "./keep.js";
 const COUNTER = "book/reference/guesses.html";
 
 function page() {
-  const root = document.documentElement.dataset.content_root ?? "";
+  const home = (document.documentElement.dataset.content_root ?? "") + COUNTER;
   const questions = [...document.querySelectorAll(".kvmexit-predict")];
-  const redraw = questions.map((box) => ask(box, root + COUNTER));
-  const covers = coverAnswers(questions);
+  const redraw = questions.map((box) => ask(box, home));
+  const covers = coverAnswers(questions, home);
   tally(questions);
   document.addEventListener("kvmexit-guess", () => tally(questions));
   const table = document.querySelector(".kvmexit-guesses");
