@@ -13,11 +13,10 @@ function make(tag, attributes, text = "") {
   return el;
 }
 
-/* `#picture=<name>&at=<n>`: which frame, from 0; -1 if the address is not of this picture. */
+/* `#picture-<name>-<n>`: which frame, from 0; -1 if the address is not of this picture. */
 function addressed(name, count) {
-  const state = new URLSearchParams(location.hash.slice(1));
-  const at = Number(state.get("at")) - 1;
-  return state.get("picture") === name && at >= 0 && at < count ? at : -1;
+  const [, whose, n] = location.hash.match(/^#picture-(\w+)-(\d+)$/) ?? [];
+  return whose === name && n >= 1 && n <= count ? n - 1 : -1;
 }
 
 /* Give `root` its control. Where the page is the picture's own, the address says which frame is
@@ -49,7 +48,7 @@ function start(root, linked = false) {
     spoken.textContent = aloud ? radios[at].ariaLabel : "";
     paint();
     clearTimeout(written); // a browser refuses an address that is written too often
-    const address = `#picture=${name}&at=${at + 1}`;
+    const address = `#picture-${name}-${at + 1}`;
     if (linked) written = setTimeout(() => history.replaceState(history.state, "", address), 400);
   }
 
@@ -74,6 +73,8 @@ function start(root, linked = false) {
   if (root.hasAttribute("data-plays")) on.after(...clock(go, now, last, signal));
   paint();
   if (linked) {
+    // The page's contents are not to take a frame for a section, nor the browser to go to it.
+    for (const frame of stage.querySelectorAll(".kxp-frame")) frame.removeAttribute("id");
     addEventListener("hashchange", follow, { signal });
     follow();
   }
