@@ -243,6 +243,13 @@ def test_without_the_events_there_was_an_exception() -> None:
     assert found == set(ALONE)
 
 
+def test_a_notebook_gets_all_three() -> None:
+    """Text for a terminal, the table for a page, the widget where a kernel is."""
+    bundle = MAP._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(MAP) and bundle["text/html"] == MAP.html()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
 def test_reports_alone_are_one_machine() -> None:
     one = atlas_map([probe(SimulatedKernel(), case("read", "mov al, [0xd0024]"), "same-vcpu")])
     assert str(one.worlds[0]) == "simulated, the same vCPU, registers and events"
