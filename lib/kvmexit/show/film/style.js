@@ -125,6 +125,7 @@ ${classes.join("\n")}
   .kx svg,.kx fieldset :checked+span{forced-color-adjust:none}
 }
 @media print{
-  .kx :is(button,.knobs,.bar,.time,.near,details){display:none}
+  .kx :is(button,input,.time,.near,details,label:not(:has(:checked))){display:none}
+  .kx .count{text-align:left}
 }
 `;
