@@ -201,7 +201,6 @@ WORDS = {
     "driver": "Driver",
     "silent": "prints nothing",
     "wrongByte": "wrong byte",
-    "end": "end",
     "unwritten": "··",
     "unreturned": "(nothing yet)",
     "stale": "(stale)",

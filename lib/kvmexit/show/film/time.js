@@ -6,7 +6,7 @@ import { VOCABULARY } from "./vocabulary.js";
 const SIDE = 10, HIGH = 34, LINE = 10, LETTER = 6.6;
 const { steps: looks, words } = VOCABULARY;
 
-const nameOf = (stop) => ({ start: "", wrong: words.wrongByte, end: words.end })[stop]
+const nameOf = (stop) => ({ wrong: words.wrongByte, end: looks.halt.label })[stop]
   ?? looks[stop].label;
 
 /* Where a step stands: between two events evenly, too. */
