@@ -6,8 +6,10 @@ from place to place, is drawn once (``still``) and told by a rule of style where
 
 Without a script each frame has a radio button and a box of a strip, and the keys walk from one to
 the next. The script (``picture.js``) puts a slider over the strip. On paper there is the frame
-that is shown, and under it the words of all. The address ``#picture-<name>-<n>``, ``n`` from 1,
-shows a frame. It is the frame's id, and a selector, as the theme's scripts expect of an address.
+that is shown, and under it the words of all, but of one that plays its own words alone.
+
+The address ``#picture-<name>-<n>``, ``n`` from 1, shows a frame. It is the frame's id, and a
+selector, as the theme's scripts expect of an address.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ STYLE = """
  .kxp-stage>.kxp-frame{visibility:visible;grid-row:auto}
  .kxp-stage>input:checked+.kxp-frame{grid-row:1}
  .kxp-stage>input:not(:checked)+.kxp-frame>:not(.kxp-says){display:none}
- .kxp-stage>.kxp-frame>.kxp-says{min-height:0}
+ .kxp-stage>.kxp-frame>.kxp-says{min-height:0;font-size:9pt}
+ [data-plays] .kxp-stage>input:not(:checked)+.kxp-frame{display:none}
 }
 """
 

@@ -109,3 +109,10 @@ def test_on_paper_there_are_the_words_of_all(kick: Visit) -> None:
     drawn = page.locator(".kxp-stage").first.locator(".kxp-frame .kxp-kicks")
     assert sum(drawn.nth(n).is_visible() for n in range(drawn.count())) == 1
     assert not page.locator(".kxp-control").first.is_visible()
+
+
+def test_of_a_play_paper_has_what_is_shown(visit: Callable[..., Visit]) -> None:
+    page = visit(SITE_ON_DISK, ODDS).page
+    page.emulate_media(media="print")
+    says = page.locator(".kxp-says")
+    assert [n for n in range(says.count()) if says.nth(n).is_visible()] == [says.count() - 1]
