@@ -7,6 +7,7 @@ What a page shows is compared with the experiment, which knows nothing of pages;
 import re
 from collections.abc import Iterator
 from itertools import product
+from urllib.parse import parse_qs
 
 import pytest
 from conftest import visiting
@@ -219,8 +220,22 @@ def _walk_back(page: Page, before: dict, name: str) -> None:
         assert page.evaluate(STATE) == wanted
 
 
-def test_a_link_of_the_prose_sets_what_it_names() -> None:
-    """Each names a film of its page, and a state that this film has."""
+def test_a_link_of_the_prose_sets_what_it_names(chapter: Visit) -> None:
+    """After a click the address of the film says what the link said, and the film is in view."""
+    page = chapter.page
+    links = page.locator("a[href*='#film=']").all()
+    assert links
+    for link in links:
+        said = parse_qs(link.get_attribute("href").split("#")[1])
+        link.click()
+        wait_until(page, f"location.hash.includes('film={said['film'][0]}')", "its address")
+        shown = parse_qs(page.url.split("#")[1])
+        stop = said.pop("s")[0]
+        assert said.items() <= shown.items(), said
+        assert stop in (*shown["s"], "serve"), (stop, shown)  # a kind of step is no named stop
+
+
+def test_every_link_of_the_prose_names_a_film_of_its_page() -> None:
     found = 0
     for path in sorted((ROOT / "book").glob("0*.ipynb")):
         text = path.read_text()
