@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from kvmexit.show.player import FOLDER, IMPORT, MAIN, join, module, order, parts
+from kvmexit.show.player import FOLDER, IMPORT, MAIN, join, lean, module, order, parts
 
 LONGEST = 250
 """Lines of a part."""
@@ -43,6 +43,21 @@ def test_the_joined_player_imports_nothing():
     assert not re.search(r"^\s*import\b", module(), re.MULTILINE)
     assert len(re.findall(r"^export\b", module(), re.MULTILINE)) == 1
     assert "</script" not in module()
+
+
+def test_the_joined_player_is_lean_and_says_the_same():
+    source = """/* a part */
+const a = 1, b = `two  ${a + 1}  spaces`; // why
+  /* more */ let c = "a // b  'c'"
+const d = a + +b
+export default { a, c: (x) => x - -1, d };
+"""
+    assert lean(source) == (
+        "const a=1,b=`two  ${a + 1}  spaces`;\nlet c=\"a // b  'c'\"\n"
+        "const d=a+ +b\nexport default{a,c:(x)=>x- -1,d};"
+    )
+    for name, part in parts().items():
+        assert not re.search(r"`[^`]*\$\{[^}`]*`", part), f"{name}: a template in a template"
 
 
 def test_a_part_stands_behind_what_it_imports():
