@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from kvmexit.show.player import FOLDERS, IMPORT, MAINS, join, module, order, parts
+from kvmexit.show.player import FOLDERS, IMPORT, MAINS, join, lean, module, order, parts
 
 OF_A_PAGE = Path(__file__).parents[2] / "book" / "site" / "ask"
 """Parts that only a page of the book has; they import the library's."""
@@ -50,6 +50,21 @@ def test_what_is_joined_imports_nothing(main: str):
     assert not re.search(r"^\s*import\b", module(main), re.MULTILINE)
     assert len(re.findall(r"^export\b", module(main), re.MULTILINE)) == 1
     assert "</script" not in module(main)
+
+
+def test_the_joined_player_is_lean_and_says_the_same():
+    source = """/* a part */
+const a = 1, b = `two  ${a + 1}  spaces`; // why
+  /* more */ let c = "a // b  'c'"
+const d = a + +b
+export default { a, c: (x) => x - -1, d };
+"""
+    assert lean(source) == (
+        "const a=1,b=`two  ${a + 1}  spaces`;\nlet c=\"a // b  'c'\"\n"
+        "const d=a+ +b\nexport default{a,c:(x)=>x- -1,d};"
+    )
+    for name, part in parts().items():
+        assert not re.search(r"`[^`]*\$\{[^}`]*`", part), f"{name}: a template in a template"
 
 
 def test_a_part_stands_behind_what_it_imports():

@@ -190,7 +190,7 @@ WORDS = {
     "inAddress": "it is in the address",
     "more": "Registers, kvm_run, device, comparison",
     "pending": "Pending",
-    "nothing": "–",
+    "nothing": "none.",
     "registers": "Registers",
     "device": "Device",
     "compared": "Compared",

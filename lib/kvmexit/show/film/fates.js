@@ -41,5 +41,6 @@ export function told(found, buffer, expected, kind) {
 
 /* What the driver returned and printed. */
 export function driverText({ returned, message }) {
-  return `${VOCABULARY.words.driver} returns ${returned}, ${message ? `prints "${message}"` : VOCABULARY.words.silent}.`;
+  const { driver, silent } = VOCABULARY.words, said = message ? `prints "${message}"` : silent;
+  return `${driver} returns ${returned}, ${said}.`;
 }

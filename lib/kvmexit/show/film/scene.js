@@ -59,5 +59,5 @@ export function reasonWords({ reason, stale }) {
   const { reasons, words } = VOCABULARY;
   if (reason === 0 && stale) return `${reason} ${words.unreturned}`;
   const name = reasons[reason] ?? words.unnamed;
-  return `${reason} ${name}${stale ? ` ${words.stale}` : ""}`;
+  return stale ? `${reason} ${name} ${words.stale}` : `${reason} ${name}`;
 }
