@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kvmexit.tracelint.detect import READERS, detect
+from kvmexit.tracelint.detect import READERS, detect, kind_of
 from kvmexit.tracelint.finding import Finding
 from kvmexit.tracelint.judge import Judge, Verdict
 from kvmexit.tracelint.reading import BLOCK, batches, check_text, opened
+from kvmexit.tracelint.wrapping import unwrapper
 
 
 class Source(Protocol):
@@ -103,9 +104,11 @@ def lint_stream(
     check_text(name, head)
     kind = format or detect(name, head)
     reader, judge = READERS[kind](), Judge()
+    unwrap = unwrapper(head.split(b"\n"), kind_of)
     take, first, done = judge.take, 1, 0
     for lines, whole, size in batches(stream.read, head):
-        for event in reader.feed(lines, first, whole):
+        judge.machine = reader.machine
+        for event in reader.feed(unwrap(lines) if unwrap else lines, first, whole):
             take(event)
         first += len(lines)
         done += size
@@ -113,14 +116,14 @@ def lint_stream(
             progress(done)
     for event in reader.end():
         take(event)
-    judge.shows_ioctls = reader.shows_ioctls
-    judge.end()
+    judge.shows_ioctls, judge.machine = reader.shows_ioctls, reader.machine
+    judge.end(reader.classes)
     return Report(
         name=name,
         format=kind,
         verdict=judge.verdict(),
         reasons=tuple(judge.reasons()),
-        findings=tuple(judge.findings),
+        findings=judge.findings(),
         count=judge.count,
         fine=judge.fine,
         drains=judge.drains,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kvmexit.tracelint import rule
+from kvmexit.tracelint.effects import ABANDONED
 from kvmexit.tracelint.finding import Finding
 from kvmexit.tracelint.judge import Verdict
 from kvmexit.tracelint.report import Report
@@ -61,7 +61,7 @@ def _finding(finding: Finding, explain: bool) -> Iterator[str]:
 
 
 def _acts(finding: Finding) -> str:
-    if rule.ABANDONED in finding.ioctls:
+    if ABANDONED in finding.ioctls:
         return "the vCPU was left"
     first = finding.ioctls[0]
     more = len(finding.ioctls) - 1
