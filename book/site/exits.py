@@ -14,6 +14,7 @@ from sources import mark_of, read_registry, table
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+
 class ExitsDirective(SphinxDirective):
     """``{exits}``: the table."""
 

@@ -93,7 +93,9 @@ def _read(reason: int, access: Access, names: set[str]) -> str:
         return _REPEATED
     dropped = _SPARED if reason == IO and not access.emulated else _DROPPED
     read = any(name.startswith("KVM_GET") for name in names)
-    return f"{dropped}. If the state read here is restored elsewhere: {_REPEATED}" if read else dropped
+    return (
+        f"{dropped}. If the state read here is restored elsewhere: {_REPEATED}" if read else dropped
+    )
 
 
 def _write(reason: int, access: Access, machine: str) -> str:

@@ -146,8 +146,10 @@ def _seconds(date: bytes) -> float:
     day, _, clock = date.partition(b"T")
     year, month, dom = (int(part) for part in day.split(b"-"))
     hours, minutes, rest = clock.split(b":")
-    return ((year * 12 + month) * 31 + dom) * 86400.0 + int(hours) * 3600.0 + (
-        int(minutes) * 60.0 + float(rest)
+    return (
+        ((year * 12 + month) * 31 + dom) * 86400.0
+        + int(hours) * 3600.0
+        + (int(minutes) * 60.0 + float(rest))
     )
 
 

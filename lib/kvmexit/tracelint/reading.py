@@ -62,6 +62,11 @@ def check_text(name: str, head: bytes) -> None:
         raise KvmExitError(f"{name}: is binary; lint reads the text of strace, tracefs, perf, QEMU")
 
 
+def uncoloured(data: bytes) -> bytes:
+    """``data`` without the codes by which a terminal is told colours."""
+    return _COLOURS.sub(b"", data) if b"\x1b" in data else data
+
+
 def batches(
     read: Callable[[int], bytes], head: bytes = b""
 ) -> Iterator[tuple[list[bytes], bool, int]]:
@@ -84,11 +89,11 @@ def batches(
         lines = (carry + block).split(b"\n")
         carry = lines.pop()
         if b"\x1b" in block:
-            lines = [_COLOURS.sub(b"", line) for line in lines]
+            lines = [uncoloured(line) for line in lines]
         if len(carry) > _LONGEST_LINE:
             lines.append(carry[:4096] + b" [a line of more than 1 MiB, cut]")
             carry, skipping = b"", True
         yield lines, True, size
         block = read(BLOCK)
     if carry:
-        yield [_COLOURS.sub(b"", carry)], False, 0
+        yield [uncoloured(carry)], False, 0

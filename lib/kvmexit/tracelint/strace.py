@@ -12,7 +12,7 @@ where it ends. A time that is not smaller than the last one needs no more than t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from kvmexit.tracelint import doubts
@@ -67,8 +67,8 @@ class Strace:
         self.machine = ""
         self._fds = Descriptors()
         self._cache: dict[bytes, Call] = {}
-        self._hot: dict[bytes, tuple[int, dict[int, Vcpu], Call]] = {}
-        self._held: dict[Vcpu, tuple[int, bytes, int, Call] | None] = {}
+        self._hot: dict[bytes, tuple[int, dict[int, Vcpu], Call, dict[bytes, Vcpu]]] = {}
+        self._held: dict[Vcpu | None, tuple[int, bytes, int, Call] | None] = {}
         self._open: dict[int, _Open] = {}
         self._touching = 0  # state ioctls that have begun: then every KVM_RUN is told
         self._seen: set[int] = set()
@@ -86,8 +86,9 @@ class Strace:
         something else happens are told: what lies between changes nothing.
         """
         hot, held, unfinished = self._hot, self._held, self._open
-        shapes, latest = self._shapes, self._time
+        shapes, latest, touching = self._shapes, self._time, self._touching
         last = -1 if whole else first + len(lines) - 1
+        repeated = 0
         for number, line in enumerate(lines, first):
             start = line.find(b"ioctl")
             thread = None
@@ -98,59 +99,69 @@ class Strace:
                     begin, end, tokens = shape
                     time = line[begin:end]
                     if time >= latest:
-                        thread = tokens.get(line[:begin])
+                        who = line[:begin]
+                        if known is not None and not unfinished:
+                            same = known[3].get(who)
+                            if same in held:
+                                held[same] = (number, line, start, known[2])
+                                latest = time
+                                repeated += 1
+                                continue
+                        thread = tokens.get(who)
                 if thread is None:
                     pass
                 elif known is not None:
-                    what, owners, call = known
                     latest = time
-                    vcpu = None
-                    if unfinished:
-                        begun = unfinished.get(thread)
-                        if self._touching:
-                            what = _COLD
-                        elif begun is None:
-                            what = _COLD if what == _ENDS else what
-                        elif what == _ENDS:
-                            vcpu = begun.vcpu
-                        else:
-                            what = _COLD
+                    what, owners, call, direct = known
                     if what == _DULL:
-                        continue  # an ioctl of KVM's that the rule does not care about
-                    if _RUN <= what != _ENDS:
-                        vcpu = owners.get(thread) or self._whose(thread, owners, call)
-                    if vcpu is not None:
-                        if what == _TOUCH:
+                        if thread not in unfinished:
+                            continue  # an ioctl of KVM's that the rule does not care about
+                    elif not touching:
+                        if what == _ENDS:
+                            begun = unfinished.pop(thread, None)
+                            vcpu = begun.vcpu if begun else None
+                            if begun and not vcpu:
+                                unfinished[thread] = begun
+                        elif unfinished and thread in unfinished:
+                            vcpu = None
+                        else:
+                            vcpu = owners.get(thread) or self._whose(thread, owners, call)
+                        if (
+                            vcpu is None
+                        ):  # an end whose beginning is not in the log, or a doubled one
+                            pass
+                        elif what == _BEGINS:
+                            unfinished[thread] = _Open(call, vcpu, number, line)
+                            if vcpu not in held:
+                                yield Event(Kind.ENTRY, number, line, vcpu, thread)
+                            continue
+                        elif what == _TOUCH:
                             if held:
                                 yield from self._flush()
                             kind = Kind.GET if ROLES[call.name] is Role.GET else Kind.SET
                             yield Event(kind, number, line, vcpu, thread, call.name, call.result)
                             continue
-                        if what == _BEGINS:
-                            unfinished[thread] = _Open(call, vcpu, number, line)
-                            if vcpu not in held:
-                                yield Event(Kind.ENTRY, number, line, vcpu, thread)
+                        elif vcpu in held:
+                            held[vcpu] = (number, line, start, call)
+                            repeated += 1
+                            if what == _RUN:
+                                direct[who] = vcpu
                             continue
-                        if what == _ENDS:
-                            del unfinished[thread]
-                        if vcpu in held:
-                            held[vcpu] = (number, line, thread, call)
-                            self.repeated += 1
                         else:
                             held[vcpu] = None
                             yield _returned(number, line, vcpu, thread, call)
-                        continue
-                elif b"KVM_" not in line and is_foreign(line, start):
-                    if thread not in unfinished:
-                        continue
+                            continue
+                elif b"KVM_" not in line and is_foreign(line, start) and thread not in unfinished:
+                    continue
             elif b"KVM_" not in line and b"(" in line and not NOTABLE.search(line):
                 continue
             if held:
                 yield from self._flush()
             self._time = latest
             yield from self._line(number, line, start, thread, number == last)
-            latest = self._time
+            latest, touching = self._time, self._touching
         self._time = latest
+        self.repeated += repeated
 
     def _whose(self, thread: int, owners: dict[int, Vcpu], call: Call) -> Vcpu:
         """The vCPU of ``thread`` that this call is about, remembered from now on."""
@@ -160,9 +171,10 @@ class Strace:
 
     def _flush(self) -> Iterator[Event]:
         """Tell the last of the KVM_RUNs that were held back, in the order of the log."""
-        last = [(what, vcpu) for vcpu, what in self._held.items() if what]
-        for (number, line, thread, call), vcpu in sorted(last, key=lambda one: one[0][0]):
-            yield _returned(number, line, vcpu, thread, call)
+        last = [(what, vcpu) for vcpu, what in self._held.items() if what and vcpu]
+        for (number, line, start, call), vcpu in sorted(last, key=lambda one: one[0][0]):
+            head = head_of(line[:start])
+            yield _returned(number, line, vcpu, head.thread if head else 0, call)
         self.repeated -= len(last)
         self._held.clear()
 
@@ -237,7 +249,7 @@ class Strace:
                 self._touching = sum(1 for one in self._open.values() if _touches(one.call))
             self._ended = self._ended or thread == 0
 
-    def _other(self, number: int, line: bytes) -> Iterator[Event]:
+    def _other(self, number: int, line: bytes) -> Generator[Event, None, bool]:
         """Another system call, whole; the generator's value says whether it is one."""
         match = OTHER.search(line)
         head = head_of(line[: match.start()]) if match else None
@@ -276,7 +288,7 @@ class Strace:
             self._cache[tail] = call
             what = self._heat(call)
             if what != _COLD:
-                self._hot[tail] = (what, {}, call)
+                self._hot[tail] = (what, {}, call, {})
         return call
 
     def _heat(self, call: Call) -> int:
@@ -395,8 +407,9 @@ class Strace:
                 yield from self._ended_call(begun, thread, _NOTHING)
 
     def _forget_owners(self) -> None:
-        for _, owners, _ in self._hot.values():
+        for _, owners, _, direct in self._hot.values():
             owners.clear()
+            direct.clear()
 
 
 def _touches(call: Call) -> bool:

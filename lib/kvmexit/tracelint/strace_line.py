@@ -27,13 +27,15 @@ _CALL = re.compile(
 _RESULT = re.compile(
     rb"= (?P<value>-?\d{1,20}|0x[0-9a-f]{1,16}|\?)(?:<[^>]*>)?"
     rb"(?: (?P<errno>E[A-Z0-9]+) \([^)]*\))?"
-    rb"(?: \((?P<exit>(?:0x)?\w[^)]*)\))??(?P<made> \((?:INJECTED|DELAYED)[^)]*\))*(?: <[\d.]+>)?\s*$"
+    rb"(?: \((?P<exit>(?:0x)?\w[^)]*)\))??(?: \((?:INJECTED|DELAYED)[^)]*\))*"
+    rb"(?: <[\d.]+>)?\s*$"
 )
 FOREIGN = re.compile(  # an ioctl that is whole and not KVM's: a terminal's, a socket's
     rb"ioctl\(-?\d+(?:<.*?>)?, (?!KVM_|0x|_IOC)[A-Z][\w ]+(?:, .*|\)? .*)"
     rb"(?:= -?[\d?]|<unfinished \.\.\.>$)"
     rb"|ioctl\(-?\d+(?:<.*?>)?, "
-    rb"(?:_IOC\([A-Z_|\d]+, (?!0xae)\w+, \w+, \w+\)|0x(?![0-9a-f]*ae[0-9a-f]{2}\b)\w+)(?:, .*|\)? .*)"
+    rb"(?:_IOC\([A-Z_|\d]+, (?!0xae)\w+, \w+, \w+\)|0x(?![0-9a-f]*ae[0-9a-f]{2}\b)\w+)"
+    rb"(?:, .*|\)? .*)"
     rb"(?:= -?[\d?]|<unfinished \.\.\.>$)"
 )
 _IOC = re.compile(

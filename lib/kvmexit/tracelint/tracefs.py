@@ -20,10 +20,19 @@ from kvmexit.tracelint.accesses import Accesses
 from kvmexit.tracelint.bare import REASON, Bare, reason_of
 from kvmexit.tracelint.events import Event, Kind
 from kvmexit.tracelint.identity import Descriptors, Vcpu
-from kvmexit.tracelint.ioctls import ARM_ONLY, KVM_RUN, OF_BOTH, ROLES, STATE, Role, integer, name_of
+from kvmexit.tracelint.ioctls import (
+    ARM_ONLY,
+    KVM_RUN,
+    OF_BOTH,
+    ROLES,
+    STATE,
+    Role,
+    integer,
+    name_of,
+)
 
 HEADER = re.compile(
-    rb"^\s*(?P<task>\S.*?)[-\s]+(?P<pid>\d{1,10})(?:/(?P<tid>\d{1,10}))?\s+"
+    rb"^\s*(?P<task>[^\s>|*].*?)[-\s]+(?P<pid>\d{1,10})(?:/(?P<tid>\d{1,10}))?\s+"
     rb"(?:\(\s*(?P<tgid>[\d-]+)\)\s+)?\[(?P<cpu>\d+)\]\s+"
     rb"(?P<flags>[^\s\d:][^\s:]{2,8}\s+)?(?P<time>\d+\.\d+):\s+(?P<event>.*)$"
 )

@@ -22,7 +22,7 @@ _PARTS = (
     rb"(?:\.{0,2}/)?[\w./+-]*\.[A-Za-z][\w.+-]*:(?=[\d\[ i])",  # grep -H
     rb"\d+:(?!\d\d[:.])",  # grep -n
 )
-_PREFIX = re.compile(rb"[ \t]*(?:(?:" + rb"|".join(_PARTS) + rb")[ \t]*)+")
+_PREFIX = re.compile(rb"[ \t]*(?:(?:" + rb"|".join(_PARTS) + rb")[ \t]*)*")
 _NUMBERED = re.compile(rb"[ \t]*(\d{1,7})[.):]?[ \t]+(?=\S)")
 _TRAILER = re.compile(rb"[ \t]+\|[ \t]*$")
 _SAMPLE = 2000
@@ -68,7 +68,8 @@ _FOREIGN = (
     ),
 )
 _HTML = re.compile(
-    rb"<!DOCTYPE html|<html[ >]|&lt;(?:anon_inode|unfinished|\.\.\. |/?dev)|&gt; 0x|resumed&gt;", re.I
+    rb"<!DOCTYPE html|<html[ >]|&lt;(?:anon_inode|unfinished|\.\.\. |/?dev)|&gt; 0x|resumed&gt;",
+    re.I,
 )
 _QUOTED = re.compile(rb"=3[CDE]|=20$|[^=]=$", re.M)
 _BASE64 = re.compile(rb"(?:^[A-Za-z0-9+/]{60,}={0,2}\r?\n){3}", re.M)
