@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from docutils import nodes
-from kvmexit.exit_table import PC, Exit, read_exits
+from kvmexit.kernel.exit_table import PC, Exit, read_exits
 from sources import mark_of, read_registry, table
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective

@@ -49,14 +49,15 @@ class World:
     """The steps in their true order, and what is true of them.
 
     ``bad``: state was touched while something was pending; ``fine``: some was touched after a
-    completion; ``left``: a read was left without its completion; ``hidden``: some touch overlaps
-    a KVM_RUN, or comes before the log has seen one.
+    completion; ``drained``: a KVM_RUN came to rest; ``left``: a read was left without its
+    completion; ``hidden``: some touch overlaps a KVM_RUN of another thread.
     """
 
     steps: list[Step] = field(default_factory=list)
     bad: bool = False
     fine: bool = False
     left: bool = False
+    drained: bool = False
     hidden: bool = False
     same_numbers: bool = False
     busy: dict[int, list[str]] = field(default_factory=dict)
@@ -79,6 +80,7 @@ def run(world: World, vcpu: Vcpu, exit: str, made: bool = True, rng: random.Rand
         return
     yield lambda: not vcpu.locked
     vcpu.locked = True
+    world.drained |= exit == "EINTR" and bool(vcpu.pending)
     if vcpu.pending.endswith("read"):
         vcpu.value += 1
         _log(world, "access", vcpu, vcpu.thread, name=f"{vcpu.pending}: done")

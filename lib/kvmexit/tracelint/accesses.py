@@ -37,10 +37,20 @@ class Accesses:
     """The accesses of one thread, from one exit to the next. ``inside`` are the places of the log
     that were served inside the kernel, shared by all its threads."""
 
-    __slots__ = ("_bounded", "_completed", "_emulated", "_inside", "_pending", "_pieces", "_port")
+    __slots__ = (
+        "blind",
+        "_bounded",
+        "_completed",
+        "_emulated",
+        "_inside",
+        "_pending",
+        "_pieces",
+        "_port",
+    )
 
     def __init__(self, inside: set[str]) -> None:
         self._inside = inside
+        self.blind = True  # nothing of this thread has been seen since the log began, or lost lines
         self._pieces: list[Access] = []
         self._pending: Access | None = None
         self._completed = False
@@ -52,10 +62,12 @@ class Accesses:
         """One event of the thread; whether it was understood."""
         match = MMIO.search(event)
         if match:
+            self.blind = False
             self._mmio(match[1], int(match[3], 16), int(match[2]))
             return True
         match = PIO.search(event)
         if match:
+            self.blind = False
             where = f"port {match[2].decode()} size {match[3].decode()} count {match[4].decode()}"
             self._over()
             self._pieces = [Access("write", where)] if match[1] == b"write" else []
@@ -88,7 +100,7 @@ class Accesses:
     def _bound(self, what: bytes, event: bytes) -> None:
         self._over()
         self.done()
-        self._bounded = True
+        self._bounded, self.blind = True, False
         self._emulated = what == b"emulate_insn"
         port = _IO_EXIT.search(event) if what == b"exit" else None
         if port:
@@ -120,6 +132,8 @@ class Accesses:
             access = self._pieces[-1]
             if self._bounded or not self._may_be_inside(access.where):
                 return access
+            return Access()
+        if self.blind:
             return Access()
         return self._port or Access("read", "", needs="kvm_pio")
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator
 
-from kvmexit.exit_table import numbers
+from kvmexit.kernel.exit_table import numbers
 from kvmexit.tracelint import doubts
 from kvmexit.tracelint.accesses import MMIO, PIO, Accesses
 from kvmexit.tracelint.doubts import Doubt
@@ -110,11 +110,12 @@ class Bare:
             yield self._abandoned(number, line, thread, guest)
         access, needs = None, ""
         if result == 0:
+            blind = guest.accesses.blind
             access = guest.accesses.at_exit(reason)
             if access and access.direction == "read":
                 guest.ambiguous = doubts.STALE if self.stale and reason == IO else None
                 guest.pending = None if guest.ambiguous else access
-            elif access is None and reason == IO:
+            elif access is None and reason == IO and not blind:
                 guest.ambiguous = doubts.INSIDE
             guest.owed = max(guest.owed - 1, 0) if reason in (2, 6) else 0
         else:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 from kvmexit.tracelint import doubts, rule
 from kvmexit.tracelint.doubts import Doubt
@@ -45,17 +46,23 @@ class _Seat:
         self.late: list[tuple[Event, set[Gap]]] = []
 
 
+class Machine(Protocol):
+    """Who knows the architecture of a log: ``machine``, in the words of the table of exits."""
+
+    machine: str
+
+
 @dataclass(slots=True)
 class Judge:
     """Takes events, yields findings, and knows the verdict at the end.
 
-    ``keep`` bounds the findings that are kept in full; all are counted. ``machine`` is the
-    architecture, once a reader knows it.
+    ``keep`` bounds the findings that are kept in full; all are counted. ``source`` is the reader,
+    which knows the architecture, sooner or later.
     """
 
     shows_ioctls: bool = True
     keep: int = 1000
-    machine: str = ""
+    source: Machine | None = None
     count: int = 0
     fine: int = 0
     drains: int = 0
@@ -71,6 +78,11 @@ class Judge:
     _mixed: bool = False
     _guessed: list[int] = field(default_factory=list)  # lines of touches by unrelated threads
     _first: int = 0  # a garbled first line: told only if the rest has nothing to judge
+
+    @property
+    def machine(self) -> str:
+        """The architecture, as far as the log has shown it."""
+        return self.source.machine if self.source else ""
 
     @property
     def vcpus(self) -> int:

@@ -13,7 +13,6 @@ from kvmexit.tracelint.judge import Judge, Verdict
 from kvmexit.tracelint.reading import BLOCK, batches, check_text, opened, uncoloured
 from kvmexit.tracelint.wrapping import unwrapper
 
-
 Progress = Callable[[int, Judge], None]
 """Told, now and then, the bytes read so far and what the judge knows."""
 
@@ -80,9 +79,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def lint(
-    name: str, format: str | None = None, progress: Progress | None = None
-) -> Report:
+def lint(name: str, format: str | None = None, progress: Progress | None = None) -> Report:
     """Read the log file ``name`` (plain or gzip; ``-`` is standard input).
 
     ``progress`` is told how far it is. Raises
@@ -108,12 +105,12 @@ def lint_stream(
     check_text(name, head)
     start = uncoloured(head)
     kind = format or detect(name, start)
-    reader, judge = READERS[kind](), Judge()
+    reader = READERS[kind]()
+    judge = Judge(source=reader)
     unwrap = unwrapper(start.split(b"\n"), kind_of)
     take, first, done = judge.take, 1, 0
     try:
         for lines, whole, size in batches(stream.read, head):
-            judge.machine = reader.machine
             for event in reader.feed(unwrap(lines) if unwrap else lines, first, whole):
                 take(event)
             first += len(lines)
@@ -124,7 +121,7 @@ def lint_stream(
         pass
     for event in reader.end():
         take(event)
-    judge.shows_ioctls, judge.machine = reader.shows_ioctls, reader.machine
+    judge.shows_ioctls = reader.shows_ioctls
     judge.end(reader.classes)
     return Report(
         name=name,

@@ -15,14 +15,15 @@
 
 Source: Documentation/virt/kvm/api.rst, the NOTE after KVM_EXIT_MMIO in section 5; the order
 of rule 2 is that of ``kvm_arch_vcpu_ioctl_run`` in arch/x86/kvm/x86.c, the mutex of rule 6 that of
-``kvm_vcpu_ioctl`` in virt/kvm/kvm_main.c. Which exits need completion: :mod:`kvmexit.exit_table`.
+``kvm_vcpu_ioctl`` in virt/kvm/kvm_main.c. Which exits need completion:
+:mod:`kvmexit.kernel.exit_table`.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
-from kvmexit.exit_table import names, needs
+from kvmexit.kernel.exit_table import names, needs
 from kvmexit.tracelint import doubts
 from kvmexit.tracelint.doubts import Doubt
 from kvmexit.tracelint.events import Event

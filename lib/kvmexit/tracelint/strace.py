@@ -20,6 +20,7 @@ from kvmexit.tracelint.events import Event, Kind
 from kvmexit.tracelint.identity import Descriptors, Vcpu
 from kvmexit.tracelint.ioctls import ARM_ONLY, KVM_RUN, OF_BOTH, ROLES, STATE, Role
 from kvmexit.tracelint.rule import NOT_MADE
+from kvmexit.tracelint.strace_hot import BEGINS, COLD, DULL, ENDS, RUN, TOUCH, heat, touches
 from kvmexit.tracelint.strace_line import (
     CLONE,
     CLOSE,
@@ -41,10 +42,6 @@ from kvmexit.tracelint.strace_line import (
 
 _CACHED = 4096
 _NOTHING = Call(-1, "", None, None)
-
-
-# What a line that was seen before does again. (Numbers: an enum's members cost a lookup a line.)
-_COLD, _DULL, _RUN, _BEGINS, _ENDS, _TOUCH = range(6)
 
 
 class _Open(NamedTuple):
@@ -113,11 +110,11 @@ class Strace:
                 elif known is not None:
                     latest = time
                     what, owners, call, direct = known
-                    if what == _DULL:
+                    if what == DULL:
                         if thread not in unfinished:
                             continue  # an ioctl of KVM's that the rule does not care about
                     elif not touching:
-                        if what == _ENDS:
+                        if what == ENDS:
                             begun = unfinished.pop(thread, None)
                             vcpu = begun.vcpu if begun else None
                             if begun and not vcpu:
@@ -130,12 +127,12 @@ class Strace:
                             vcpu is None
                         ):  # an end whose beginning is not in the log, or a doubled one
                             pass
-                        elif what == _BEGINS:
+                        elif what == BEGINS:
                             unfinished[thread] = _Open(call, vcpu, number, line)
                             if vcpu not in held:
                                 yield Event(Kind.ENTRY, number, line, vcpu, thread)
                             continue
-                        elif what == _TOUCH:
+                        elif what == TOUCH:
                             if held:
                                 yield from self._flush()
                             kind = Kind.GET if ROLES[call.name] is Role.GET else Kind.SET
@@ -144,7 +141,7 @@ class Strace:
                         elif vcpu in held:
                             held[vcpu] = (number, line, start, call)
                             repeated += 1
-                            if what == _RUN:
+                            if what == RUN:
                                 direct[who] = vcpu
                             continue
                         else:
@@ -176,6 +173,9 @@ class Strace:
             head = head_of(line[:start])
             yield _returned(number, line, vcpu, head.thread if head else 0, call)
         self.repeated -= len(last)
+        for thread, begun in self._open.items():
+            if begun.vcpu in self._held and begun.call.name == KVM_RUN:
+                yield Event(Kind.ENTRY, begun.number, begun.line, begun.vcpu, thread)
         self._held.clear()
 
     # ------------------------------------------------------------------ one line
@@ -246,8 +246,9 @@ class Strace:
             head = head_of(line[: line.find(b"+++")])
             thread = head.thread if head else 0
             if self._open.pop(thread, None):
-                self._touching = sum(1 for one in self._open.values() if _touches(one.call))
+                self._touching = sum(1 for one in self._open.values() if touches(one.call))
             self._ended = self._ended or thread == 0
+            self._shapes.clear()  # the next line is looked at whole
 
     def _other(self, number: int, line: bytes) -> Generator[Event, None, bool]:
         """Another system call, whole; the generator's value says whether it is one."""
@@ -286,25 +287,10 @@ class Strace:
             return None
         if len(self._cache) < _CACHED and len(tail) < 80:
             self._cache[tail] = call
-            what = self._heat(call)
-            if what != _COLD:
+            what = heat(call)
+            if what != COLD:
                 self._hot[tail] = (what, {}, call, {})
         return call
-
-    def _heat(self, call: Call) -> int:
-        """Whether lines like this one can be judged without another look, and as what."""
-        if call.resumed:
-            return _ENDS if call.result == 0 and call.made else _COLD
-        if call.name == KVM_RUN:
-            if call.begun:
-                return _BEGINS
-            return _RUN if call.result == 0 and call.made else _COLD
-        if call.begun or not call.made or call.name in ARM_ONLY:
-            return _COLD
-        if call.name not in ROLES:
-            return _DULL
-        shared = call.name == OF_BOTH or call.name.endswith("_ONE_REG") or call.on
-        return _TOUCH if _touches(call) and not shared else _COLD
 
     def _call(self, number: int, line: bytes, thread: int, call: Call) -> Iterator[Event]:
         if call.resumed:
@@ -323,14 +309,14 @@ class Strace:
             self._begin(thread, _Open(call, vcpu, number, line))
             yield Event(Kind.ENTRY, number, line, vcpu, thread)
             return
-        if _touches(call) and self._is_touch(thread, call):
+        if touches(call) and self._is_touch(thread, call):
             vcpu = self._fds.find(thread, call.fd)
             yield Event(Kind.BEGUN, number, line, vcpu, thread, call.name)
         self._begin(thread, _Open(call, vcpu, number, line))
 
     def _begin(self, thread: int, what: _Open) -> None:
         self._open[thread] = what
-        self._touching += _touches(what.call)
+        self._touching += touches(what.call)
 
     def _resumed(self, number: int, line: bytes, thread: int, end: Call) -> Iterator[Event]:
         begun = self._open.pop(thread, None)
@@ -338,7 +324,7 @@ class Strace:
             if thread in self._seen:
                 yield Event(Kind.LOST, number, line)
             return
-        self._touching -= _touches(begun.call)
+        self._touching -= touches(begun.call)
         if begun.call.name == KVM_RUN and begun.vcpu:
             yield _returned(number, line, begun.vcpu, thread, end)
         else:
@@ -350,7 +336,7 @@ class Strace:
         if begun.vcpu:
             kind = Kind.GET if ROLES[call.name] is Role.GET else Kind.SET
             yield Event(kind, begun.number, begun.line, begun.vcpu, thread, call.name, result)
-        elif not _touches(call):
+        elif not touches(call):
             yield from self._done(begun.number, begun.line, thread, call, end.made)
 
     def _done(
@@ -410,10 +396,6 @@ class Strace:
         for _, owners, _, direct in self._hot.values():
             owners.clear()
             direct.clear()
-
-
-def _touches(call: Call) -> bool:
-    return ROLES.get(call.name) in STATE
 
 
 def _is_suspect(line: bytes) -> bool:

@@ -6,11 +6,13 @@ import errno
 import re
 from typing import NamedTuple
 
-from kvmexit.exit_table import numbers
+from kvmexit.kernel.exit_table import numbers
 from kvmexit.tracelint.ioctls import integer, name_of, one_of
 
 _UNKNOWN_ERROR = -4095
 _DAY = 86400.0
+_CLOCK = re.compile(rb"(\d\d):(\d\d):(\d\d(?:\.\d+)?)")
+_DATE = re.compile(rb"\d{10}(?:\.\d+)?")
 _HEAD = re.compile(
     rb"\s*(?:\[pid\s+(?P<pid>\d+)(?:<[^>]*>)?\]\s*|(?P<id>\d{1,7})(?:<[^>]*>)?\s+)?"
     rb"(?:\[\s*\d{1,4}\]\s*)?"  # -n with a time behind it
@@ -49,7 +51,8 @@ MARK = re.compile(
     rb"|^\s*>\s\S.*\[0x[0-9a-f]+\]$|^\s*> ?\w*backtrac\w+"
 )
 OTHER = re.compile(  # any other whole system call, or half of one
-    rb"[a-z_][a-z0-9_]*\(.*(?:\)\s+= |<unfinished \.\.\.>$)|<\.\.\. \w+ resumed>.*"
+    rb"\b(?!ioctl\b)[a-z_][a-z0-9_]*\(.*(?:\)\s+= |<unfinished \.\.\.>$)"
+    rb"|<\.\.\. (?!ioctl)\w+ resumed>.*"
 )
 CLOSE = re.compile(rb"close\((\d{1,10})(?:<.*>)?\)\s*= 0")
 CLONE = re.compile(rb"(?:clone3?|v?fork)(\(| resumed>)(.*?)(?:= (\d{1,7})(?:<[^>]*>)?|<unfinished)")
@@ -103,10 +106,10 @@ def head_of(text: bytes) -> Head | None:
 
 def seconds(time: bytes) -> float | None:
     """A time of day or a date in seconds; ``None`` for one that is relative to the line before."""
-    if b":" in time:
-        hours, minutes, rest = time.split(b":")
-        return int(hours) * 3600.0 + int(minutes) * 60.0 + float(rest)
-    return float(time) if len(time.partition(b".")[0]) == 10 else None
+    day = _CLOCK.fullmatch(time)
+    if day:
+        return int(day[1]) * 3600.0 + int(day[2]) * 60.0 + float(day[3])
+    return float(time) if _DATE.fullmatch(time) else None
 
 
 def went_back(before: bytes, now: bytes) -> bool:

@@ -230,6 +230,7 @@ class Tracefs:
         if role is Role.RUN:
             vcpu = self._fds.run(thread.number, fd)
             thread.reason, thread.name = None, ""
+            thread.accesses.blind = False
             yield Event(Kind.ENTRY, number, line, vcpu, thread.number)
         elif role in STATE:
             vcpu = self._fds.find(thread.number, fd)

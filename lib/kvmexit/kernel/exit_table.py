@@ -33,7 +33,7 @@ class Exit:
 @cache
 def read_exits() -> tuple[Exit, ...]:
     """All rows, in the order of the file. ValueError for one that is incomplete."""
-    return rows_of(files("kvmexit").joinpath("exits.toml").read_text(encoding="utf-8"))
+    return rows_of(files("kvmexit.kernel").joinpath("exits.toml").read_text(encoding="utf-8"))
 
 
 def rows_of(text: str) -> tuple[Exit, ...]:
