@@ -15,6 +15,8 @@ from kvmexit.tracelint.strace_line import OTHER, head_of, is_piece
 from kvmexit.tracelint.tracefs import HEADER, Tracefs
 
 _SAMPLE = 2000
+_ENOUGH = 200
+_START = 1 << 14  # bytes in which what is no log shows itself
 
 
 class Reader(Protocol):
@@ -39,6 +41,9 @@ READERS: dict[str, Callable[[], Reader]] = {
     "qemu": Qemu,
 }
 _QEMU = re.compile(rb"(?:cpu_index|index:?|type|fd) ")
+_QEMU_OTHER = re.compile(rb"\d{1,10}@\d+\.\d+:\w+ ")
+_TRACE_CMD = re.compile(rb"cpus=\d+$")
+_CALL = re.compile(rb"ioctl\(|\+\+\+ (?:exited|killed)")
 _PERF = re.compile(rb"\[\d+\]\s+\d+\.\d+:\s+(?:\d+ )?(kvm|syscalls|raw_syscalls|kvmmmu):\w+:")
 
 
@@ -47,34 +52,36 @@ def kind_of(line: bytes) -> str:
     qemu = LINE.match(line)
     if qemu and (_QEMU.match(qemu["rest"] or b"") or qemu["thread"]):
         return "qemu"
-    if re.match(rb"\d{1,10}@\d+\.\d+:\w+ ", line):
+    if _QEMU_OTHER.match(line):
         return "qemu"
     if HEADER.match(line):
         return "perf" if _PERF.search(line) else "tracefs"
-    if line.startswith(b"# tracer:") or re.match(rb"cpus=\d+$", line):
+    if line.startswith(b"# tracer:") or _TRACE_CMD.match(line):
         return "tracefs"
-    call = OTHER.search(line) or re.search(rb"ioctl\(|\+\+\+ (?:exited|killed)", line)
+    call = OTHER.search(line) or _CALL.search(line)
     if call and head_of(line[: call.start()]):
         return "strace"
     return ""
 
 
-def detect(name: str, head: bytes) -> str:
-    """The format of the log ``name`` that begins with ``head``.
+def detect(name: str, head: bytes, unwrap: wrapping.Unwrap | None) -> str:
+    """The format of the log ``name`` that begins with ``head``, as ``unwrap`` leaves its lines.
 
     Raises :class:`KvmExitError` for what is no log, in words that say what it is if that is known.
     """
+    start = head[:_START]
+    if what := wrapping.encoded(start):
+        raise KvmExitError(f"{name}: is {what}")
     votes: dict[str, int] = {}
     lines = head.split(b"\n")[:_SAMPLE]
-    unwrap = wrapping.unwrapper(lines, kind_of)
     for line in unwrap(lines) if unwrap else lines:
         kind = kind_of(line[:400])
         if kind:
             votes[kind] = votes.get(kind, 0) + 1
-    if what := wrapping.encoded(head):
-        raise KvmExitError(f"{name}: is {what}")
+            if votes[kind] == _ENOUGH:
+                break
     if not votes or set(votes) == {"strace"}:
-        what = wrapping.foreign(head)
+        what = wrapping.foreign(start)
         if what:
             raise KvmExitError(f"{name}: is {what}")
     if votes:

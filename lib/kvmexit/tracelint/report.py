@@ -104,10 +104,10 @@ def lint_stream(
     head = _head(stream)
     check_text(name, head)
     start = uncoloured(head)
-    kind = format or detect(name, start)
+    unwrap = unwrapper(start.split(b"\n"), kind_of)
+    kind = format or detect(name, start, unwrap)
     reader = READERS[kind]()
     judge = Judge(source=reader)
-    unwrap = unwrapper(start.split(b"\n"), kind_of)
     take, first, done = judge.take, 1, 0
     try:
         for lines, whole, size in batches(stream.read, head):

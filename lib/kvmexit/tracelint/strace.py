@@ -41,6 +41,7 @@ from kvmexit.tracelint.strace_line import (
 )
 
 _CACHED = 4096
+_SHAPELESS: tuple[int, int, dict[bytes, int]] = (0, 0, {})
 _NOTHING = Call(-1, "", None, None)
 
 
@@ -85,15 +86,16 @@ class Strace:
         hot, held, unfinished = self._hot, self._held, self._open
         shapes, latest, touching = self._shapes, self._time, self._touching
         last = -1 if whole else first + len(lines) - 1
-        repeated = 0
+        repeated, at = 0, -1
         for number, line in enumerate(lines, first):
             start = line.find(b"ioctl")
             thread = None
             if start >= 0:
                 known = hot.get(line[start:])
-                shape = shapes.get(start)
-                if shape is not None:
-                    begin, end, tokens = shape
+                if start != at:
+                    at = start if start in shapes else -1
+                    begin, end, tokens = shapes.get(start, _SHAPELESS)
+                if at >= 0:
                     time = line[begin:end]
                     if time >= latest:
                         who = line[:begin]
@@ -156,7 +158,7 @@ class Strace:
                 yield from self._flush()
             self._time = latest
             yield from self._line(number, line, start, thread, number == last)
-            latest, touching = self._time, self._touching
+            latest, touching, at = self._time, self._touching, -1
         self._time = latest
         self.repeated += repeated
 

@@ -25,7 +25,7 @@ _PARTS = (
 _PREFIX = re.compile(rb"[ \t]*(?:(?:" + rb"|".join(_PARTS) + rb")[ \t]*)*")
 _NUMBERED = re.compile(rb"[ \t]*(\d{1,7})[.):]?[ \t]+(?=\S)")
 _TRAILER = re.compile(rb"[ \t]+\|[ \t]*$")
-_SAMPLE = 2000
+_SAMPLE = 200
 
 _FOREIGN = (
     (
@@ -75,6 +75,10 @@ _QUOTED = re.compile(rb"=3[CDE]|=20$|[^=]=$", re.M)
 _BASE64 = re.compile(rb"(?:^[A-Za-z0-9+/]{60,}={0,2}\r?\n){3}", re.M)
 
 
+Unwrap = Callable[[Iterable[bytes]], list[bytes]]
+"""Takes the wrapping off lines."""
+
+
 def foreign(head: bytes) -> str:
     """What ``head`` is, and what to use instead, if it is something known that lint cannot read."""
     return next((what for pattern, what in _FOREIGN if pattern.search(head)), "")
@@ -92,15 +96,14 @@ def encoded(head: bytes) -> str:
     return ""
 
 
-def unwrapper(
-    lines: list[bytes], kind_of: Callable[[bytes], str]
-) -> Callable[[Iterable[bytes]], list[bytes]] | None:
+def unwrapper(lines: list[bytes], kind_of: Callable[[bytes], str]) -> Unwrap | None:
     """What takes the wrapping off the lines of a log that begins with ``lines``.
 
     ``None`` if they are plain: if no line becomes one of a known format by it.
     """
-    sample = [line for line in lines[:_SAMPLE] if line.strip()]
-    numbered = _is_numbered(sample)
+    spread = lines[_SAMPLE :: len(lines) // _SAMPLE + 1]
+    sample = [line for line in (*lines[:_SAMPLE], *spread) if line.strip()]
+    numbered = _is_numbered([line for line in lines[:_SAMPLE] if line.strip()])
 
     def strip(line: bytes) -> bytes:
         match = _NUMBERED.match(line) if numbered else _PREFIX.match(line)
