@@ -57,7 +57,10 @@ OTHER = re.compile(  # any other whole system call, or half of one
 CLOSE = re.compile(rb"close\((\d{1,10})(?:<.*>)?\)\s*= 0")
 CLONE = re.compile(rb"(?:clone3?|v?fork)(\(| resumed>)(.*?)(?:= (\d{1,7})(?:<[^>]*>)?|<unfinished)")
 KICK = re.compile(rb"tgkill\((\d{1,7})(?:<[^>]*>)?, (\d{1,7})(?:<[^>]*>)?, .*= 0")
-_PIECE = re.compile(rb"ioctl\(|ioctl resumed|KVM_\w+(?:[,)]|$)|\(KVM_EXIT_|= -?\d+( E[A-Z]+ \(|$)")
+_PIECE = re.compile(  # of a call, or of a log of another format that was put into this one
+    rb"kvm_(?:userspace_exit|mmio|pio|entry|exit|vcpu_ioctl|run_exit)\b|cpu_index"
+    rb"|ioctl\(|ioctl resumed|KVM_\w+(?:[,)]|$)|\(KVM_EXIT_|= -?\d+( E[A-Z]+ \(|$)"
+)
 
 
 NOTABLE = re.compile(rb"kvm|close\(|clone|fork|tgkill|execve|\+\+\+|\0")

@@ -89,6 +89,7 @@ class Tracefs:
         self._threads: dict[int, _Thread] = {}
         self._bare = Bare(self._inside, self._fds.threads)
         self._stale = perf
+        self._hex = False  # results have a 0x in front
         self._time = b""
         self._told: set[int] = set()  # threads whose process is known
 
@@ -160,7 +161,12 @@ class Tracefs:
                 fd, request = (int(text, 16) for text in entered.groups()[-2:])
                 yield from self._enter(number, line, thread, fd & 0xFFFFFFFF, request)
                 return True
-            left = _EXIT.search(event) or _raw(_RAW_EXIT.search(event))
+            left = _EXIT.search(event)
+            if left:
+                self._hex = self._hex or left[1].startswith(b"0x")
+                if self._hex and not left[1].startswith(b"0x"):
+                    return False  # cut in the middle of a number
+            left = left or _raw(_RAW_EXIT.search(event))
             if left:
                 self.shows_ioctls = True
                 yield from self._leave(number, line, thread, _signed(left.groups()[-1]))
