@@ -21,10 +21,14 @@ _START = 1 << 14  # bytes in which what is no log shows itself
 
 class Reader(Protocol):
     """What turns lines of one format into events. ``classes`` are the event classes that a log of
-    kernel events has; ``None`` where nothing is told from their absence."""
+    kernel events has; ``None`` where nothing is told from their absence. ``single``: it may be the
+    file of one thread of several."""
 
     shows_ioctls: bool
     machine: str
+
+    @property
+    def single(self) -> bool: ...
 
     @property
     def classes(self) -> frozenset[str] | None: ...

@@ -74,6 +74,12 @@ JOINED = Doubt(
 )
 
 
+def of_one_file(doubt: Doubt) -> Doubt:
+    """A log without thread ids may be one file of ``strace -ff``, and the others have the rest."""
+    why = f"{doubt.why}; if this is one of the files of `strace -ff`, merge them"
+    return Doubt(why, f"strace-log-merge PREFIX > vmm.strace; else {doubt.command}")
+
+
 def lost(what: str) -> Doubt:
     """``what`` was lost by the recorder."""
     return Doubt(what, LOST_EVENTS)

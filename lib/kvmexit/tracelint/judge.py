@@ -51,6 +51,9 @@ class Machine(Protocol):
 
     machine: str
 
+    @property
+    def single(self) -> bool: ...
+
 
 @dataclass(slots=True)
 class Judge:
@@ -183,6 +186,8 @@ class Judge:
             doubt = doubts.NO_SAVE if self.shows_ioctls else doubts.NO_IOCTLS
             if not self.entries:
                 doubt = doubts.NO_RUN
+            if self.source and self.source.single:
+                doubt = doubts.of_one_file(doubt)
             also = f"; line {self._first} is garbled" if self._first else ""
             yield f"{doubt.why}{also}; to decide: {doubt.command}"
 

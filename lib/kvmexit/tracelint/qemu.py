@@ -38,6 +38,7 @@ class Qemu:
     """Turns lines of QEMU's trace log into events."""
 
     shows_ioctls = True
+    single = False
     classes = None
 
     def __init__(self) -> None:

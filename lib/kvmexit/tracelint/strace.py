@@ -33,7 +33,7 @@ from kvmexit.tracelint.strace_line import (
     Head,
     head_of,
     is_foreign,
-    is_piece,
+    is_suspect,
     may_be_entry,
     parse,
     seconds,
@@ -76,6 +76,11 @@ class Strace:
         self._disorder = False
         self._ended = False
         self._cloning: dict[int, bool] = {}
+
+    @property
+    def single(self) -> bool:
+        """Whether no line has a thread's number, as in the files of ``strace -ff``."""
+        return self._seen <= {0}
 
     def feed(self, lines: list[bytes], first: int, whole: bool = True) -> Iterator[Event]:
         """Events of ``lines``, numbered from ``first``; not ``whole``: the last one is cut.
@@ -215,7 +220,7 @@ class Strace:
             self._mark(line)
             return
         known = yield from self._other(number, line)
-        if not known and not (cut and may_be_entry(line)) and _is_suspect(line):
+        if not known and not (cut and may_be_entry(line)) and is_suspect(line):
             yield Event(Kind.LOST, number, line)
 
     def _ordered(self, number: int, line: bytes, head: Head) -> Iterator[Event]:
@@ -398,14 +403,6 @@ class Strace:
         for _, owners, _, direct in self._hot.values():
             owners.clear()
             direct.clear()
-
-
-def _is_suspect(line: bytes) -> bool:
-    """Whether a line that is no system call can be a piece of one that matters. What a program
-    says on standard error, between the lines, is none."""
-    if b"\0" in line or is_piece(line):
-        return True
-    return b"(" not in line and (line[:1].isdigit() or line.startswith(b"["))
 
 
 def _returned(number: int, line: bytes, vcpu: Vcpu, thread: int, call: Call) -> Event:

@@ -59,7 +59,7 @@ CLONE = re.compile(rb"(?:clone3?|v?fork)(\(| resumed>)(.*?)(?:= (\d{1,7})(?:<[^>
 KICK = re.compile(rb"tgkill\((\d{1,7})(?:<[^>]*>)?, (\d{1,7})(?:<[^>]*>)?, .*= 0")
 _PIECE = re.compile(  # of a call, or of a log of another format that was put into this one
     rb"kvm_(?:userspace_exit|mmio|pio|entry|exit|vcpu_ioctl|run_exit)\b|cpu_index"
-    rb"|ioctl\(|ioctl resumed|KVM_\w+(?:[,)]|$)|\(KVM_EXIT_|= -?\d+( E[A-Z]+ \(|$)"
+    rb"|ioctl\(|ioctl resumed|KVM_\w+(?:[,)]|$)|\(KVM_EXIT_|= -1 EINTR"
 )
 
 
@@ -149,6 +149,14 @@ def is_foreign(line: bytes, start: int) -> bool:
 def is_piece(line: bytes) -> bool:
     """Whether ``line`` looks like a piece of a KVM call, and not like what a program says."""
     return bool(_PIECE.search(line))
+
+
+def is_suspect(line: bytes) -> bool:
+    """Whether a line that is no system call can be a piece of one that matters. What a program
+    says on standard error, between the lines or in the middle of one, is none."""
+    if b"\0" in line or is_piece(line):
+        return True
+    return b"(" not in line and (line[:1].isdigit() or line.startswith(b"["))
 
 
 def may_be_entry(line: bytes) -> bool:

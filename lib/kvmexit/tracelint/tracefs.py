@@ -79,6 +79,8 @@ class _Thread:
 class Tracefs:
     """Turns lines of kernel events into events. ``perf``: reasons of EINTR returns are stale."""
 
+    single = False
+
     def __init__(self, perf: bool = False) -> None:
         self.shows_ioctls = False
         self.machine = ""
