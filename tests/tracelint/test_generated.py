@@ -6,7 +6,7 @@ import generate
 import pytest
 from patience import draws
 
-COUNT = draws(1500, in_ci=20000)
+COUNT = draws(1000, in_ci=20000)
 
 
 def test_no_false_clean_no_false_finding_and_few_doubts() -> None:

@@ -283,7 +283,8 @@ def test_what_is_no_ioctl_does_not_matter(line: str) -> None:
 WRAPS = [
     "> {}", "> > {}", ">> {}", "   {}", "* {}", "- {}", "• {}", "-> {}", "vmm.strace:{}",
     "logs/vmm.strace:7:{}", "Nov 25 10:00:00 host vmm[77]: {}",
-    "2026-11-25T10:00:00+0000 host vmm[77]: {}", "\x1b[31m{}\x1b[0m", "| {} |", "{}\r",
+    "2026-11-25T10:00:00+0000 host vmm[77]: {}",
+    "2026-11-25T10:00:00.123456789Z {}", "\x1b[31m{}\x1b[0m", "| {} |", "{}\r",
 ]  # fmt: skip
 TWO = (HERE / "posted" / "two-created-quoted").read_text().replace("> ", "").splitlines()
 
@@ -296,6 +297,11 @@ def test_a_prefix_hides_neither_thread_nor_time(wrap: str) -> None:
     assert said(numbered).verdict.value == FINDINGS
     joined = (HERE / "posted" / "ffcat-tt").read_text().splitlines()
     assert said("\n".join(wrap.format(line) for line in joined)).verdict.value == UNSURE
+
+
+def test_what_editors_and_pages_put_into_a_text() -> None:
+    assert said("\ufeff" + MMIO + GET).verdict.value == FINDINGS
+    assert said((MMIO + GET).replace(" ", "\u00a0")).verdict.value == FINDINGS
 
 
 @pytest.mark.parametrize("name", ["qemu-msg-ts", "x86-pic-then-in", "ppc-qtrace"])

@@ -17,6 +17,7 @@ from kvmexit.errors import KvmExitError
 BLOCK = 1 << 18
 _LONGEST_LINE = 1 << 20
 _COLOURS = re.compile(rb"\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]")
+_MARK = b"\xef\xbb\xbf"  # what some editors begin a text with
 _BINARY = {
     b"PERFILE2": "a perf.data file: run `perf script -i FILE > FILE.txt` and lint that",
     b"\x17\x08\x44tracing": "a trace.dat file: run `trace-cmd report FILE > FILE.txt`"
@@ -77,12 +78,13 @@ def batches(
     """
     carry, skipping = b"", False
     block = head or read(BLOCK)
+    block = block.removeprefix(_MARK)
     while block:
         size = len(block)
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n").rstrip(b"\r")
         if b"\xc2\xa0" in block:  # what some mail programs and pages make of a blank
-            block = block.replace(b"\xc2\xa0", b"  ")
+            block = block.replace(b"\xc2\xa0", b" ")
         if skipping:
             _, newline, block = block.partition(b"\n")
             skipping = not newline

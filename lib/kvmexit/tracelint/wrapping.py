@@ -17,6 +17,7 @@ _PARTS = (
     rb"->[ \t]+(?=[\[\d\w(<])",  # an arrow
     rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S+?: ",  # journald, syslog
     rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* \S+ [^\s(]+\[\d+\]: ",  # journald -o short-iso
+    rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)[ \t]+",  # docker, kubectl
     rb"\d+\t[ \t]*",  # nl, cat -n
     rb"(?:\.{0,2}/)?[A-Za-z_][\w./+-]*[-:]\d+[-:](?![\d ])",  # grep -nH
     rb"(?:\.{0,2}/)?[\w./+-]*\.[A-Za-z][\w.+-]*:(?=[\d\[ i])",  # grep -H
