@@ -86,6 +86,13 @@ def test_two_runners_of_one_number_are_one_or_two() -> None:
     assert said(EINTR + both(EINTR, 200) + GET).verdict.value == CLEAN
 
 
+def test_who_made_a_vcpu_need_not_have_had_it_run_by_the_first_who_runs_one() -> None:
+    """The making of the other one is not in the log: 101 may be of either process."""
+    made = "200 ioctl(4<anon_inode:kvm-vm>, KVM_CREATE_VCPU, 0) = 5<anon_inode:kvm-vcpu:0>\n"
+    runs = both(EINTR, 201) + both(MMIO, 101)
+    assert said(made + both(MMIO, 101) + runs + both(GET, 200)).verdict.value == UNSURE
+
+
 @pytest.mark.parametrize(
     "shown",
     [

@@ -102,6 +102,8 @@ class Group:
             return others
         if mine.runner is None:  # made, and run by a thread of which nothing is known
             return [mine, *(v for v in others if v.maker is None)]
+        if self.threads.relation(thread, mine.runner) is None:  # that it ran this one is a guess
+            return [mine, *others]
         return [mine, *(v for v in others if v is self.latest and not self.apart)]
 
     def _unrelated(self, thread: int, vcpu: Vcpu) -> bool:
