@@ -6,7 +6,7 @@ SITE := _build/html/index.html
 SOURCES := _config.yml _toc.yml requirements.txt $(shell find book lib/kvmexit -type f -not -path '*/.*' \
 	-not -path '*/__pycache__/*')
 .DEFAULT_GOAL := help
-.PHONY: setup book lab test bench fuzz clean help always
+.PHONY: setup book lab test bench fuzz logs clean help always
 
 setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
 	@command -v chromium chromium-browser google-chrome >/dev/null \
@@ -58,6 +58,10 @@ fuzz: .venv/ready ## N random programs on two kernels (N=100000), lines against 
 	@$(BIN)/python tests/properties/against_as.py 20000
 	@$(BIN)/python tests/properties/against_iced.py 100000
 	@$(BIN)/kvmexit fuzz $(N)
+
+logs: .venv/ready ## N generated logs of runs that know the truth (N=100000), N damaged real ones
+	@PYTHONPATH=tests $(BIN)/python tests/tracelint/generate.py $(N)
+	@PYTHONPATH=tests $(BIN)/python tests/tracelint/fuzz.py $(N)
 
 clean: ## remove what was built, .venv included
 	rm -rf _build .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

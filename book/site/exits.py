@@ -1,4 +1,4 @@
-"""A Sphinx extension: the table of exits, from `book/reference/exits.toml`.
+"""A Sphinx extension: the table of exits, from the library's `exits.toml`.
 
 ``{exits}`` lists every exit by number, type and architecture, with what the next KVM_RUN
 completes. The rows are data, so that a test can hold them against the library's own tables.
@@ -6,55 +6,13 @@ completes. The rows are data, so that a test can hold them against the library's
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from kvmexit.kernel.exit_table import PC, Exit, read_exits
 from sources import mark_of, read_registry, table
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-
-ROWS = Path(__file__).resolve().parents[1] / "reference" / "exits.toml"
-PC = {
-    "at": "at",
-    "past": "past",
-    "user": "user",
-    "stays": "stays",
-    "-": "–",
-}
-
-
-@dataclass(frozen=True)
-class Exit:
-    """One row: fields as at the head of the file."""
-
-    number: int
-    name: str
-    arch: str
-    completes: bool
-    pc: str
-    who: str
-    sources: tuple[str, ...]
-    type: str = ""
-    by: str = ""
-    again: bool = False
-    listed: bool = False
-
-
-def read_exits(path: Path = ROWS) -> list[Exit]:
-    """All rows, in the order of the file. ValueError for one that is incomplete."""
-    rows = []
-    for entry in tomllib.loads(path.read_text())["exit"]:
-        try:
-            row = Exit(**{**entry, "sources": tuple(entry["sources"])})
-        except (TypeError, KeyError) as problem:
-            raise ValueError(f"{path.name}: exit {entry.get('number')}: {problem}") from None
-        if row.completes != bool(row.by) or row.pc not in PC:
-            raise ValueError(f"{path.name}: exit {row.number}: `by` and `pc` do not fit")
-        rows.append(row)
-    return rows
 
 
 class ExitsDirective(SphinxDirective):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import recording
 from kvmexit.commands import main
-from patience import PATIENCE
+from patience import PATIENCE, until
 
 LOGS = Path(__file__).parents[2] / "book" / "logs"
 BAD, GOOD = str(LOGS / "probe-bug-mmio.strace-kvm"), str(LOGS / "probe-fix-mmio.strace-kvm")
@@ -122,6 +126,10 @@ def test_the_help_holds_what_it_takes(capsys: pytest.CaptureFixture[str]) -> Non
         "trace-cmd report",
         "-trace 'kvm_*'",
         "immediate_exit = 1",
+        "kvmexit lint --pid PID",
+        "--pair SOURCE DESTINATION",
+        "strace-log-merge",
+        "KVM_CAP_SYNC_REGS",
         "cannot tell",
         "read repeated",
         "answer dropped",
@@ -146,3 +154,69 @@ def test_a_vmm_is_traced_and_judged(kvm: str, capsys: pytest.CaptureFixture[str]
     assert lint("--json", "--strace", "--", *live, "0", "1") == 1  # run 0 saves at once
     (report,) = json.loads(capsys.readouterr().out)["reports"]
     assert [finding["exit"] for finding in report["findings"]] == ["KVM_EXIT_MMIO"]
+
+
+@pytest.mark.skipif(not recording.can_strace(), reason="needs strace with -e kvm=vcpu")
+def test_a_running_vmm_is_followed_and_left_running(kvm: str) -> None:
+    """Attached while it waits, judged until Ctrl-C, alive afterwards."""
+    script = (
+        "import sys; sys.path[:0] = [sys.argv[1]]; print('here', flush=True); sys.stdin.readline();"
+        " import live; [print(one['expected'], flush=True) for one in live.main(0, 1)];"
+        " sys.stdin.readline()"
+    )
+    folder = str(Path(__file__).parent)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", script, folder], stdin=pipe, stdout=pipe, text=True
+    ) as vmm:
+        assert vmm.stdin and vmm.stdout
+        assert vmm.stdout.readline() == "here\n"
+        run = "import sys; from kvmexit.commands import main; sys.exit(main())"
+        command = [sys.executable, "-c", run, "lint", "--json", "--pid", str(vmm.pid)]
+        with subprocess.Popen(command, stdout=pipe, text=True, start_new_session=True) as lints:
+            status = Path(f"/proc/{vmm.pid}/status")
+            until(lambda: "TracerPid:\t0" not in status.read_text(), "strace to attach")
+            vmm.stdin.write("\n")
+            vmm.stdin.flush()
+            assert vmm.stdout.readline() == "True\n"  # run 0 saves at once
+            os.killpg(lints.pid, signal.SIGINT)
+            said = json.loads(lints.communicate(timeout=PATIENCE)[0])
+        assert vmm.poll() is None
+        vmm.stdin.close()
+    assert lints.returncode == 1
+    assert [f["exit"] for f in said["reports"][0]["findings"]] == ["KVM_EXIT_MMIO"]
+
+
+def test_who_is_not_there_cannot_be_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    if recording.can_strace():
+        assert lint("--pid", str(1 << 22)) == 2
+        assert "no such process" in capsys.readouterr().err
+    assert lint("--pid", "1", BAD) == 2
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_what_cannot_seek_is_read_all_the_same(
+    zipped: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A named pipe, and what a shell makes of `<(zcat log.gz)`."""
+    data = Path(BAD).read_bytes()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writes = threading.Thread(
+        target=lambda: fifo.write_bytes(gzip.compress(data) if zipped else data)
+    )
+    writes.start()
+    assert lint(str(fifo)) == 1
+    writes.join()
+    closes = threading.Thread(target=lambda: fifo.write_bytes(b""))
+    closes.start()
+    assert lint(str(fifo)) == 2
+    closes.join()
+    assert "empty" in capsys.readouterr().err
+    run = "import sys; from kvmexit.commands import main; sys.exit(main())"
+    script = f'"{sys.executable}" -c "{run}" lint <(cat "{BAD}")'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    script = f'cat "{BAD}" | "{sys.executable}" -c "{run}" lint /dev/stdin'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 from kvmexit.commands.scenario import print_json
 from kvmexit.errors import KvmExitError
 from kvmexit.tracelint.detect import READERS
-from kvmexit.tracelint.judge import Verdict
-from kvmexit.tracelint.record import record
-from kvmexit.tracelint.report import Report, lint
+from kvmexit.tracelint.judge import Judge, Verdict
+from kvmexit.tracelint.pair import Between, compare
+from kvmexit.tracelint.record import attach, record
+from kvmexit.tracelint.report import Progress, Report, lint
 from kvmexit.tracelint.text import DRAIN, summary
 
 _LARGE = 16 << 20
+_OFTEN = 0.2
 STATUS = {Verdict.CLEAN: 0, Verdict.FINDINGS: 1, Verdict.CANNOT_TELL: 3}
 
 DESCRIPTION = """\
@@ -52,16 +55,24 @@ how to record (save or migrate the guest while the log runs; best while it uses 
               -P PID;  trace-cmd report > vmm.ftrace
   perf        perf record -e 'kvm:*' -e syscalls:sys_enter_ioctl -e syscalls:sys_exit_ioctl
               -p PID;  perf script > vmm.perf        (kvm:* alone shows only reads left undone)
-  QEMU        -trace 'kvm_*' -D qemu.log   can show a bad save, but never prove a good one:
-              QEMU logs that it calls KVM_RUN, not what came of it.
+  QEMU        -trace 'kvm_*' -D qemu.log   can show a bad save; a good one it proves only
+              where an exit such as HLT came last: an EINTR has no line.
+  a running   kvmexit lint --pid PID           follows it with strace, and counts; Ctrl-C ends
+  VMM         that and leaves the VMM running
+  two hosts   kvmexit lint --pair SOURCE DESTINATION   (kernel events of both): what the guest
+              sees twice, or never, by value
+  Logs may be quoted, indented, numbered, from journald or grep, coloured; HTML and
+  quoted-printable are not read. One log of all threads: merge the files of strace -ff with
+  strace-log-merge, those of per_cpu with trace-cmd report.
 
 verdicts and status
   0  clean        at least one state ioctl came after the guest had run, and every one of
-                  them after a KVM_RUN that had completed (EINTR, or an exit like HLT)
+                  them after a KVM_RUN that had completed (EINTR, or an exit like HLT); of a
+                  log without ioctls: at least one drain, and every read completed
   1  findings     state was touched while an exit was pending; each finding names the line,
                   the vCPU, the exit, and what the guest will see
   2               a file cannot be read, is empty, binary, or no log (one line says why)
-  3  cannot tell  the log does not show enough; the reasons say what to record instead
+  3  cannot tell  the log does not show enough; each reason names the command that would
   Of several files the worst counts: 2, then 1, then 3, then 0.
 
 what a finding means
@@ -70,6 +81,10 @@ what a finding means
   answer dropped      KVM_SET_REGS on the same vCPU made the completion lose the answer: one
                       stale byte
   second half lost    the rest of a write that takes several exits is only in the kernel
+  write repeated      the write has not retired at its exit (a plain out with VMX or SVM, a
+                      store on arm64): the device sees it twice
+  What no log shows: registers taken through KVM_CAP_SYNC_REGS, state that was not saved at
+  all (events, MP state), the order of a restore.
 
 how to fix it: drain each vCPU, in its own thread, before the first state ioctl
 {"".join(f"  {line}" for line in DRAIN.splitlines(keepends=True))}
@@ -101,26 +116,45 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--strace", action="store_true", help="run a command under strace and read as it goes"
     )
+    parser.add_argument("--pid", type=int, help="follow this VMM with strace, and count")
+    parser.add_argument(
+        "--pair", action="store_true", help="two files, of source and destination of one restore"
+    )
     parser.set_defaults(func=main)
 
 
 def main(args: argparse.Namespace) -> int:
     failed: list[KvmExitError] = []
-    if args.strace:
-        report, status = record(args.files, sys.__stderr__ if args.json else None)
+    between: tuple[Between, ...] = ()
+    if args.strace and args.pid is None:
+        with _counting() as tell:
+            report, status = record(args.files, sys.__stderr__ if args.json else None, tell)
         reports = [report]
         print(f"kvmexit: the command ended with status {status}", file=sys.stderr)
+    elif args.pid is not None:
+        if args.files:
+            raise KvmExitError("--pid takes no file: it makes the log itself")
+        with _counting() as tell:
+            reports = [attach(args.pid, tell)]
     elif not args.files:
         raise KvmExitError("lint needs a log file, or - for standard input (see `lint --help`)")
     else:
+        if args.pair and len(args.files) != 2:
+            raise KvmExitError("--pair needs two files: of the source, and of the destination")
         reports, failed = _read(args.files, args.format)
+        if args.pair and not failed:
+            between = compare(*args.files)
     if args.json:
-        print_json({"verdict": _worst(reports), "reports": [r.as_json() for r in reports]})
+        said = {"verdict": _worst(reports), "reports": [r.as_json() for r in reports]}
+        print_json({**said, "pair": [one._asdict() for one in between]} if args.pair else said)
     else:
         _print(reports, args.explain)
+        for one in between:
+            print(f"from {args.files[0]} to {args.files[1]}: {one.vcpu}: {one.kind}\n  {one.says}")
     for problem in failed:
         print(f"kvmexit: {problem}", file=sys.stderr)
     statuses = [STATUS[report.verdict] for report in reports]
+    statuses += [1] if any(one.kind in ("repeated", "missing") for one in between) else []
     return 2 if failed else next((s for s in (1, 3) if s in statuses), 0)
 
 
@@ -160,7 +194,29 @@ def _print(reports: list[Report], explain: bool) -> None:
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[Callable[[int], None] | None]:
+def _counting() -> Iterator[Progress | None]:
+    """What was seen so far on standard error, if somebody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    last = 0.0
+
+    def tell(done: int, judge: Judge) -> None:
+        nonlocal last
+        if time.monotonic() - last < _OFTEN:
+            return
+        last = time.monotonic()
+        counts = f"{judge.entries:,} KVM_RUNs, {judge.fine:,} state ioctls after completion"
+        print(f"\r{counts}, {judge.count} findings \x1b[K", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield tell
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr)
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Progress | None]:
     """A bar on standard error for a large file, if somebody watches."""
     path = Path(name)
     size = path.stat().st_size if name != "-" and path.is_file() else 0
@@ -173,4 +229,4 @@ def _progress(name: str) -> Iterator[Callable[[int], None] | None]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         zipped = name.endswith(".gz")
         task = bar.add_task(name, total=None if zipped else size)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda done, _: bar.update(task, completed=done)

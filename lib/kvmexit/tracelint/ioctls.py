@@ -2,11 +2,14 @@
 
 A number is read by its direction, its number and, where two ioctls share both, its size
 (include/uapi/linux/kvm.h). QEMU passes the request as a signed int, so that tracefs shows it
-sign-extended: only 32 bits count.
+sign-extended: only 32 bits count. Most architectures have two bits of direction above 14 of size
+(include/uapi/asm-generic/ioctl.h); powerpc and mips have three above 13, with other values
+(arch/powerpc/include/uapi/asm/ioctl.h). A number that is known in one of the two is read so.
 """
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 
@@ -56,6 +59,11 @@ _TABLE = (
     (Role.GET, "KVM_GET_SREGS2", _R, 0xCC),
     (Role.SET, "KVM_SET_SREGS2", _W, 0xCD),
     (Role.GET, "KVM_GET_XSAVE2", _R, 0xCF),
+    (Role.GET, "KVM_S390_STORE_STATUS", _W, 0x95),
+    (Role.SET, "KVM_S390_SET_INITIAL_PSW", _W, 0x96),
+    (Role.SET, "KVM_S390_INITIAL_RESET", _NONE, 0x97),
+    (Role.GET, "KVM_S390_GET_IRQ_STATE", _W, 0xB6),
+    (Role.SET, "KVM_S390_SET_IRQ_STATE", _W, 0xB5),
     (Role.VM_GET, "KVM_GET_IRQCHIP", _WR, 0x62),
     (Role.VM_GET, "KVM_GET_PIT", _WR, 0x65),
     (Role.SYSTEM, "KVM_GET_API_VERSION", _NONE, 0x00),
@@ -70,10 +78,16 @@ KVMIO = 0xAE
 KVM_RUN = "KVM_RUN"
 OF_BOTH = "KVM_GET_MSRS"
 """The one state ioctl that /dev/kvm takes too: there it reads what the host has."""
+ARM_ONLY = frozenset({"KVM_ARM_VCPU_INIT", "KVM_ARM_VCPU_FINALIZE", "KVM_ARM_PREFERRED_TARGET"})
+"""Ioctls that only arm64 has."""
 
 ROLES: dict[str, Role] = {name: role for role, name, _, _ in _TABLE} | {"KVM_GET_PIT2": Role.VM_GET}
-_BY_NUMBER = {(direction, number): name for _, name, direction, number in _TABLE}
+STATE = frozenset({Role.GET, Role.SET})
+_ARM = {(_W, 0xAE): "KVM_ARM_VCPU_INIT", (_R, 0xAF): "KVM_ARM_PREFERRED_TARGET"}
+_BY_NUMBER = {(direction, number): name for _, name, direction, number in _TABLE} | _ARM
 _BY_REQUEST = {0x8070AE9F: "KVM_GET_PIT2", 0x4070AEA0: "KVM_SET_PIT2"}
+_OTHER_DIRECTIONS = {1: _NONE, 2: _R, 4: _W, 6: _WR}  # powerpc, mips: three bits at 29
+_ALTERNATIVES = re.compile(r" or |\s*/\*\s*|\s*\*/")
 
 
 def name_of(request: int) -> str:
@@ -86,7 +100,18 @@ def name_of(request: int) -> str:
         return ""
     if request in _BY_REQUEST:
         return _BY_REQUEST[request]
-    return _BY_NUMBER.get((request >> 30, request & 0xFF), f"KVM ioctl {request:#x}")
+    number, other = request & 0xFF, _OTHER_DIRECTIONS.get(request >> 29)
+    known = _BY_NUMBER.get((request >> 30, number))
+    if known is None and other is not None:
+        known = _BY_NUMBER.get((other, number))
+    return known or f"KVM ioctl {request:#x}"
+
+
+def one_of(names: str) -> str:
+    """Of the names that strace prints for a number that several ioctls share, the one that the
+    rule cares about: ``A or B``. On a vCPU it can be no other."""
+    known = [name for name in _ALTERNATIVES.split(names) if name in ROLES]
+    return known[0] if known else names.partition(" ")[0]
 
 
 def integer(text: bytes) -> int:

@@ -9,10 +9,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
-from kvmexit.tracelint import rule
-from kvmexit.tracelint.events import Access, Event, Kind, Vcpu
-from kvmexit.tracelint.finding import Finding, Line, line_of
+from kvmexit.tracelint import doubts, rule
+from kvmexit.tracelint.doubts import Doubt
+from kvmexit.tracelint.effects import ABANDONED
+from kvmexit.tracelint.events import Event, Kind
+from kvmexit.tracelint.finding import Finding, Window, line_of
+from kvmexit.tracelint.identity import Vcpu
 from kvmexit.tracelint.rule import Gap, Ruling
 
 
@@ -24,53 +28,64 @@ class Verdict(Enum):
     CANNOT_TELL = "cannot tell"
 
 
-_KEPT_LINES = 12
-
-
 class _Seat:
-    """What is known of one vCPU."""
+    """What is known of one vCPU.
 
-    __slots__ = (
-        "access",
-        "entries",
-        "exit",
-        "gap",
-        "lines",
-        "names",
-        "reason",
-        "running",
-        "thread",
-    )
+    ``open`` are the state ioctls that have begun, each with the gaps it may have been in;
+    ``late`` those that ended while another thread was in KVM_RUN: the gap behind it counts too.
+    """
+
+    __slots__ = ("doubt", "exit", "gap", "late", "open", "running", "thread", "window")
 
     def __init__(self, gap: Gap) -> None:
-        self.gap, self.running, self.entries = gap, False, 0
-        self.reason: int | None = None
-        self.access: Access | None = None
+        self.gap, self.doubt, self.running = gap, doubts.UNKNOWN, False
         self.exit: Event | None = None
         self.thread = 0
-        self.names: list[str] = []
-        self.lines: list[Line] = []
+        self.window: Window | None = None
+        self.open: dict[int, set[Gap]] = {}
+        self.late: list[tuple[Event, set[Gap]]] = []
+
+
+class Machine(Protocol):
+    """Who knows the architecture of a log: ``machine``, in the words of the table of exits."""
+
+    machine: str
+
+    @property
+    def single(self) -> bool: ...
 
 
 @dataclass(slots=True)
 class Judge:
     """Takes events, yields findings, and knows the verdict at the end.
 
-    ``keep`` bounds the findings that are kept in full; all are counted.
+    ``keep`` bounds the findings that are kept in full; all are counted. ``source`` is the reader,
+    which knows the architecture, sooner or later.
     """
 
     shows_ioctls: bool = True
     keep: int = 1000
-    findings: list[Finding] = field(default_factory=list)
+    source: Machine | None = None
     count: int = 0
     fine: int = 0
     drains: int = 0
     entries: int = 0
     cuts: int = 0
-    doubts: Counter[str] = field(default_factory=Counter)
-    doubt_lines: dict[str, int] = field(default_factory=dict)
+    doubts: Counter[Doubt] = field(default_factory=Counter)
+    doubt_lines: dict[Doubt, int] = field(default_factory=dict)
+    disorder: bool = False
+    needs: dict[str, int] = field(default_factory=dict)
+    _windows: list[Window] = field(default_factory=list)
     _seats: dict[Vcpu, _Seat] = field(default_factory=dict)
     _closed: int = 0
+    _mixed: bool = False
+    _guessed: list[int] = field(default_factory=list)  # lines of touches by unrelated threads
+    _first: int = 0  # a garbled first line: told only if the rest has nothing to judge
+
+    @property
+    def machine(self) -> str:
+        """The architecture, as far as the log has shown it."""
+        return self.source.machine if self.source else ""
 
     @property
     def vcpus(self) -> int:
@@ -81,38 +96,78 @@ class Judge:
         """One event, in the order of the log."""
         kind, vcpu = event.kind, event.vcpu
         if vcpu is None:
-            if kind in (Kind.CUT, Kind.LOST):
-                self._lost(event, list(self._seats.values()))
-            elif kind is Kind.VM_GET:
-                self._vm_get(event)
+            self._of_all(event)
             return
         seat = self._seats.get(vcpu)
         if seat is None:
-            seat = self._seats[vcpu] = _Seat(Gap.UNKNOWN)
+            seat = self._seats[vcpu] = _Seat(Gap.HIDDEN)
         if kind is Kind.RETURN:
             self._return(vcpu, seat, event)
         elif kind is Kind.ENTRY:
             self._entry(vcpu, seat, event)
         elif kind is Kind.GET or kind is Kind.SET:
-            self._touch(seat, event)
+            self._touch(vcpu, seat, event)
+        elif kind is Kind.BEGUN:
+            seat.open[event.thread] = self._gaps(vcpu, seat, event.thread)
         elif kind is Kind.CREATED:
             seat.gap = Gap.FRESH
         elif kind is Kind.CLOSED:
+            self._settle(vcpu, seat)
             self._close(vcpu, seat)
             del self._seats[vcpu]
             self._closed += 1
         elif kind is Kind.ABANDONED:
-            self._abandoned(vcpu, seat, event)
+            self._window(vcpu, seat, event)
+            self._close(vcpu, seat)
         else:
             self._lost(event, [seat])
 
-    def end(self) -> None:
-        """The log is over. One that shows no ioctls says that reads were completed; of an exit
-        that is pending at its end it says nothing."""
+    def _of_all(self, event: Event) -> None:
+        if event.kind is Kind.CUT or event.kind is Kind.LOST:
+            self._lost(event, list(self._seats.values()))
+        elif event.kind is Kind.VM_GET:
+            self._vm_get(event)
+        elif event.kind is Kind.DISORDER and event.doubt:
+            self.disorder = True
+            self._doubt(event.doubt, event.line)
+
+    def end(self, recorded: frozenset[str] | None = None) -> None:
+        """The log is over; ``recorded`` are the event classes that it has, if that matters.
+
+        One that shows no ioctls says that reads were completed; of an exit that is pending at its
+        end it says nothing.
+        """
         for vcpu, seat in self._seats.items():
+            self._settle(vcpu, seat)
             self._close(vcpu, seat)
             if not self.shows_ioctls and seat.gap is Gap.PENDING and seat.exit:
-                self._doubt(rule.ENDS_PENDING, seat.exit.line)
+                self._doubt(doubts.ENDS_PENDING, seat.exit.line)
+        if recorded is not None:
+            self._unrecorded(recorded)
+        if self._mixed:
+            for line in self._guessed:
+                self._doubt(doubts.WHOSE, line)
+            self.count -= sum(1 for window in self._windows if window.guessed)
+            self._windows = [window for window in self._windows if not window.guessed]
+        if self.disorder:
+            self.count, self._windows = 0, []
+
+    def _unrecorded(self, recorded: frozenset[str]) -> None:
+        """What was told from the absence of an event that the log has nowhere is not so."""
+        for name, line in self.needs.items():
+            if name not in recorded:
+                self._doubt(doubts.unrecorded(name), line)
+                self.drains = 0
+        for window in list(self._windows):
+            window.forget_direction(recorded)
+            if window.untold(recorded) and window.names[0] == ABANDONED:
+                self.count -= 1
+                self._windows.remove(window)
+                self._doubt(doubts.unrecorded(window.needs), window.lines[0].number)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings that were kept, as they are known at the end of the log."""
+        return tuple(window.finding(self.machine) for window in self._windows)
 
     def verdict(self) -> Verdict:
         """Findings outweigh doubts; without either, something must have been judged fine."""
@@ -123,54 +178,102 @@ class Judge:
         return Verdict.CLEAN
 
     def reasons(self) -> Iterator[str]:
-        """Why the verdict is *cannot tell*, most frequent reason first."""
+        """Why the verdict is *cannot tell*, most frequent reason first, and what would decide."""
         for doubt, times in self.doubts.most_common():
             often = f", {times} times" if times > 1 else ""
-            yield f"{doubt} (line {self.doubt_lines[doubt]}{often})"
+            yield f"{doubt.why} (line {self.doubt_lines[doubt]}{often}); to decide: {doubt.command}"
         if self.verdict() is Verdict.CANNOT_TELL and not self.doubts:
+            doubt = doubts.NO_SAVE if self.shows_ioctls else doubts.NO_IOCTLS
             if not self.entries:
-                yield "no KVM_RUN in this log"
-            elif self.shows_ioctls:
-                yield "no vCPU state was read or written after the guest had run: record a save"
-            else:
-                yield "no drain in this log, and it does not show ioctls: record them too"
+                doubt = doubts.NO_RUN
+            if self.source and self.source.single:
+                doubt = doubts.of_one_file(doubt)
+            also = f"; line {self._first} is garbled" if self._first else ""
+            yield f"{doubt.why}{also}; to decide: {doubt.command}"
 
     # ------------------------------------------------------------------ one event each
 
     def _entry(self, vcpu: Vcpu, seat: _Seat, event: Event) -> None:
         if seat.running:  # the return of the previous KVM_RUN is not in the log
-            seat.gap = Gap.UNKNOWN
+            seat.gap, seat.doubt = Gap.HIDDEN, doubts.UNKNOWN
+            self._settle(vcpu, seat)
         self._close(vcpu, seat, event)
-        seat.running = True
+        seat.running, seat.thread = True, event.thread
         self.entries += 1
 
     def _return(self, vcpu: Vcpu, seat: _Seat, event: Event) -> None:
         if not seat.running:
-            if seat.names:
+            if seat.window:
                 self._close(vcpu, seat, event)
             self.entries += 1
-        seat.running = False
         before = seat.gap
-        gap = seat.gap = rule.after_run(event.result, event.reason, before)
+        gap, seat.doubt = rule.after_run(event, before, self.machine)
+        seat.running, seat.gap, seat.thread = False, gap, event.thread
+        group = vcpu.group
+        group.latest = vcpu
+        if len(group.members) > 1 and not group.apart:
+            self._mixed = True
+        if event.needs:
+            self.needs.setdefault(event.needs, event.line)
         if event.result == rule.EINTR and before is Gap.PENDING:
             self.drains += 1
-        if event.name:  # QEMU's log: KVM_RUN was called, and nothing came of it
-            seat.gap = Gap.SILENT
-        elif gap is before and gap is Gap.DONE:
-            return
-        seat.exit, seat.reason, seat.access = event, event.reason, event.access
-        seat.thread = event.thread
+        if seat.open or seat.late:
+            for gaps in seat.open.values():
+                gaps.add(gap)
+            self._settle(vcpu, seat, gap)
+        if not (gap is before and gap is Gap.DONE):
+            seat.exit = event
 
-    def _touch(self, seat: _Seat, event: Event) -> None:
+    def _gaps(self, vcpu: Vcpu, seat: _Seat, thread: int) -> set[Gap]:
+        """The gaps that a touch by ``thread`` may be in now."""
+        if len(vcpu.group.members) < 2:
+            return {seat.gap}
+        found = set()
+        for one in vcpu.group.may_mean(thread):
+            other = self._seats.get(one)
+            found.add(other.gap if other else Gap.HIDDEN)
+        return found or {seat.gap}
+
+    def _touch(self, vcpu: Vcpu, seat: _Seat, event: Event) -> None:
+        gaps = seat.open.pop(event.thread, None) if seat.open else None
         if event.result is not None and event.result < 0:
             return  # it failed: nothing was read or written
-        ruling = rule.RULING[seat.gap]
-        if ruling is Ruling.FINE:
-            self.fine += 1
-        elif ruling is Ruling.FINDING:
-            self._window(seat, event)
-        elif ruling is Ruling.CANNOT_TELL:
-            self._doubt(rule.DOUBT[seat.gap], event.line)
+        if gaps is None:
+            alone = len(vcpu.group.members) == 1 and not seat.running
+            if alone and seat.gap is Gap.DONE and event.thread in (vcpu.runner, vcpu.maker):
+                self.fine += 1  # what nearly all of them are
+                return
+            gaps = self._gaps(vcpu, seat, event.thread)
+        if seat.running and seat.thread != event.thread:
+            seat.late.append((event, gaps))
+            return
+        self._rule(vcpu, seat, event, gaps)
+
+    def _settle(self, vcpu: Vcpu, seat: _Seat, gap: Gap | None = None) -> None:
+        """State ioctls that overlapped a KVM_RUN, now that it has returned."""
+        late, seat.late = seat.late, []
+        for event, gaps in late:
+            self._rule(vcpu, seat, event, gaps | ({gap} if gap else set()))
+
+    def _rule(self, vcpu: Vcpu, seat: _Seat, event: Event, gaps: set[Gap]) -> None:
+        rulings = {rule.RULING[gap] for gap in gaps}
+        if len(vcpu.group.members) > 1 and Ruling.SETUP in rulings and len(rulings) > 1:
+            rulings.add(Ruling.CANNOT_TELL)
+        reason = seat.exit.reason if seat.exit else None
+        if rulings == {Ruling.FINDING} and rule.by_machine(reason, event.name, self.machine):
+            self._doubt(doubts.depends(rule.exit_name(reason)), event.line)
+        elif rulings == {Ruling.FINDING}:
+            self._window(vcpu, seat, event)
+        elif rulings <= {Ruling.SETUP, Ruling.FINE}:
+            self.fine += Ruling.FINE in rulings
+        elif len(vcpu.group.members) > 1 and len(rulings) > 1:
+            self._doubt(doubts.WHOSE, event.line)
+        elif len(rulings) > 1:
+            self._doubt(doubts.OVERLAP, event.line)
+        else:
+            self._doubt(seat.doubt, event.line)
+        if vcpu.group.strangers(event.thread, vcpu) and len(self._guessed) < self.keep:
+            self._guessed.append(event.line)
 
     def _vm_get(self, event: Event) -> None:
         """Only the thread that runs a vCPU knows it to be stopped when it saves the VM."""
@@ -179,60 +282,43 @@ class Judge:
         for vcpu, seat in self._seats.items():
             if seat.gap is not Gap.PENDING or seat.running or seat.thread != event.thread:
                 continue
+            if len(vcpu.group.members) > 1 and not vcpu.group.apart:
+                continue
             if event.vm is None or vcpu.vm is None or event.vm == vcpu.vm:
-                self._window(seat, event)
+                self._window(vcpu, seat, event)
 
     def _lost(self, event: Event, seats: list[_Seat]) -> None:
         if event.kind is Kind.CUT:
             self.cuts += 1
+        elif event.line == 1:
+            self._first = 1
         else:
-            self._doubt(event.name or "lines are missing or garbled", event.line)
+            self._doubt(event.doubt or doubts.GARBLED, event.line)
         for seat in seats:
-            seat.gap, seat.running = Gap.UNKNOWN, False
-
-    def _abandoned(self, vcpu: Vcpu, seat: _Seat, event: Event) -> None:
-        self._window(seat, event)
-        self._close(vcpu, seat)
+            seat.gap, seat.doubt, seat.running = Gap.HIDDEN, doubts.UNKNOWN, False
+            for gaps in seat.open.values():
+                gaps.add(Gap.HIDDEN)
 
     # ------------------------------------------------------------------ windows
 
-    def _doubt(self, why: str, line: int) -> None:
+    def _doubt(self, why: Doubt, line: int) -> None:
         self.doubts[why] += 1
         self.doubt_lines.setdefault(why, line)
 
-    def _window(self, seat: _Seat, event: Event) -> None:
-        if len(seat.names) < 64:
-            seat.names.append(event.name)
-        if len(seat.lines) < _KEPT_LINES:
-            role = "abandoned" if event.kind is Kind.ABANDONED else "state"
-            seat.lines.append(line_of(event, role))
+    def _window(self, vcpu: Vcpu, seat: _Seat, event: Event) -> None:
+        if seat.window is None:
+            seat.window = Window(vcpu.label, seat.exit, event.needs)
+            seat.window.guessed = vcpu.group.strangers(event.thread, vcpu)
+        role = "abandoned" if event.kind is Kind.ABANDONED else "state"
+        seat.window.add(event, role)
 
     def _close(self, vcpu: Vcpu, seat: _Seat, entry: Event | None = None) -> None:
         """The gap ends: with the entry that completes, or with the log."""
-        if not seat.names:
+        window, seat.window = seat.window, None
+        if window is None:
             return
         self.count += 1
-        if len(self.findings) < self.keep:
-            self.findings.append(_finding(vcpu, seat, entry))
-        seat.names, seat.lines = [], []
-
-
-def _finding(vcpu: Vcpu, seat: _Seat, entry: Event | None) -> Finding:
-    lines = list(seat.lines)
-    line = lines[0].number
-    if seat.exit:
-        lines.insert(0, line_of(seat.exit, "exit"))
-    if entry:
-        lines.append(line_of(entry, "entry"))
-    access = seat.access or Access()
-    return Finding(
-        line=line,
-        exit_line=seat.exit.line if seat.exit else line,
-        vcpu=vcpu.label,
-        exit=rule.exit_name(seat.reason),
-        direction=access.direction,
-        where=access.where,
-        ioctls=tuple(seat.names),
-        effect=rule.effect(seat.reason, seat.access, set(seat.names)),
-        lines=tuple(lines),
-    )
+        if len(self._windows) < self.keep:
+            if entry:
+                window.lines.append(line_of(entry, "entry"))
+            self._windows.append(window)

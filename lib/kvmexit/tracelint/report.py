@@ -7,10 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kvmexit.tracelint.detect import READERS, detect
+from kvmexit.tracelint.detect import READERS, detect, kind_of
 from kvmexit.tracelint.finding import Finding
 from kvmexit.tracelint.judge import Judge, Verdict
-from kvmexit.tracelint.reading import BLOCK, batches, check_text, opened
+from kvmexit.tracelint.reading import BLOCK, batches, check_text, opened, uncoloured
+from kvmexit.tracelint.wrapping import unwrapper
+
+Progress = Callable[[int, Judge], None]
+"""Told, now and then, the bytes read so far and what the judge knows."""
 
 
 class Source(Protocol):
@@ -75,12 +79,10 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def lint(
-    name: str, format: str | None = None, progress: Callable[[int], None] | None = None
-) -> Report:
+def lint(name: str, format: str | None = None, progress: Progress | None = None) -> Report:
     """Read the log file ``name`` (plain or gzip; ``-`` is standard input).
 
-    ``progress`` is told the bytes read so far, uncompressed. Raises
+    ``progress`` is told how far it is. Raises
     :class:`~kvmexit.errors.KvmExitError` if the file cannot be read or is no log.
     """
     with opened(name) as stream:
@@ -96,31 +98,37 @@ def lint_stream(
     stream: Source,
     name: str,
     format: str | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Read a log as it comes, in memory bounded by its vCPUs."""
     head = _head(stream)
     check_text(name, head)
-    kind = format or detect(name, head)
-    reader, judge = READERS[kind](), Judge()
+    start = uncoloured(head)
+    unwrap = unwrapper(start.split(b"\n"), kind_of)
+    kind = format or detect(name, start, unwrap)
+    reader = READERS[kind]()
+    judge = Judge(source=reader)
     take, first, done = judge.take, 1, 0
-    for lines, whole, size in batches(stream.read, head):
-        for event in reader.feed(lines, first, whole):
-            take(event)
-        first += len(lines)
-        done += size
-        if progress:
-            progress(done)
+    try:
+        for lines, whole, size in batches(stream.read, head):
+            for event in reader.feed(unwrap(lines) if unwrap else lines, first, whole):
+                take(event)
+            first += len(lines)
+            done += size
+            if progress:
+                progress(done, judge)
+    except KeyboardInterrupt:  # a pipe that never ends (trace_pipe): what came until here counts
+        pass
     for event in reader.end():
         take(event)
     judge.shows_ioctls = reader.shows_ioctls
-    judge.end()
+    judge.end(reader.classes)
     return Report(
         name=name,
         format=kind,
         verdict=judge.verdict(),
         reasons=tuple(judge.reasons()),
-        findings=tuple(judge.findings),
+        findings=judge.findings(),
         count=judge.count,
         fine=judge.fine,
         drains=judge.drains,

@@ -6,30 +6,43 @@ Without ``-e kvm=vcpu`` the exit reason is missing. Direction and address are al
 A call that another thread's line interrupts is split: ``<unfinished ...>``, ``resumed>``.
 
 Most lines of a long log are the same KVM_RUN again: what follows ``ioctl`` is parsed once
-and looked up from then on.
+and looked up from then on. So is the shape of what stands before it: where the time begins and
+where it ends. A time that is not smaller than the last one needs no more than that comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-from kvmexit.tracelint.events import Event, Kind, Vcpu
-from kvmexit.tracelint.identity import Descriptors
-from kvmexit.tracelint.ioctls import KVM_RUN, OF_BOTH, ROLES, Role
+from kvmexit.tracelint import doubts
+from kvmexit.tracelint.events import Event, Kind
+from kvmexit.tracelint.identity import Descriptors, Vcpu
+from kvmexit.tracelint.ioctls import ARM_ONLY, KVM_RUN, OF_BOTH, ROLES, STATE, Role
+from kvmexit.tracelint.rule import NOT_MADE
+from kvmexit.tracelint.strace_hot import BEGINS, COLD, DULL, ENDS, RUN, TOUCH, heat, touches
 from kvmexit.tracelint.strace_line import (
+    CLONE,
     CLOSE,
     FOREIGN,
+    KICK,
     MARK,
+    NOTABLE,
+    OTHER,
     Call,
-    is_thread,
+    Head,
+    head_of,
+    is_foreign,
+    is_suspect,
     may_be_entry,
     parse,
-    thread_of,
-    worth_a_look,
+    seconds,
+    went_back,
 )
 
 _CACHED = 4096
+_SHAPELESS: tuple[int, int, dict[bytes, int]] = (0, 0, {})
+_NOTHING = Call(-1, "", None, None)
 
 
 class _Open(NamedTuple):
@@ -45,15 +58,29 @@ class Strace:
     """Turns lines of a strace log into events."""
 
     shows_ioctls = True
+    classes = None
 
     def __init__(self) -> None:
         self.repeated = 0
+        self.machine = ""
         self._fds = Descriptors()
         self._cache: dict[bytes, Call] = {}
-        self._hot: dict[bytes, tuple[dict[bytes, Vcpu], Call]] = {}
-        self._held: dict[Vcpu, tuple[int, bytes, Call] | None] = {}
-        self._open: dict[bytes, _Open] = {}
+        self._hot: dict[bytes, tuple[int, dict[int, Vcpu], Call, dict[bytes, Vcpu]]] = {}
+        self._held: dict[Vcpu | None, tuple[int, bytes, int, Call] | None] = {}
+        self._open: dict[int, _Open] = {}
+        self._touching = 0  # state ioctls that have begun: then every KVM_RUN is told
         self._seen: set[int] = set()
+        # length of what stands before a call: where its time is, and who stands before that
+        self._shapes: dict[int, tuple[int, int, dict[bytes, int]]] = {}
+        self._time = b""
+        self._disorder = False
+        self._ended = False
+        self._cloning: dict[int, bool] = {}
+
+    @property
+    def single(self) -> bool:
+        """Whether no line has a thread's number, as in the files of ``strace -ff``."""
+        return self._seen <= {0}
 
     def feed(self, lines: list[bytes], first: int, whole: bool = True) -> Iterator[Event]:
         """Events of ``lines``, numbered from ``first``; not ``whole``: the last one is cut.
@@ -62,88 +89,204 @@ class Strace:
         something else happens are told: what lies between changes nothing.
         """
         hot, held, unfinished = self._hot, self._held, self._open
+        shapes, latest, touching = self._shapes, self._time, self._touching
         last = -1 if whole else first + len(lines) - 1
+        repeated, at = 0, -1
         for number, line in enumerate(lines, first):
             start = line.find(b"ioctl")
+            thread = None
             if start >= 0:
                 known = hot.get(line[start:])
-                if known is not None:
-                    token = line[: line.find(b" ")]
-                    begun = unfinished.get(token)
-                    owners, call = known
-                    if call.resumed:
-                        vcpu = begun.vcpu if begun else None
-                    elif begun or ((unfinished or call.begun) and not is_thread(token)):
-                        vcpu = None
-                    elif call.name == KVM_RUN:
-                        vcpu = owners.get(token) or self._whose(line, known)
-                    else:
-                        continue  # an ioctl of KVM's that the rule does not care about
-                    if vcpu is not None:
-                        if call.begun:
-                            unfinished[token] = _Open(call, vcpu, number, line)
+                if start != at:
+                    at = start if start in shapes else -1
+                    begin, end, tokens = shapes.get(start, _SHAPELESS)
+                if at >= 0:
+                    time = line[begin:end]
+                    if time >= latest:
+                        who = line[:begin]
+                        if known is not None and not unfinished:
+                            same = known[3].get(who)
+                            if same in held:
+                                held[same] = (number, line, start, known[2])
+                                latest = time
+                                repeated += 1
+                                continue
+                        thread = tokens.get(who)
+                if thread is None:
+                    pass
+                elif known is not None:
+                    latest = time
+                    what, owners, call, direct = known
+                    if what == DULL:
+                        if thread not in unfinished:
+                            continue  # an ioctl of KVM's that the rule does not care about
+                    elif not touching:
+                        if what == ENDS:
+                            begun = unfinished.pop(thread, None)
+                            vcpu = begun.vcpu if begun else None
+                            if begun and not vcpu:
+                                unfinished[thread] = begun
+                        elif unfinished and thread in unfinished:
+                            vcpu = None
+                        else:
+                            vcpu = owners.get(thread) or self._whose(thread, owners, call)
+                        if (
+                            vcpu is None
+                        ):  # an end whose beginning is not in the log, or a doubled one
+                            pass
+                        elif what == BEGINS:
+                            unfinished[thread] = _Open(call, vcpu, number, line)
                             if vcpu not in held:
-                                yield Event(Kind.ENTRY, number, line, vcpu, int(token))
+                                yield Event(Kind.ENTRY, number, line, vcpu, thread)
                             continue
-                        if begun:
-                            del unfinished[token]
-                        if vcpu in held:
-                            held[vcpu] = (number, line, call)
-                            self.repeated += 1
+                        elif what == TOUCH:
+                            if held:
+                                yield from self._flush()
+                            kind = Kind.GET if ROLES[call.name] is Role.GET else Kind.SET
+                            yield Event(kind, number, line, vcpu, thread, call.name, call.result)
+                            continue
+                        elif vcpu in held:
+                            held[vcpu] = (number, line, start, call)
+                            repeated += 1
+                            if what == RUN:
+                                direct[who] = vcpu
+                            continue
                         else:
                             held[vcpu] = None
-                            yield _returned(number, line, vcpu, thread_of(line), call)
-                        continue
-            if b"KVM_" in line or worth_a_look(line, start):
-                if held:
-                    yield from self._flush()
-                yield from self._line(number, line, start, number == last)
+                            yield _returned(number, line, vcpu, thread, call)
+                            continue
+                elif b"KVM_" not in line and is_foreign(line, start) and thread not in unfinished:
+                    continue
+            elif b"KVM_" not in line and b"(" in line and not NOTABLE.search(line):
+                continue
+            if held:
+                yield from self._flush()
+            self._time = latest
+            yield from self._line(number, line, start, thread, number == last)
+            latest, touching, at = self._time, self._touching, -1
+        self._time = latest
+        self.repeated += repeated
+
+    def _whose(self, thread: int, owners: dict[int, Vcpu], call: Call) -> Vcpu:
+        """The vCPU of ``thread`` that this call is about, remembered from now on."""
+        find = self._fds.run if call.name == KVM_RUN else self._fds.find
+        vcpu = owners[thread] = find(thread, call.fd)
+        return vcpu
 
     def _flush(self) -> Iterator[Event]:
-        """Tell the last of the KVM_RUNs that were held back."""
-        for vcpu, what in self._held.items():
-            if what:
-                number, line, call = what
-                yield _returned(number, line, vcpu, thread_of(line), call)
-        self.repeated -= sum(1 for what in self._held.values() if what)
+        """Tell the last of the KVM_RUNs that were held back, in the order of the log."""
+        last = [(what, vcpu) for vcpu, what in self._held.items() if what and vcpu]
+        for (number, line, start, call), vcpu in sorted(last, key=lambda one: one[0][0]):
+            head = head_of(line[:start])
+            yield _returned(number, line, vcpu, head.thread if head else 0, call)
+        self.repeated -= len(last)
+        for thread, begun in self._open.items():
+            if begun.vcpu in self._held and begun.call.name == KVM_RUN:
+                yield Event(Kind.ENTRY, begun.number, begun.line, begun.vcpu, thread)
         self._held.clear()
-
-    def _whose(self, line: bytes, known: tuple[dict[bytes, Vcpu], Call]) -> Vcpu:
-        vcpu = self._fds.find(thread_of(line), known[1].fd)
-        token = line[: line.find(b" ")]
-        if is_thread(token):
-            known[0][token] = vcpu
-        return vcpu
 
     # ------------------------------------------------------------------ one line
 
-    def _line(self, number: int, line: bytes, start: int, cut: bool) -> Iterator[Event]:
+    def _line(
+        self, number: int, line: bytes, start: int, thread: int | None, cut: bool
+    ) -> Iterator[Event]:
+        """One line; ``thread`` if what stands before its call, at ``start``, is known and fits."""
         if line[:1] == b"#":
             if b" cut" in line:
                 self._open.clear()
                 self._seen.clear()
+                self._touching = 0
                 yield Event(Kind.CUT, number, line)
             return
-        thread = thread_of(line)
-        call = self._parse(line, start) if start >= 0 else None
-        if call is not None:
-            yield from self._call(number, line, thread, call)
-        elif start >= 0 and FOREIGN.search(line):
-            if line.endswith(b"<unfinished ...>"):
-                self._open[b"%d" % thread] = _Open(Call(-1, "", None, None), None, number, line)
-        elif close := CLOSE.search(line):
-            yield from self._closed(number, line, thread, int(close[1]))
-        elif MARK.search(line):  # kvm=vcpu+ adds lines of its own: VCPU
-            if b" exited with " in line or b" killed by " in line:
-                self._open.pop(b"%d" % thread, None)
-        elif number > 1:
-            if not (cut and may_be_entry(line)):
-                yield Event(Kind.LOST, number, line)
-        self._seen.add(thread)
+        call = self._parse(line[start:]) if start >= 0 else None
+        if call or (start >= 0 and FOREIGN.match(line, start)):
+            if thread is None:
+                head = head_of(line[:start])
+                if head:
+                    thread = head.thread
+                    yield from self._ordered(number, line, head)
+                    self._learn(line, start, head)
+            else:
+                begin, end, _ = self._shapes[start]
+                self._time = line[begin:end]
+            if thread is not None:
+                self._seen.add(thread)
+                if call:
+                    yield from self._call(number, line, thread, call)
+                elif line.endswith(b"<unfinished ...>"):
+                    self._begin(thread, _Open(_NOTHING, None, number, line))
+                return
+        if MARK.search(line):  # kvm=vcpu+ adds lines of its own: VCPU
+            self._mark(line)
+            return
+        known = yield from self._other(number, line)
+        if not known and not (cut and may_be_entry(line)) and is_suspect(line):
+            yield Event(Kind.LOST, number, line)
 
-    def _parse(self, line: bytes, start: int) -> Call | None:
-        """The call in ``line``; ``None`` if it is no ioctl of KVM's, or garbled."""
-        tail = line[start:]
+    def _ordered(self, number: int, line: bytes, head: Head) -> Iterator[Event]:
+        """A call of KVM's comes here: say so if it cannot come behind the one before."""
+        doubt = None
+        if head.time and went_back(self._time.strip() or head.time, head.time):
+            doubt = doubts.disorder("strace")
+        elif self._ended and head.thread == 0 and self._seen <= {0}:
+            doubt = doubts.JOINED
+        if doubt and not self._disorder:
+            self._disorder = True
+            yield Event(Kind.DISORDER, number, line, doubt=doubt)
+
+    def _learn(self, line: bytes, start: int, head: Head) -> None:
+        """Remember the shape of what stands before the call."""
+        if head.time and seconds(head.time) is None:
+            self._shapes.pop(start, None)  # -r: never smaller, and of any length
+            return
+        begin, end, tokens = self._shapes.get(start, (head.begin, head.end, {}))
+        if (begin, end) != (head.begin, head.end):
+            tokens = {}
+        self._shapes[start] = (head.begin, head.end, tokens)
+        tokens[line[: head.begin]] = head.thread
+        if head.time:
+            self._time = line[head.begin : head.end]
+
+    def _mark(self, line: bytes) -> None:
+        """The end of a thread, a signal, a stack."""
+        if b" exited with " in line or b" killed by " in line:
+            head = head_of(line[: line.find(b"+++")])
+            thread = head.thread if head else 0
+            if self._open.pop(thread, None):
+                self._touching = sum(1 for one in self._open.values() if touches(one.call))
+            self._ended = self._ended or thread == 0
+            self._shapes.clear()  # the next line is looked at whole
+
+    def _other(self, number: int, line: bytes) -> Generator[Event, None, bool]:
+        """Another system call, whole; the generator's value says whether it is one."""
+        match = OTHER.search(line)
+        head = head_of(line[: match.start()]) if match else None
+        if not match or not head:
+            return False
+        thread, text = head.thread, line[match.start() :]
+        if text.startswith(b"execve("):
+            self._ended = False  # another program, from its start
+        if close := CLOSE.match(text):
+            old = self._fds.drop(thread, int(close[1]))
+            if old:
+                self._forget_owners()
+                yield Event(Kind.CLOSED, number, line, old, thread)
+        elif kick := KICK.match(text):
+            self._fds.threads.tell(int(kick[2]), int(kick[1]))
+        elif clone := CLONE.search(text):
+            together = b"CLONE_THREAD" in clone[2]
+            if clone[1] != b"(":
+                together = self._cloning.pop(thread, False)
+            if not clone[3]:
+                self._cloning[thread] = together
+            elif together:
+                self._fds.threads.join(thread, int(clone[3]))
+            elif int(clone[3]):
+                self._fds.threads.tell(int(clone[3]), int(clone[3]))
+        return True
+
+    def _parse(self, tail: bytes) -> Call | None:
+        """The call in ``tail``; ``None`` if it is no ioctl of KVM's, or garbled."""
         if tail in self._cache:
             return self._cache[tail]
         call = parse(tail)
@@ -151,71 +294,100 @@ class Strace:
             return None
         if len(self._cache) < _CACHED and len(tail) < 80:
             self._cache[tail] = call
-            run = call.name == KVM_RUN and (call.begun or call.result == 0)
-            dull = call.name and call.name not in ROLES and not call.begun
-            if run or dull or (call.resumed and call.result == 0):
-                self._hot[tail] = ({}, call)
+            what = heat(call)
+            if what != COLD:
+                self._hot[tail] = (what, {}, call, {})
         return call
 
     def _call(self, number: int, line: bytes, thread: int, call: Call) -> Iterator[Event]:
         if call.resumed:
             yield from self._resumed(number, line, thread, call)
             return
-        if b"%d" % thread in self._open:  # its end is not in the log
-            yield from self._resumed(number, line, thread, Call(-1, "", None, None))
+        if thread in self._open:  # its end is not in the log
+            yield from self._resumed(number, line, thread, _NOTHING)
+        if call.name in ARM_ONLY:
+            self.machine = "arm64"
         if not call.begun:
-            yield from self._done(number, line, thread, call)
+            yield from self._done(number, line, thread, call, call.made)
             return
         role = ROLES.get(call.name)
-        vcpu = self._fds.find(thread, call.fd) if role is Role.RUN else None
-        self._open[b"%d" % thread] = _Open(call, vcpu, number, line)
+        vcpu = self._fds.run(thread, call.fd) if role is Role.RUN else None
         if vcpu:
+            self._begin(thread, _Open(call, vcpu, number, line))
             yield Event(Kind.ENTRY, number, line, vcpu, thread)
+            return
+        if touches(call) and self._is_touch(thread, call):
+            vcpu = self._fds.find(thread, call.fd)
+            yield Event(Kind.BEGUN, number, line, vcpu, thread, call.name)
+        self._begin(thread, _Open(call, vcpu, number, line))
+
+    def _begin(self, thread: int, what: _Open) -> None:
+        self._open[thread] = what
+        self._touching += touches(what.call)
 
     def _resumed(self, number: int, line: bytes, thread: int, end: Call) -> Iterator[Event]:
-        begun = self._open.pop(b"%d" % thread, None)
+        begun = self._open.pop(thread, None)
         if begun is None:
             if thread in self._seen:
                 yield Event(Kind.LOST, number, line)
-        elif begun.vcpu:
-            yield Event(Kind.RETURN, number, line, begun.vcpu, thread, "", end.result, end.reason)
+            return
+        self._touching -= touches(begun.call)
+        if begun.call.name == KVM_RUN and begun.vcpu:
+            yield _returned(number, line, begun.vcpu, thread, end)
         else:
-            call = begun.call._replace(result=end.result, reason=end.reason)
-            yield from self._done(begun.number, begun.line, thread, call)
+            yield from self._ended_call(begun, thread, end)
 
-    def _done(self, number: int, line: bytes, thread: int, call: Call) -> Iterator[Event]:
+    def _ended_call(self, begun: _Open, thread: int, end: Call) -> Iterator[Event]:
+        call = begun.call._replace(result=end.result, reason=end.reason)
+        result = end.result if end.made else NOT_MADE
+        if begun.vcpu:
+            kind = Kind.GET if ROLES[call.name] is Role.GET else Kind.SET
+            yield Event(kind, begun.number, begun.line, begun.vcpu, thread, call.name, result)
+        elif not touches(call):
+            yield from self._done(begun.number, begun.line, thread, call, end.made)
+
+    def _done(
+        self, number: int, line: bytes, thread: int, call: Call, made: bool
+    ) -> Iterator[Event]:
         fd, name, result = call.fd, call.name, call.result
         role = ROLES.get(name)
         if role is Role.RUN:
-            vcpu = self._fds.find(thread, fd)
-            yield Event(Kind.RETURN, number, line, vcpu, thread, "", result, call.reason)
-        elif role is Role.SYSTEM and result is not None and result >= 0:
-            yield from self._is_system(number, line, thread, fd)
-        elif role in (Role.GET, Role.SET):
-            if name == OF_BOTH and (b"</dev/kvm" in line or self._fds.is_system(thread, fd)):
-                return
-            kind = Kind.GET if role is Role.GET else Kind.SET
-            yield Event(kind, number, line, self._fds.find(thread, fd), thread, name, result)
+            yield _returned(number, line, self._fds.run(thread, fd), thread, call)
+        elif not made:
+            return
+        elif role in STATE:
+            if self._is_touch(thread, call):
+                kind = Kind.GET if role is Role.GET else Kind.SET
+                yield Event(kind, number, line, self._fds.find(thread, fd), thread, name, result)
         elif role is Role.VM_GET:
             yield Event(Kind.VM_GET, number, line, None, thread, name, result, vm=fd)
-        elif role is Role.CREATE_VCPU and result is not None and result >= 0:
+        elif result is None or result < 0:
+            return
+        elif role is Role.SYSTEM:
+            yield from self._is_system(number, line, thread, fd)
+        elif role is Role.CREATE_VCPU:
             self._forget_owners()
             vcpu, old = self._fds.create(thread, result, fd)
+            yield from self._is_system(number, line, thread, fd)  # a VM is no vCPU
             if old:
                 yield Event(Kind.CLOSED, number, line, old, thread)
             yield Event(Kind.CREATED, number, line, vcpu, thread)
-        elif role is Role.CREATE_VM and result is not None and result >= 0:
-            yield from self._closed(number, line, thread, result)
+        elif role is Role.CREATE_VM:
+            yield from self._is_system(number, line, thread, result)
             yield from self._is_system(number, line, thread, fd)
+
+    def _is_touch(self, thread: int, call: Call) -> bool:
+        """Whether this state ioctl is one of a vCPU: of a VM or /dev/kvm its number can be
+        another ioctl's, or read what the host has."""
+        if b"kvm-vcpu" in call.on:
+            return True
+        if b"/dev/kvm" in call.on or b"kvm-vm>" in call.on:
+            return False
+        shared = call.name == OF_BOTH or call.name.endswith("_ONE_REG")
+        return not (shared and self._fds.is_system(thread, call.fd))
 
     def _is_system(self, number: int, line: bytes, thread: int, fd: int) -> Iterator[Event]:
         old = self._fds.system(thread, fd)
-        if old:
-            self._forget_owners()
-            yield Event(Kind.CLOSED, number, line, old, thread)
-
-    def _closed(self, number: int, line: bytes, thread: int, fd: int) -> Iterator[Event]:
-        old = self._fds.drop(thread, fd)
         if old:
             self._forget_owners()
             yield Event(Kind.CLOSED, number, line, old, thread)
@@ -224,13 +396,16 @@ class Strace:
         """A state ioctl that the log leaves unfinished was begun all the same."""
         yield from self._flush()
         for thread, begun in self._open.items():
-            if begun.vcpu is None:
-                yield from self._done(begun.number, begun.line, int(thread), begun.call)
+            if begun.call.name != KVM_RUN:
+                yield from self._ended_call(begun, thread, _NOTHING)
 
     def _forget_owners(self) -> None:
-        for owners, _ in self._hot.values():
+        for _, owners, _, direct in self._hot.values():
             owners.clear()
+            direct.clear()
 
 
 def _returned(number: int, line: bytes, vcpu: Vcpu, thread: int, call: Call) -> Event:
-    return Event(Kind.RETURN, number, line, vcpu, thread, "", call.result, call.reason)
+    result = call.result if call.made else NOT_MADE
+    reason = call.reason if call.made else None
+    return Event(Kind.RETURN, number, line, vcpu, thread, call.exit, result, reason)

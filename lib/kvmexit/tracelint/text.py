@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kvmexit.tracelint import rule
+from kvmexit.tracelint.effects import ABANDONED
 from kvmexit.tracelint.finding import Finding
 from kvmexit.tracelint.judge import Verdict
 from kvmexit.tracelint.report import Report
@@ -16,6 +16,7 @@ while (ioctl(vcpu, KVM_RUN, 0) == 0)
 assert(errno == EINTR);                 /* now the vCPU is between two instructions */
 run->immediate_exit = 0;                /* the kernel does not clear it */
 """
+_CHAPTER = "see chapter 16, What a log can show"
 _SHOWN = 20
 
 
@@ -40,11 +41,14 @@ def summary(report: Report, explain: bool = False) -> Iterator[str]:
 
 def _clean(report: Report) -> str:
     if report.shows_ioctls:
-        return "every state ioctl came after a KVM_RUN that had completed"
+        return (
+            "every state ioctl came after a KVM_RUN that had completed; whether all state was saved"
+            f" (events, MP state), and restored in order, no log of calls shows: {_CHAPTER}"
+        )
     drains = _many(report.drains, "drain")
     return (
         f"every read was completed, and {drains} seen; this log does not show ioctls, so a"
-        " KVM_SET_REGS on a vCPU that then runs on would not be seen"
+        f" KVM_SET_REGS on a vCPU that then runs on would not be seen: {_CHAPTER}"
     )
 
 
@@ -61,7 +65,7 @@ def _finding(finding: Finding, explain: bool) -> Iterator[str]:
 
 
 def _acts(finding: Finding) -> str:
-    if rule.ABANDONED in finding.ioctls:
+    if ABANDONED in finding.ioctls:
         return "the vCPU was left"
     first = finding.ioctls[0]
     more = len(finding.ioctls) - 1

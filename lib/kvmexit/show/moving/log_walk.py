@@ -113,7 +113,7 @@ def _pending(event: Event | None, pending: int) -> int:
     if event.kind is Kind.ENTRY or event.kind in (Kind.CLOSED, Kind.CUT, Kind.LOST):
         return 0
     if event.kind is Kind.RETURN:
-        gap = rule.after_run(event.result, event.reason, rule.Gap.DONE)
+        gap, _ = rule.after_run(event, rule.Gap.DONE)
         return event.line if gap is rule.Gap.PENDING else 0
     return pending
 
