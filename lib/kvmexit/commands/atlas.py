@@ -8,7 +8,6 @@ from typing import Any
 from kvmexit.commands.probe import (
     HEADINGS,
     add_probing,
-    as_json,
     cells,
     make_kernel,
     note,
@@ -20,6 +19,7 @@ from kvmexit.commands.scenario import print_json
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.recorded import RecordedKernel, Recorder, shipped
+from kvmexit.probe.as_data import as_data
 from kvmexit.probe.atlas import atlas_cases
 from kvmexit.probe.report import Report, probe
 from kvmexit.probe.saves import RESTORES
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
     if not reports:
         raise KvmExitError(f"no access of the atlas has {args.only!r} in its name")
     if args.json:
-        print_json([{"name": report.case.name, **as_json(report)} for report in reports])
+        print_json([{"name": report.case.name, **as_data(report)} for report in reports])
     else:
         print_text(reports, getattr(kernel, "provenance", ""))
     return 0

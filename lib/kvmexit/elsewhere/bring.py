@@ -1,0 +1,196 @@
+"""One machine, from packages to its document: fetch, pack, boot, bring home.
+
+In the cache lie, for each machine, the kernel's few files and the packages of Python, and for each
+emulator that the reader does not have its package unpacked beside its libraries.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kvmexit.elsewhere import boot
+from kvmexit.elsewhere.bochs import start_bochs
+from kvmexit.elsewhere.fetch import Archive, Progress, call, own_suite, whole
+from kvmexit.elsewhere.initramfs import contents, initramfs, merged, module
+from kvmexit.elsewhere.machines import Machine
+from kvmexit.errors import KvmExitError
+
+PYTHON = re.compile(
+    r"(python3\.\d+-minimal|libpython3\.\d+-(minimal|stdlib)|libc6|libffi\d+|zlib1g|libexpat1"
+    r"|libgcc-s1)="
+)
+VERSION = re.compile(r"(QEMU|Bochs)\b[^\d]*([\d.]+)")
+DATA = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu")
+
+
+def bring(machine: Machine, cache: Path, limit: float, say: Progress) -> dict[str, Any]:
+    """The document of ``machine``, with its provenance. ``limit`` is in seconds, for each stage."""
+    kernel = fetch_kernel(machine, cache, say)
+    emulator = fetch_emulator(machine, cache, say)
+    about: dict[str, Any] = json.loads((kernel / "about.json").read_text())
+    say("packing an initramfs")
+    modules = [(name, (kernel / f"{name}.ko").read_bytes()) for name in machine.modules]
+    work = cache / "run" / machine.name
+    work.mkdir(parents=True, exist_ok=True)
+    files = {"kernel": kernel / "vmlinux", "initrd": work / "initrd"}
+    files["initrd"].write_bytes(initramfs(sorted(kernel.glob("*.deb")), modules, machine.name))
+    if machine.firmware:
+        files["bios"] = kernel / "firmware"
+    say("booting")
+    document = _boot(machine, emulator, files, work, limit, say)
+    document["provenance"] = {
+        "machine": machine.name,
+        "kernel": f"Linux {document.pop('release')}, {about['kernel']} of Debian {about['suite']}",
+        "emulator": f"{emulator.version()}, processor {machine.processor}",
+    }
+    return document
+
+
+def _boot(
+    machine: Machine,
+    emulator: Emulator,
+    files: dict[str, Path],
+    work: Path,
+    limit: float,
+    say: Progress,
+) -> dict[str, Any]:
+    log, serial, environment = work / "console.txt", None, emulator.environment
+    if machine.emulator == "bochs":
+        argv, environment, serial = start_bochs(machine, emulator.root, files, work, environment)
+    else:
+        argv = boot.qemu(
+            emulator.argv, machine.processor, machine.arguments, files, machine.console
+        )
+    return boot.run(argv, log, limit, say, environment, serial)
+
+
+def fetch_kernel(machine: Machine, cache: Path, say: Progress) -> Path:
+    """The folder with vmlinux, modules, firmware and the packages of Python."""
+    folder = cache / "kernel" / machine.name
+    if folder.exists():
+        return folder
+    problem: KvmExitError | None = None
+    for suite in machine.suites:
+        archive = Archive(cache, suite, machine.architecture)
+        try:
+            archive.update(say)
+            with whole(folder) as part:
+                _fetch_into(part, archive, machine, say)
+            return folder
+        except KvmExitError as found:
+            problem = problem or found
+    assert problem is not None
+    raise problem
+
+
+def _fetch_into(part: Path, archive: Archive, machine: Machine, say: Progress) -> None:
+    planned = archive.plan(machine.kernel)
+    kernel = next((one for one in planned if re.match(r"linux-image-\d", one)), None)
+    if kernel is None:
+        raise KvmExitError(f"{machine.kernel} of {archive.suite} names no kernel: try again later")
+    python = [
+        one for one in archive.plan("python3-minimal", "libpython3-stdlib") if PYTHON.match(one)
+    ]
+    say(f"fetching {kernel.replace('=', ' ')} and Python of {archive.suite}")
+    packages = [kernel, *python]
+    if machine.firmware:
+        packages += [
+            one for one in archive.plan(machine.firmware[0]) if one.startswith(machine.firmware[0])
+        ]
+    for package in archive.download(packages, part):
+        if package.name.startswith("linux-image-"):
+            _unpack_kernel(package, part, machine.modules)
+        elif machine.firmware and package.name.startswith(machine.firmware[0] + "_"):
+            _take(package, {machine.firmware[1]: "firmware"}, part)
+        else:
+            continue
+        package.unlink()
+    about = {"kernel": kernel.replace("=", " "), "suite": archive.suite, "packages": packages}
+    (part / "about.json").write_text(json.dumps(about))
+    if missing := [
+        n for n in ("vmlinux", *(f"{m}.ko" for m in machine.modules)) if not (part / n).exists()
+    ]:
+        raise KvmExitError(f"{kernel} has no {', '.join(missing)}: it is not the kernel we know")
+
+
+def _unpack_kernel(package: Path, part: Path, modules: tuple[str, ...]) -> None:
+    """The image, and the modules that are asked for, unpacked if they are packed."""
+    with contents(package) as tar:
+        for member in tar:
+            base = member.name.rpartition("/")[2]
+            found = tar.extractfile(member) if member.isfile() else None
+            name = base.partition(".ko")[0].replace("-", "_")
+            if found and "/boot/vmlinu" in member.name:
+                (part / "vmlinux").write_bytes(found.read())
+            elif found and ".ko" in base and name in modules:
+                (part / f"{name}.ko").write_bytes(module(found.read(), base))
+
+
+def _take(package: Path, wanted: dict[str, str], part: Path) -> None:
+    with contents(package) as tar:
+        for member in tar:
+            name = wanted.get(merged(member.name))
+            if name and (found := tar.extractfile(member)):
+                (part / name).write_bytes(found.read())
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """How an emulator is started, and where its package was unpacked: "/" if it is installed."""
+
+    argv: list[str]
+    environment: dict[str, str]
+    root: Path
+
+    def version(self) -> str:
+        """What it calls itself."""
+        words = [self.argv[0], "--version" if "qemu" in self.argv[0] else "--help"]
+        result = subprocess.run(
+            words, capture_output=True, text=True, env=os.environ | self.environment
+        )
+        found = VERSION.search(result.stdout + result.stderr)
+        return f"{found[1]} {found[2]}" if found else Path(self.argv[0]).name
+
+
+def fetch_emulator(machine: Machine, cache: Path, say: Progress) -> Emulator:
+    """The reader's own emulator, or else the package of the reader's own release, unpacked."""
+    if there := _installed(machine):
+        return Emulator([there], {}, Path("/"))
+    root = cache / "emulator" / machine.package
+    if not root.exists():
+        architecture = call(["dpkg", "--print-architecture"]).stdout.strip()
+        archive = Archive(cache / "own", own_suite(), architecture, installed=True)
+        archive.update(say)
+        planned = archive.plan(machine.package, *machine.tools)
+        say(f"fetching {machine.emulator}, which is not installed here ({len(planned)} packages)")
+        with whole(root) as part:
+            folder = part / "packages"
+            folder.mkdir()
+            for package in archive.download(planned, folder):
+                with contents(package) as tar:
+                    tar.extractall(part, filter="tar")
+            shutil.rmtree(folder)
+    program = root / "usr/bin" / machine.emulator
+    if not program.exists():
+        raise KvmExitError(f"the package {machine.package} has no {machine.emulator}")
+    libraries = sorted({str(path.parent) for path in root.rglob("*.so*") if path.is_file()})
+    places = [word for name in DATA for word in ("-L", str(root / name))]
+    argv = [str(program), *(places if machine.emulator.startswith("qemu") else ())]
+    return Emulator(argv, {"LD_LIBRARY_PATH": ":".join(libraries)}, root)
+
+
+def _installed(machine: Machine) -> str | None:
+    """The emulator's path, if it and all it needs are installed."""
+    if not machine.tools:
+        return shutil.which(machine.emulator)
+    wanted = [machine.package, *machine.tools]
+    listed = call(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\n", *wanted])
+    there = listed.returncode == 0 and all(line[1:2] == "i" for line in listed.stdout.splitlines())
+    return shutil.which(machine.emulator) if there else None
