@@ -86,6 +86,7 @@ def fetch_kernel(machine: Machine, cache: Path, say: Progress) -> Path:
             return folder
         except KvmExitError as found:
             problem = problem or found
+            say(f"not from {suite}: {found}")
     assert problem is not None
     raise problem
 

@@ -155,6 +155,7 @@ def _shutdown(kernel: Kernel) -> dict[str, Any]:
         first = vm.vcpu.run()
         assert isinstance(first, Shutdown), first
         state = vm.vcpu.get_state()
-        return {"rip": hex(state["rip"]), "edx": hex(state["edx"]), "reset": state["rip"] != ORIGIN}
+        seen = {"rip": hex(state["rip"]), "edx": hex(state["edx"])}
+        return seen | {"entered again": repr(vm.vcpu.run())}
     finally:
         vm.close()

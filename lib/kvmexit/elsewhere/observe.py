@@ -18,6 +18,7 @@ from kvmexit.elsewhere.guests.riscv import RISCV
 from kvmexit.elsewhere.packet import packet
 from kvmexit.elsewhere.pending import experiments, foreign_cases, x86_cases
 from kvmexit.elsewhere.simulated import ForeignKernel
+from kvmexit.errors import KvmExitError
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.retirement import MACHINES, Retirement
 from kvmexit.kernel.simulated import SimulatedKernel
@@ -34,7 +35,8 @@ ROWS = {"svm": "x86-svm", "vmx": "x86-fast-out"} | {isa.name: isa.row for isa in
 """The row of :data:`MACHINES` that each machine is held against."""
 RESTORES = ("new-vm", "same-vcpu")
 PACKET_LENGTH = 20
-POLICIES = ("save-at-once", "drain")
+SWEEPS = (("save-at-once", "new-vm"), ("save-at-once", "same-vcpu"), ("drain", "new-vm"))
+"""Policies, and where they restore into."""
 
 Progress = Callable[[str], None]
 
@@ -63,7 +65,10 @@ def observe(kernel: Kernel, isa: Isa | None, say: Progress = silent) -> dict[str
 
 def reported(kernel: Kernel, one: Case, restore: str) -> dict[str, Any]:
     """A report as data, by the name of its access; whose kernel it was is said elsewhere."""
-    report = as_data(probe(kernel, one, restore))
+    try:
+        report = as_data(probe(kernel, one, restore))
+    except KvmExitError as problem:
+        raise KvmExitError(f"{one.name}: {problem}") from None
     return {"name": one.name} | {
         key: value for key, value in report.items() if key not in ("kernel", "restore")
     }
@@ -72,13 +77,12 @@ def reported(kernel: Kernel, one: Case, restore: str) -> dict[str, Any]:
 def x86_packet(kernel: Kernel) -> dict[str, Any]:
     """The report's driver and its TPM, suspended at every landing: a letter each."""
     found: dict[str, Any] = {"packet": response_of(PACKET_LENGTH).hex()}
-    for restore in RESTORES:
-        for policy in POLICIES:
-            scenario = Scenario(response_of(PACKET_LENGTH), policy=policy, restore=restore)
-            swept = sweep(kernel, scenario)
-            found[f"{policy}, {restore}"] = {
-                phase.value: "".join(o.kind.letter for _, o in swept.at(phase)) for phase in Phase
-            }
+    for policy, restore in SWEEPS:
+        scenario = Scenario(response_of(PACKET_LENGTH), policy=policy, restore=restore)
+        swept = sweep(kernel, scenario)
+        found[f"{policy}, {restore}"] = {
+            phase.value: "".join(o.kind.letter for _, o in swept.at(phase)) for phase in Phase
+        }
     return found
 
 

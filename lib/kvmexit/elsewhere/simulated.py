@@ -126,7 +126,7 @@ class ForeignVcpu:
     def _complete(self, access: Access) -> VcpuExit | None:
         """Take the answer to a piece; the exit of the next, or nothing."""
         exit = self._exit(access, self._piece)
-        if self._row.asks_page and self.kvm_run.exit_reason != exit.reason:  # type: ignore[union-attr]
+        if self._row.asks_page and not self.kvm_run.names(exit):
             self._pending = None
             return None
         if access.data is None and not self._dropped:

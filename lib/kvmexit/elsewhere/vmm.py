@@ -131,8 +131,18 @@ class OneRegRun:
 class Registers:
     """How the registers of a machine are read and written; ``prepare`` makes a new vCPU ready."""
 
+    numbers: tuple[int, ...] = ()
+    """Those of the general registers, then that of the counter."""
+
     def __init__(self, isa: Isa, vcpu: int) -> None:
         self.isa, self.vcpu = isa, vcpu
+        # Made once: under an emulator, what Python does for each register is most of a save.
+        self._values = (ctypes.c_uint64 * len(self.numbers))()
+        where = ctypes.addressof(self._values)
+        self._requests = [
+            struct.pack("<QQ", number, where + 8 * place)
+            for place, number in enumerate(self.numbers)
+        ]
 
     def prepare(self, vm: int) -> None:
         """Nothing, unless a machine needs it."""
@@ -150,20 +160,18 @@ class Registers:
         where = ctypes.addressof(data)
         fcntl.ioctl(self.vcpu, KVM_SET_ONE_REG, struct.pack("<QQ", number, where))
 
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """Those of the general registers, then that of the counter."""
-        raise NotImplementedError
-
     def get(self) -> VcpuState:
         """Everything a save takes."""
-        *gpr, pc = map(self.get_one, self.numbers)
+        for request in self._requests:
+            fcntl.ioctl(self.vcpu, KVM_GET_ONE_REG, request)
+        *gpr, pc = self._values
         return self.isa.state(tuple(gpr), pc, 0, (), Events())
 
     def set(self, state: VcpuState) -> None:
-        """The counter last, as it came."""
-        for number, value in zip(self.numbers, (*state.gpr, state.rip), strict=True):
-            self.set_one(number, value)
+        """The counter last."""
+        self._values[:] = [*state.gpr, state.rip]
+        for request in self._requests:
+            fcntl.ioctl(self.vcpu, KVM_SET_ONE_REG, request)
 
 
 class Arm64Registers(Registers):

@@ -69,7 +69,7 @@ def _memory(cpu: Cpu, word: int) -> Access:
     if word & 0x3F808000 == 0x08808000:  # load-acquire, store-release
         return _one(cpu, address, size, bits(word, 22, 22), bits(word, 4, 0))
     pair, exclusive = word & 0x3A000000 == 0x28000000, word & 0x3F800000 == 0x08000000
-    if pair or exclusive or word & 0x3B200C00 == 0x38200000:  # the last: atomic operations
+    if pair or exclusive:
         return Access(address, None, pieces=(1 << size,), refused=NISV)
     raise unknown(word, cpu)
 
@@ -124,7 +124,6 @@ ACCESSES = (
     ("store 16, vector", "str q0,[x5]", "a000803d"),
     ("load 1, vector", "ldr b0,[x1]", "2000403d"),
     ("load 1, exclusive", "ldxrb w0,[x1]", "207c5f08"),
-    ("atomic add 4", "ldadd w0,w3,[x1]", "230020b8"),
 )
 PACKET = (
     "mov x4,#10; mov x7,#0; 1: ldrb w0,[x1]; strb w0,[x2],#1; sub x4,x4,#1; cbnz x4,1b;"
