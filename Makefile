@@ -6,7 +6,7 @@ SITE := _build/html/index.html
 SOURCES := _config.yml _toc.yml requirements.txt $(shell find book lib/kvmexit -type f -not -path '*/.*' \
 	-not -path '*/__pycache__/*')
 .DEFAULT_GOAL := help
-.PHONY: setup book lab test bench fuzz clean help always
+.PHONY: setup book lab test bench fuzz elsewhere clean help always
 
 setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
 	@command -v chromium chromium-browser google-chrome >/dev/null \
@@ -59,8 +59,12 @@ fuzz: .venv/ready ## N random programs on two kernels (N=100000), lines against 
 	@$(BIN)/python tests/properties/against_iced.py 100000
 	@$(BIN)/kvmexit fuzz $(N)
 
+MACHINES ?= svm vmx arm64 riscv64 powerpc
+elsewhere: .venv/ready ## real KVM on processors that are not here, in emulators (MACHINES="arm64 ...")
+	@$(BIN)/kvmexit elsewhere $(MACHINES)
+
 clean: ## remove what was built, .venv included
-	rm -rf _build .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf _build .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8

@@ -137,7 +137,8 @@ def test_no_space_on_the_disk(tmp_path):
 def test_an_emulator_that_is_neither_here_nor_to_be_had(tmp_path, bin_folder, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     script = lists(bin_folder, "true").replace(
-        "*-s*python3*)", '*-s*qemu*) echo "E: Unable to locate package q" >&2; exit 100;; *python3*)'
+        "*-s*python3*)",
+        '*-s*qemu*) echo "E: Unable to locate package q" >&2; exit 100;; *python3*)',
     )
     program(bin_folder, "apt-get", script)
     program(bin_folder, "dpkg", "echo amd64")

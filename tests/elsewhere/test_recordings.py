@@ -7,7 +7,7 @@ import json
 import pytest
 from kvmexit.elsewhere import compare, recordings
 from kvmexit.elsewhere.guests.isa import FIFO
-from kvmexit.elsewhere.observe import ISAS, ROWS, simulated
+from kvmexit.elsewhere.observe import ISAS, ROWS, simulation_of
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.retirement import MACHINES
 
@@ -15,13 +15,13 @@ RECORDED = [name for name in ROWS if recordings.path_of(name).exists()]
 
 
 def rules(machine: str) -> dict[compare.Key, object]:
-    return compare.rules(recordings.load(machine))
+    return compare.rules(recordings.recording_of(machine))
 
 
 def test_every_machine_has_a_recording_that_says_where_it_was_made():
     assert list(ROWS) == RECORDED
     for name in RECORDED:
-        document = recordings.load(name)
+        document = recordings.recording_of(name)
         about = document["provenance"]
         assert about["machine"] == name
         assert about["kernel"].startswith("Linux 6.") and " of Debian " in about["kernel"]
@@ -32,14 +32,14 @@ def test_every_machine_has_a_recording_that_says_where_it_was_made():
 
 @pytest.mark.parametrize("machine", RECORDED)
 def test_the_simulator_says_what_the_kernel_said(machine):
-    mine = compare.rules(simulated(machine))
+    mine = compare.rules(simulation_of(machine))
     assert compare.differences(rules(machine), mine) == []
     assert len(mine) > 150
 
 
 @pytest.mark.parametrize("machine", RECORDED)
 def test_the_evidence_of_a_row_names_the_kernel_that_was_recorded(machine):
-    release = recordings.load(machine)["provenance"]["kernel"].split()[1]
+    release = recordings.recording_of(machine)["provenance"]["kernel"].split()[1]
     major = "Linux " + ".".join(release.split(".")[:2])
     evidence = MACHINES[ROWS[machine]].evidence
     assert evidence.startswith("ran: ") and major in evidence
@@ -54,7 +54,7 @@ def one_piece(found: dict[compare.Key, object]) -> set[compare.Key]:
 @pytest.mark.parametrize("wrong", ["arm64", "riscv"])
 def test_after_the_rules_of_another_machine_every_access_of_powerpc_fails(wrong):
     here = rules("powerpc")
-    there = compare.rules(simulated("powerpc", MACHINES[wrong]))
+    there = compare.rules(simulation_of("powerpc", MACHINES[wrong]))
     failed = {one.key for one in compare.differences(here, there)}
     assert one_piece(here) <= failed
     assert ("packet", "served") in failed
@@ -64,7 +64,7 @@ def test_arm64_after_the_rules_of_powerpc():
     failed = {
         one.key
         for one in compare.differences(
-            rules("arm64"), compare.rules(simulated("arm64", MACHINES["powerpc"]))
+            rules("arm64"), compare.rules(simulation_of("arm64", MACHINES["powerpc"]))
         )
     }
     assert one_piece(rules("arm64")) <= failed
@@ -73,14 +73,14 @@ def test_arm64_after_the_rules_of_powerpc():
 @pytest.mark.parametrize("machine", ["svm", "vmx"])
 def test_after_the_rules_of_the_emulator_four_outs_fail_and_nothing_else(machine):
     """Into a new VM. ``in`` differs too, where state is written under it."""
-    mine = compare.rules(simulated(machine, MACHINES["x86"]))
+    mine = compare.rules(simulation_of(machine, MACHINES["x86"]))
     found = compare.differences(rules(machine), mine)
     new = {one.key[2] for one in found if one.key[:2] == ("atlas", "new-vm")}
     assert new == {"out dx, al", "out dx, ax", "out dx, eax", "out imm8, al"}
 
 
 def test_svm_and_vmx_differ_in_facts_alone():
-    svm, vmx = (compare.observations(recordings.load(name)) for name in ("svm", "vmx"))
+    svm, vmx = (compare.observations(recordings.recording_of(name)) for name in ("svm", "vmx"))
     found = {one.key for one in compare.differences(svm, vmx)}
     assert {key for key in found if key[0] != "fact"} <= compare.PROCESSORS_OWN
     assert ("fact", "after KVM_EXIT_SHUTDOWN") in found
@@ -90,7 +90,7 @@ def test_svm_and_vmx_differ_in_facts_alone():
 @pytest.mark.parametrize("machine", list(ISAS))
 def test_the_report_on_a_real_kernel_of_each_machine(machine):
     """Saved at a served byte: a byte is missing, or one is stale. Drained: all is well."""
-    packet = recordings.load(machine)["packet"]
+    packet = recordings.recording_of(machine)["packet"]
     want = {"s"} if machine == "powerpc" else {"m"}
     body = packet["served"]["strip"][10:]
     assert set(body) == want
@@ -104,7 +104,7 @@ def test_an_access_is_in_the_machine_s_own_code(machine):
     isa = ISAS[machine]
     names = [case.name for case in isa.cases()]
     assert len(names) == len(set(names)) > 20
-    reports = recordings.load(machine)["atlas"]["new-vm"]
+    reports = recordings.recording_of(machine)["atlas"]["new-vm"]
     assert [report["name"] for report in reports] == names
     for case, report in zip(isa.cases(), reports, strict=True):
         assert report["code"] == case.code.hex() and case.text in report["listing"]
@@ -113,7 +113,7 @@ def test_an_access_is_in_the_machine_s_own_code(machine):
 
 
 def test_a_recording_is_written_again_only_when_it_says_something_new(tmp_path):
-    document = recordings.load("powerpc")
+    document = recordings.recording_of("powerpc")
     assert recordings.save("powerpc", document, tmp_path)
     path = recordings.path_of("powerpc", tmp_path)
     before = path.read_bytes()
@@ -130,8 +130,8 @@ def test_a_damaged_recording_says_what_to_do(tmp_path):
     path = recordings.path_of("powerpc", tmp_path)
     path.write_bytes(recordings.path_of("powerpc").read_bytes()[:-100])
     with pytest.raises(KvmExitError, match="damaged.*make it anew"):
-        recordings.load("powerpc", tmp_path)
+        recordings.recording_of("powerpc", tmp_path)
     with pytest.raises(KvmExitError, match="no recording of arm64: make it with"):
-        recordings.load("arm64", tmp_path)
+        recordings.recording_of("arm64", tmp_path)
     with pytest.raises(KvmExitError, match="known: svm, vmx"):
-        recordings.load("s390")
+        recordings.recording_of("s390")

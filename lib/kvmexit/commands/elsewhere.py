@@ -15,7 +15,7 @@ from kvmexit.commands.scenario import print_json
 from kvmexit.elsewhere import compare, recordings
 from kvmexit.elsewhere.bring import bring
 from kvmexit.elsewhere.machines import MACHINES
-from kvmexit.elsewhere.observe import ROWS, simulated
+from kvmexit.elsewhere.observe import ROWS, simulation_of
 from kvmexit.errors import KvmExitError
 
 CACHE = Path(".cache/elsewhere")
@@ -97,10 +97,10 @@ def main(args: argparse.Namespace) -> int:
 def judge(name: str, document: dict[str, Any]) -> dict[str, Any]:
     """How many observations there are, and those that are not as expected."""
     seen, rules = compare.observations(document), compare.rules(document)
-    mine = compare.rules(simulated(name))
+    mine = compare.rules(simulation_of(name))
     found = [f"simulator: {one}" for one in compare.differences(rules, mine)]
     try:
-        shipped = compare.observations(recordings.load(name))
+        shipped = compare.observations(recordings.recording_of(name))
         found += [f"recording: {one}" for one in compare.differences(seen, shipped)]
         held = len(shipped)
     except KvmExitError:

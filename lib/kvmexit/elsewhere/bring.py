@@ -7,10 +7,8 @@ emulator that the reader does not have its package unpacked beside its libraries
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ PYTHON = re.compile(
     r"(python3\.\d+-minimal|libpython3\.\d+-(minimal|stdlib)|libc6|libffi\d+|zlib1g|libexpat1"
     r"|libgcc-s1)="
 )
-VERSION = re.compile(r"(QEMU|Bochs)\b[^\d]*([\d.]+)")
+NAMES = {"qemu": "QEMU", "boch": "Bochs"}
 DATA = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu")
 
 
@@ -48,7 +46,7 @@ def bring(machine: Machine, cache: Path, limit: float, say: Progress) -> dict[st
     document["provenance"] = {
         "machine": machine.name,
         "kernel": f"Linux {document.pop('release')}, {about['kernel']} of Debian {about['suite']}",
-        "emulator": f"{emulator.version()}, processor {machine.processor}",
+        "emulator": f"{NAMES[machine.emulator[:4]]} {emulator.version}, as {machine.processor}",
     }
     return document
 
@@ -144,26 +142,20 @@ def _take(package: Path, wanted: dict[str, str], part: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """How an emulator is started, and where its package was unpacked: "/" if it is installed."""
+    """How an emulator is started, what it is, and where its package was unpacked: "/" if it is
+    installed."""
 
     argv: list[str]
     environment: dict[str, str]
     root: Path
-
-    def version(self) -> str:
-        """What it calls itself."""
-        words = [self.argv[0], "--version" if "qemu" in self.argv[0] else "--help"]
-        result = subprocess.run(
-            words, capture_output=True, text=True, env=os.environ | self.environment
-        )
-        found = VERSION.search(result.stdout + result.stderr)
-        return f"{found[1]} {found[2]}" if found else Path(self.argv[0]).name
+    version: str
 
 
 def fetch_emulator(machine: Machine, cache: Path, say: Progress) -> Emulator:
     """The reader's own emulator, or else the package of the reader's own release, unpacked."""
     if there := _installed(machine):
-        return Emulator([there], {}, Path("/"))
+        asked = call(["dpkg-query", "-W", "-f", "${Version}", machine.package])
+        return Emulator([there], {}, Path("/"), asked.stdout or "of no package")
     root = cache / "emulator" / machine.package
     if not root.exists():
         architecture = call(["dpkg", "--print-architecture"]).stdout.strip()
@@ -178,13 +170,19 @@ def fetch_emulator(machine: Machine, cache: Path, say: Progress) -> Emulator:
                 with contents(package) as tar:
                     tar.extractall(part, filter="tar")
             shutil.rmtree(folder)
+            of = next(one for one in planned if one.startswith(f"{machine.package}="))
+            (part / "version").write_text(of.partition("=")[2])
     program = root / "usr/bin" / machine.emulator
     if not program.exists():
         raise KvmExitError(f"the package {machine.package} has no {machine.emulator}")
     libraries = sorted({str(path.parent) for path in root.rglob("*.so*") if path.is_file()})
     places = [word for name in DATA for word in ("-L", str(root / name))]
     argv = [str(program), *(places if machine.emulator.startswith("qemu") else ())]
-    return Emulator(argv, {"LD_LIBRARY_PATH": ":".join(libraries)}, root)
+    return Emulator(argv, {"LD_LIBRARY_PATH": ":".join(libraries)}, root, _version(root))
+
+
+def _version(root: Path) -> str:
+    return (root / "version").read_text()
 
 
 def _installed(machine: Machine) -> str | None:

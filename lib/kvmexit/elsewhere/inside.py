@@ -22,7 +22,7 @@ SUSPENDS = 10
 
 def say(what: str) -> None:
     """A line for whoever reads the console."""
-    print(f"@@ stage {what}", flush=True)
+    print(f"@@ stage {what}" if what else "@@ alive", flush=True)
 
 
 def main(machine: str, file: str) -> None:

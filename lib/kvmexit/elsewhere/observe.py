@@ -41,6 +41,10 @@ SWEEPS = (("save-at-once", "new-vm"), ("save-at-once", "same-vcpu"), ("drain", "
 Progress = Callable[[str], None]
 
 
+ALIVE = ""
+"""Said now and then in a long stage, so that nobody takes it for stuck."""
+
+
 def silent(what: str) -> None:
     """Nobody listens."""
 
@@ -52,14 +56,17 @@ def cases_of(isa: Isa | None) -> list[Case]:
 
 def observe(kernel: Kernel, isa: Isa | None, say: Progress = silent) -> dict[str, Any]:
     """The document of ``kernel``, without facts. ``say`` hears what is being done."""
-    atlas = {}
+    atlas: dict[str, list[dict[str, Any]]] = {}
     for restore in RESTORES:
         say(f"the atlas, restored into {restore}")
-        atlas[restore] = [reported(kernel, one, restore) for one in cases_of(isa)]
+        atlas[restore] = []
+        for one in cases_of(isa):
+            atlas[restore].append(reported(kernel, one, restore))
+            say(ALIVE)
     say("registers and page written while an exit is pending")
     pending = experiments(kernel, x86_cases() if isa is None else foreign_cases(isa))
     say("the packet, saved at every byte")
-    read = x86_packet(kernel) if isa is None else packet(kernel, isa)
+    read = x86_packet(kernel, say) if isa is None else packet(kernel, isa)
     return {"atlas": atlas, "pending": pending, "packet": read}
 
 
@@ -74,19 +81,20 @@ def reported(kernel: Kernel, one: Case, restore: str) -> dict[str, Any]:
     }
 
 
-def x86_packet(kernel: Kernel) -> dict[str, Any]:
+def x86_packet(kernel: Kernel, say: Progress = silent) -> dict[str, Any]:
     """The report's driver and its TPM, suspended at every landing: a letter each."""
     found: dict[str, Any] = {"packet": response_of(PACKET_LENGTH).hex()}
     for policy, restore in SWEEPS:
         scenario = Scenario(response_of(PACKET_LENGTH), policy=policy, restore=restore)
         swept = sweep(kernel, scenario)
+        say(ALIVE)
         found[f"{policy}, {restore}"] = {
             phase.value: "".join(o.kind.letter for _, o in swept.at(phase)) for phase in Phase
         }
     return found
 
 
-def simulated(machine: str, row: Retirement | None = None) -> dict[str, Any]:
+def simulation_of(machine: str, row: Retirement | None = None) -> dict[str, Any]:
     """The document of the simulator for ``machine``, after the rules of its own row or ``row``."""
     row = row or MACHINES[ROWS[machine]]
     isa = ISAS.get(machine)

@@ -25,7 +25,7 @@ def path_of(machine: str, folder: Path = FOLDER) -> Path:
     return folder / f"{machine}.json.gz"
 
 
-def load(machine: str, folder: Path = FOLDER) -> dict[str, Any]:
+def recording_of(machine: str, folder: Path = FOLDER) -> dict[str, Any]:
     """The document of ``machine``. Raises KvmExitError if there is none, or none that is whole."""
     if machine not in ROWS:
         raise KvmExitError(f"no recording of {machine!r}; known: {', '.join(ROWS)}")
@@ -50,7 +50,7 @@ def save(machine: str, document: dict[str, Any], folder: Path = FOLDER) -> bool:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     varies = document["varies"] | {"date": today, "kvmexit": __version__}
     try:
-        if constant(load(machine, folder)) == constant(document):
+        if constant(recording_of(machine, folder)) == constant(document):
             return False
     except KvmExitError:
         pass
