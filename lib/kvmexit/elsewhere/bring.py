@@ -16,7 +16,7 @@ from typing import Any
 from kvmexit.elsewhere import boot
 from kvmexit.elsewhere.bochs import start_bochs
 from kvmexit.elsewhere.fetch import Archive, Progress, call, own_suite, whole
-from kvmexit.elsewhere.initramfs import contents, initramfs, merged, module
+from kvmexit.elsewhere.initramfs import contents, initramfs, merged, module, python_archive
 from kvmexit.elsewhere.machines import Machine
 from kvmexit.errors import KvmExitError
 
@@ -38,7 +38,8 @@ def bring(machine: Machine, cache: Path, limit: float, say: Progress) -> dict[st
     work = cache / "run" / machine.name
     work.mkdir(parents=True, exist_ok=True)
     files = {"kernel": kernel / "vmlinux", "initrd": work / "initrd"}
-    files["initrd"].write_bytes(initramfs(sorted(kernel.glob("*.deb")), modules, machine.name))
+    added = initramfs(modules, machine.name, about["python"])
+    files["initrd"].write_bytes((kernel / "python.cpio").read_bytes() + added)
     if machine.firmware:
         files["bios"] = kernel / "firmware"
     say("booting")
@@ -98,25 +99,27 @@ def _fetch_into(part: Path, archive: Archive, machine: Machine, say: Progress) -
         one for one in archive.plan("python3-minimal", "libpython3-stdlib") if PYTHON.match(one)
     ]
     say(f"fetching {kernel.replace('=', ' ')} and Python of {archive.suite}")
-    packages = [kernel, *python]
+    wanted = [kernel, *python]
     if machine.firmware:
-        packages += [
-            one for one in archive.plan(machine.firmware[0]) if one.startswith(machine.firmware[0])
-        ]
-    for package in archive.download(packages, part):
+        name = machine.firmware[0]
+        wanted += [one for one in archive.plan(name) if one.startswith(f"{name}=")]
+    packages = archive.download(wanted, part)
+    for package in packages:
         if package.name.startswith("linux-image-"):
             _unpack_kernel(package, part, machine.modules)
-        elif machine.firmware and package.name.startswith(machine.firmware[0] + "_"):
-            _take(package, {machine.firmware[1]: "firmware"}, part)
-        else:
-            continue
-        package.unlink()
-    about = {"kernel": kernel.replace("=", " "), "suite": archive.suite, "packages": packages}
-    (part / "about.json").write_text(json.dumps(about))
-    if missing := [
-        n for n in ("vmlinux", *(f"{m}.ko" for m in machine.modules)) if not (part / n).exists()
-    ]:
+        elif machine.firmware and package.name.startswith(f"{machine.firmware[0]}_"):
+            _take(package, machine.firmware[1], part / "firmware")
+    needed = ["vmlinux", *(f"{name}.ko" for name in machine.modules)]
+    needed += ["firmware"] if machine.firmware else []
+    if missing := [name for name in needed if not (part / name).exists()]:
         raise KvmExitError(f"{kernel} has no {', '.join(missing)}: it is not the kernel we know")
+    rest = [package for package in packages if not package.name.startswith("linux-image-")]
+    data, program = python_archive(rest)
+    (part / "python.cpio").write_bytes(data)
+    for package in packages:
+        package.unlink()
+    about = {"kernel": kernel.replace("=", " "), "suite": archive.suite, "python": program}
+    (part / "about.json").write_text(json.dumps(about))
 
 
 def _unpack_kernel(package: Path, part: Path, modules: tuple[str, ...]) -> None:
@@ -132,12 +135,11 @@ def _unpack_kernel(package: Path, part: Path, modules: tuple[str, ...]) -> None:
                 (part / f"{name}.ko").write_bytes(module(found.read(), base))
 
 
-def _take(package: Path, wanted: dict[str, str], part: Path) -> None:
+def _take(package: Path, wanted: str, to: Path) -> None:
     with contents(package) as tar:
         for member in tar:
-            name = wanted.get(merged(member.name))
-            if name and (found := tar.extractfile(member)):
-                (part / name).write_bytes(found.read())
+            if merged(member.name) == wanted and (found := tar.extractfile(member)):
+                to.write_bytes(found.read())
 
 
 @dataclass(frozen=True, slots=True)

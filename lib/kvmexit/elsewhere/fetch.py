@@ -131,7 +131,8 @@ def call(argv: list[str], cwd: Path | None = None) -> subprocess.CompletedProces
 def targets() -> list[tuple[str, str, str]]:
     """The mirrors that the reader's apt uses: address, codename, and a key if one is named. Of
     those of one address the security suite keeps its own."""
-    result = call(["apt-get", "indextargets", "--format", TARGET])
+    unwritten = ["-oDir::Cache::pkgcache=", "-oDir::Cache::srcpkgcache="]  # as root, too
+    result = call(["apt-get", *unwritten, "indextargets", "--format", TARGET])
     found: dict[tuple[str, bool], tuple[str, str, str]] = {}
     for line in result.stdout.splitlines():
         made, uri, codename, key = line.split("|")

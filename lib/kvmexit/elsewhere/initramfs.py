@@ -76,15 +76,22 @@ class Cpio:
         return self.out.getvalue()
 
 
-def initramfs(packages: Iterable[Path], modules: list[tuple[str, bytes]], machine: str) -> bytes:
-    """Python out of ``packages``, kernel ``modules``, this library, and the job for ``machine``."""
+def python_archive(packages: list[Path]) -> tuple[bytes, str]:
+    """Python out of ``packages``, and the path of its program. It is the same for every run."""
+    cpio = Cpio()
+    for name in "lib lib64 bin sbin".split():
+        cpio.link(name, f"usr/{name}")
+    python = _python(cpio, packages)
+    return cpio.end(), python
+
+
+def initramfs(modules: list[tuple[str, bytes]], machine: str, python: str) -> bytes:
+    """What is added to Python: kernel ``modules``, this library, and the job for ``machine``. The
+    kernel takes archives one behind the other."""
     cpio = Cpio()
     for folder in "dev proc sys tmp run out".split():
         cpio.folder(folder)
     cpio.put("dev/console", 0o020600, device=(5, 1))
-    for name in "lib lib64 bin sbin".split():
-        cpio.link(name, f"usr/{name}")
-    python = _python(cpio, packages)
     for name, data in library():
         cpio.file(name, data)
         _byte_code(cpio, name, data, python)
