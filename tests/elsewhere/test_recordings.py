@@ -6,6 +6,7 @@ import json
 from functools import cache
 
 import pytest
+from kvmexit.commands import main
 from kvmexit.elsewhere import compare, observe, recordings
 from kvmexit.elsewhere.facts import x86_facts
 from kvmexit.elsewhere.guests.isa import FIFO
@@ -163,3 +164,21 @@ def test_a_damaged_recording_says_what_to_do(tmp_path):
         recordings.recording_of("arm64", tmp_path)
     with pytest.raises(KvmExitError, match="known: svm, vmx"):
         recordings.recording_of("s390")
+
+
+@pytest.mark.parametrize("machine", list(ISAS))
+@pytest.mark.parametrize("restore", ["new-vm", "same-vcpu"])
+def test_the_atlas_of_the_command_line_is_that_of_the_kernel(machine, restore, capsys):
+    argv = ["atlas", "--machine", ROWS[machine], "--json"]
+    assert main([*argv, *(["--same-vcpu"] if restore == "same-vcpu" else [])]) == 0
+    said = json.loads(capsys.readouterr().out)
+    for report in said:
+        del report["kernel"], report["restore"]
+    assert said == recordings.recording_of(machine)["atlas"][restore]
+
+
+def test_a_table_for_a_person_is_in_the_machine_s_own_words(capsys):
+    assert main(["atlas", "--machine", "arm64", "--only", "pair"]) == 0
+    said = capsys.readouterr().out
+    assert "load of a pair" in said and "ends with OtherExit(exit_reason=28)" in said
+    assert " pc " in said and "rip" not in said

@@ -113,8 +113,8 @@ def _fetch_into(part: Path, archive: Archive, machine: Machine, say: Progress) -
     needed += ["firmware"] if machine.firmware else []
     if missing := [name for name in needed if not (part / name).exists()]:
         raise KvmExitError(f"{kernel} has no {', '.join(missing)}: it is not the kernel we know")
-    rest = [package for package in packages if not package.name.startswith("linux-image-")]
-    data, program = python_archive(rest)
+    others = ("linux-image-", *(f"{name}_" for name in (machine.firmware or ())[:1]))
+    data, program = python_archive([one for one in packages if not one.name.startswith(others)])
     (part / "python.cpio").write_bytes(data)
     for package in packages:
         package.unlink()
