@@ -50,11 +50,11 @@ LABEL linux
 
 
 def start_bochs(
-    machine: Machine, root: Path, files: dict[str, Path], work: Path, libraries: dict[str, str]
+    machine: Machine, loader: list[str], root: Path, files: dict[str, Path], work: Path
 ) -> tuple[list[str], dict[str, str], Path]:
     """The command, its environment, and the file that is the serial line."""
     cd, serial = work / "cd.iso", work / "serial.txt"
-    _make_cd(machine, root, files, cd, libraries)
+    _make_cd(machine, loader, root, files, cd)
     serial.write_bytes(b"")
     settings = BOCHSRC.format(
         bios=_find(root, "usr/share/bochs/BIOS-bochs-latest"),
@@ -66,27 +66,26 @@ def start_bochs(
     )
     (work / "bochsrc").write_text(settings)
     (work / "debugger").write_text("c\nq\n")
-    program = _find(root, "usr/bin/bochs-bin")
+    program = root / "usr/bin/bochs-bin"
     plugins = next(iter(sorted(_find(root, "usr/lib").glob("*/bochs/plugins"))), None)
     if plugins is None:
         raise KvmExitError(
             "the package bochs has no plugins: remove .cache/elsewhere and try again"
         )
-    argv = [str(program), "-q", "-f", str(work / "bochsrc"), "-rc", str(work / "debugger")]
+    argv = [*loader, str(program), "-q", "-f", str(work / "bochsrc"), "-rc", str(work / "debugger")]
     share = {"LTDL_LIBRARY_PATH": str(plugins), "BXSHARE": str(_find(root, "usr/share/bochs"))}
-    return argv, libraries | share, serial
+    return argv, share, serial
 
 
 def _find(root: Path, name: str) -> Path:
-    """A file of a package: unpacked, or installed here."""
-    for place in (root / name, Path("/") / name):
-        if place.exists():
-            return place
+    """A file of a package."""
+    if (place := root / name).exists():
+        return place
     raise KvmExitError(f"no {name} in the packages of Bochs: remove .cache/elsewhere and try again")
 
 
 def _make_cd(
-    machine: Machine, root: Path, files: dict[str, Path], cd: Path, libraries: dict[str, str]
+    machine: Machine, loader: list[str], root: Path, files: dict[str, Path], cd: Path
 ) -> None:
     folder = cd.with_suffix(".folder")
     shutil.rmtree(folder, ignore_errors=True)
@@ -97,9 +96,9 @@ def _make_cd(
     os.link(files["kernel"], folder / "vmlinux")
     os.link(files["initrd"], folder / "initrd")
     boot = "-b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot -boot-load-size 4"
-    argv = [str(_find(root, "usr/bin/xorriso")), "-as", "mkisofs", "-quiet", "-o", str(cd)]
+    argv = [*loader, str(_find(root, "usr/bin/xorriso")), "-as", "mkisofs", "-quiet", "-o", str(cd)]
     argv += [*boot.split(), "-boot-info-table", "-J", "-r", str(folder)]
-    result = subprocess.run(argv, capture_output=True, text=True, env=os.environ | libraries)
+    result = subprocess.run(argv, capture_output=True, text=True)
     shutil.rmtree(folder)
     if result.returncode:
         raise KvmExitError(f"xorriso cannot make a CD: {result.stderr.strip().splitlines()[-1]}")

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tarfile
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,14 +27,18 @@ PYTHON = re.compile(
     r"(python3\.\d+-minimal|libpython3\.\d+-(minimal|stdlib)|libc6|libffi\d+|zlib1g|libexpat1"
     r"|libgcc-s1)="
 )
+FETCHING = threading.Lock()
+"""Machines are fetched one after the other, for they share lists; they boot side by side."""
 NAMES = {"qemu": "QEMU", "boch": "Bochs"}
+LIBRARY = re.compile(r"\.so(\.\d+)*$")
 DATA = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu")
 
 
 def bring(machine: Machine, cache: Path, limit: float, say: Progress) -> dict[str, Any]:
     """The document of ``machine``, with its provenance. ``limit`` is in seconds, for each stage."""
-    kernel = fetch_kernel(machine, cache, say)
-    emulator = fetch_emulator(machine, cache, say)
+    with FETCHING:
+        kernel = fetch_kernel(machine, cache, say)
+        emulator = fetch_emulator(machine, cache, say)
     about: dict[str, Any] = json.loads((kernel / "about.json").read_text())
     say("packing an initramfs")
     modules = [(name, (kernel / f"{name}.ko").read_bytes()) for name in machine.modules]
@@ -62,7 +69,7 @@ def _boot(
 ) -> dict[str, Any]:
     log, serial, environment = work / "console.txt", None, emulator.environment
     if machine.emulator == "bochs":
-        argv, environment, serial = start_bochs(machine, emulator.root, files, work, environment)
+        argv, environment, serial = start_bochs(machine, emulator.argv, emulator.root, files, work)
     else:
         argv = boot.qemu(
             emulator.argv, machine.processor, machine.arguments, files, machine.console
@@ -144,8 +151,8 @@ def _take(package: Path, wanted: str, to: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """How an emulator is started, what it is, and where its package was unpacked: "/" if it is
-    installed."""
+    """How an emulator is started (by a loader, to which the program is to be added, if it is of
+    another release), which version it is, and where it was unpacked: "/" if it is installed."""
 
     argv: list[str]
     environment: dict[str, str]
@@ -155,43 +162,51 @@ class Emulator:
 
 def fetch_emulator(machine: Machine, cache: Path, say: Progress) -> Emulator:
     """The reader's own emulator, or else the package of the reader's own release, unpacked."""
-    if there := _installed(machine):
+    if not machine.release and (there := shutil.which(machine.emulator)):
         asked = call(["dpkg-query", "-W", "-f", "${Version}", machine.package])
         return Emulator([there], {}, Path("/"), asked.stdout or "of no package")
     root = cache / "emulator" / machine.package
     if not root.exists():
-        architecture = call(["dpkg", "--print-architecture"]).stdout.strip()
-        archive = Archive(cache / "own", own_suite(), architecture, installed=True)
-        archive.update(say)
-        planned = archive.plan(machine.package, *machine.tools)
-        say(f"fetching {machine.emulator}, which is not installed here ({len(planned)} packages)")
-        with whole(root) as part:
-            folder = part / "packages"
-            folder.mkdir()
-            for package in archive.download(planned, folder):
-                with contents(package) as tar:
-                    tar.extractall(part, filter="tar")
-            shutil.rmtree(folder)
-            of = next(one for one in planned if one.startswith(f"{machine.package}="))
-            (part / "version").write_text(of.partition("=")[2])
+        _fetch_emulator(machine, cache, root, say)
     program = root / "usr/bin" / machine.emulator
     if not program.exists():
         raise KvmExitError(f"the package {machine.package} has no {machine.emulator}")
-    libraries = sorted({str(path.parent) for path in root.rglob("*.so*") if path.is_file()})
+    found = (path for path in root.rglob("*.so*") if LIBRARY.search(path.name))
+    libraries = sorted({str(path.parent) for path in found})
+    version, path = (root / "version").read_text(), ":".join(libraries)
+    if machine.release:  # the C library of another release must be loaded by its own loader
+        loaders = (path for path in root.rglob("ld-linux*.so.*") if path.is_file())
+        return Emulator([str(next(loaders)), "--library-path", path], {}, root, version)
     places = [word for name in DATA for word in ("-L", str(root / name))]
-    argv = [str(program), *(places if machine.emulator.startswith("qemu") else ())]
-    return Emulator(argv, {"LD_LIBRARY_PATH": ":".join(libraries)}, root, _version(root))
+    return Emulator([str(program), *places], {"LD_LIBRARY_PATH": path}, root, version)
 
 
-def _version(root: Path) -> str:
-    return (root / "version").read_text()
+def _fetch_emulator(machine: Machine, cache: Path, root: Path, say: Progress) -> None:
+    """Unpack it and what it needs: what is not installed here, or all, if it is another
+    release's."""
+    architecture = call(["dpkg", "--print-architecture"]).stdout.strip()
+    if machine.release:
+        archive = Archive(cache, machine.release, architecture)
+    else:
+        archive = Archive(cache / "own", own_suite(), architecture, installed=True)
+    archive.update(say)
+    planned = archive.plan(machine.package, *machine.tools)
+    say(f"fetching {machine.emulator} of {archive.suite} ({len(planned)} packages)")
+    with whole(root) as part:
+        folder = part / "packages"
+        folder.mkdir()
+        for package in archive.download(planned, folder):
+            with contents(package) as tar:
+                tar.extractall(part, members=_merged(tar), filter="tar")
+        shutil.rmtree(folder)
+        of = next(one for one in planned if one.startswith(f"{machine.package}="))
+        (part / "version").write_text(of.partition("=")[2])
 
 
-def _installed(machine: Machine) -> str | None:
-    """The emulator's path, if it and all it needs are installed."""
-    if not machine.tools:
-        return shutil.which(machine.emulator)
-    wanted = [machine.package, *machine.tools]
-    listed = call(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\n", *wanted])
-    there = listed.returncode == 0 and all(line[1:2] == "i" for line in listed.stdout.splitlines())
-    return shutil.which(machine.emulator) if there else None
+def _merged(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Its members, at their places in a system whose /lib is in /usr."""
+    for member in tar:
+        member.name = merged(member.name) or "."
+        if member.islnk():
+            member.linkname = merged(member.linkname)
+        yield member

@@ -73,6 +73,8 @@ ANSWERS = {Reason.PAPR_HCALL: 40, Reason.RISCV_SBI: 104, Reason.RISCV_CSR: 56}
 SBI_ERROR = 96
 ARM_CORE, RISCV_CORE = 0x6030000000100000, 0x8030000002000000
 """KVM_REG_ARM_CORE and KVM_REG_RISCV_CORE, of 64 bits."""
+ERRORS = {errno.EOPNOTSUPP: "EOPNOTSUPP"}
+"""The kernel's name for a number that has two."""
 LIMIT = 2.0
 """Seconds after which a KVM_RUN is given up: a guest without handlers may loop for ever."""
 
@@ -255,7 +257,7 @@ class OneRegVcpu:
         except OSError as problem:
             if problem.errno == errno.EINTR:
                 return EINTR
-            name = errno.errorcode[problem.errno or 0]
+            name = ERRORS.get(problem.errno or 0) or errno.errorcode[problem.errno or 0]
             return Failed(self.kvm_run.exit_reason, name)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
