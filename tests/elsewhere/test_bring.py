@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from kvmexit.commands import main
 from kvmexit.elsewhere import boot, bring, fetch
-from kvmexit.elsewhere.machines import MACHINES
+from kvmexit.elsewhere.machines import MACHINES, Machine
+from kvmexit.elsewhere.recordings import recording_of
 from kvmexit.errors import KvmExitError
 
 POWERPC = MACHINES["powerpc"]
@@ -181,6 +182,44 @@ def test_a_document_comes_home(tmp_path):
     script = f"echo @@ document; echo '{packed.stdout.strip()}'; echo @@ whole"
     assert run(tmp_path, script) == {"a": 1}
     assert packed.stdout.strip() not in (tmp_path / "run" / "console.txt").read_text()
+
+
+def test_no_room_for_what_is_written_while_it_runs(monkeypatch, capsys, tmp_path):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "initrd")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kvmexit.commands.elsewhere.bring", full)
+    assert main(["elsewhere", "powerpc"]) == 2
+    said = capsys.readouterr().err
+    assert said == "kvmexit: powerpc: initrd: No space left on device; make room there\n"
+
+
+def test_one_machine_that_cannot_be_had_does_not_cost_the_others(monkeypatch, capsys, tmp_path):
+    """What was seen on the one is printed, and status 2 says that the other is missing."""
+
+    def one(machine: Machine, *_: object) -> dict[str, object]:
+        if machine.name == "arm64":
+            raise KvmExitError("no network")
+        return recording_of(machine.name)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kvmexit.commands.elsewhere.bring", one)
+    assert main(["elsewhere", "arm64", "powerpc"]) == 2
+    said = capsys.readouterr()
+    assert "load 1; load 2" in said.out and ": 0 differ" in said.out
+    assert said.err == "kvmexit: arm64: no network\n"
+
+
+def test_a_kernel_that_has_changed_is_told_by_status_1(monkeypatch, capsys, tmp_path):
+    document = recording_of("powerpc")
+    document["packet"]["served"]["strip"] = "." * 20
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kvmexit.commands.elsewhere.bring", lambda *_: document)
+    assert main(["elsewhere", "powerpc"]) == 1
+    said = capsys.readouterr().out
+    assert "2 differ" in said
+    assert "simulator: packet, served: strip" in said and "recording: packet, served" in said
 
 
 def test_bad_limits(capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -55,8 +56,8 @@ class Clock:
 
     def say(self, machine: str, what: str) -> None:
         """One line."""
-        import sys
-
+        if not what:
+            return
         with self._lock:
             seconds = time.monotonic() - self._begun
             print(f"[{seconds:6.1f} s] {machine:8} {what}", file=sys.stderr, flush=True)
@@ -74,6 +75,8 @@ def main(args: argparse.Namespace) -> int:
             return bring(MACHINES[name], cache, args.limit, lambda what: clock.say(name, what))
         except KvmExitError as problem:
             return problem
+        except OSError as problem:
+            return KvmExitError(f"{problem.filename or CACHE}: {problem.strerror}; make room there")
 
     with ThreadPoolExecutor(max(1, at_once)) as pool:
         found = dict(zip(machines, pool.map(one, machines), strict=True))
