@@ -18,6 +18,9 @@ from kvmexit.elsewhere.vmm import OneRegKernel
 from kvmexit.kernel.protocol import Kernel
 
 SUSPENDS = 10
+RACES = ("svm",)
+"""Where an interrupt gets the host out of a guest. In Bochs it does not while the guest has its own
+off, and ours have."""
 
 
 def say(what: str) -> None:
@@ -29,14 +32,13 @@ def main(machine: str, file: str) -> None:
     """Observe this machine's KVM and write what was seen."""
     isa, begun = ISAS.get(machine), time.monotonic()
     kernel = real_x86() if isa is None else OneRegKernel(isa)
-    document = observe(kernel, isa, say)
-    say("what this kernel alone shows")
-    document["facts"] = x86_facts(kernel) if isa is None else foreign_facts(isa)
+    say("what this kernel alone shows")  # first: it is quick, and what goes wrong is seen early
+    facts = x86_facts(kernel) if isa is None else foreign_facts(isa)
+    document = observe(kernel, isa, say) | {"facts": facts, "release": os.uname().release}
     document["varies"] = {"seconds inside": round(time.monotonic() - begun, 1)}
-    if isa is None:
+    if machine in RACES:
         say("a race of suspends against the clock")
         document["varies"]["race"] = race_tally(kernel)
-    document["release"] = os.uname().release
     Path(file).write_text(json.dumps(document))
 
 
