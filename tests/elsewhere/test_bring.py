@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from kvmexit.elsewhere import boot, bring, fetch
 from kvmexit.elsewhere.machines import MACHINES, Machine
 from kvmexit.elsewhere.recordings import recording_of
 from kvmexit.errors import KvmExitError
+from patience import until
 
 POWERPC = MACHINES["powerpc"]
 APT = pytest.mark.skipif(not shutil.which("apt-get"), reason="no apt-get here")
@@ -157,6 +159,32 @@ def test_a_kernel_that_does_not_boot_within_its_limit(tmp_path):
         run(tmp_path, f"echo $$ > {tmp_path}/pid; echo Booting; exec sleep 60", 0.3)
     assert "Booting" in (tmp_path / "run" / "console.txt").read_text()
     pid = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+STOPPED = """
+import sys, time
+from pathlib import Path
+from kvmexit.commands import elsewhere, main
+from kvmexit.elsewhere import boot
+
+def one(machine, cache, limit, say):
+    script = "echo $$ > pid; exec sleep 300"
+    boot.run(["sh", "-c", script], Path("run/console.txt").absolute(), limit, say, {})
+
+elsewhere.bring = one
+sys.exit(main(["elsewhere", "powerpc"]))
+"""
+
+
+def test_an_emulator_does_not_outlive_the_one_who_is_stopped(tmp_path):
+    command = subprocess.Popen([sys.executable, "-c", STOPPED], cwd=tmp_path)
+    written = tmp_path / "run" / "pid"
+    until(lambda: written.exists() and written.read_text().strip(), "the emulator runs")
+    pid = int(written.read_text())
+    command.terminate()
+    assert command.wait(60) == 130
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

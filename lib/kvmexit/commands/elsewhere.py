@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 from kvmexit.commands.probe import print_columns
 from kvmexit.commands.scenario import print_json
-from kvmexit.elsewhere import compare, recordings
+from kvmexit.elsewhere import boot, compare, recordings
 from kvmexit.elsewhere.bring import bring
 from kvmexit.elsewhere.machines import MACHINES
 from kvmexit.elsewhere.observe import ROWS, simulation_of
@@ -78,8 +79,16 @@ def main(args: argparse.Namespace) -> int:
         except OSError as problem:
             return KvmExitError(f"{problem.filename or CACHE}: {problem.strerror}; make room there")
 
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as for Ctrl-C
     with ThreadPoolExecutor(max(1, at_once)) as pool:
-        found = dict(zip(machines, pool.map(one, machines), strict=True))
+        try:
+            found = dict(zip(machines, pool.map(one, machines), strict=True))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            boot.end_all()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
     documents = {name: one for name, one in found.items() if isinstance(one, dict)}
     judged = {name: judge(name, document) for name, document in documents.items()}
     if args.record:

@@ -23,6 +23,8 @@ from kvmexit.errors import KvmExitError
 
 Progress = Callable[[str], None]
 QUIET = "-nodefaults -no-user-config -display none -no-reboot -serial stdio -accel tcg -smp 1"
+RUNNING: set[subprocess.Popen[bytes]] = set()
+"""The emulators of this process: none of them outlives it."""
 BOOTING = "the kernel to boot and to bring KVM up"
 
 
@@ -135,12 +137,20 @@ def run(
             )
         except OSError as problem:
             raise KvmExitError(f"cannot start {argv[0]}: {problem.strerror}") from None
+        RUNNING.add(process)
         try:
             lines = follow(serial, process) if serial else iter(process.stdout or ())
             return listen(Console(lines, kept), limit, say, log)
         finally:
             process.kill()
             process.wait()
+            RUNNING.discard(process)
+
+
+def end_all() -> None:
+    """End every emulator that runs: whoever waits for one of them goes on."""
+    for process in tuple(RUNNING):
+        process.kill()
 
 
 def follow(file: Path, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
