@@ -6,7 +6,7 @@ SITE := _build/html/index.html
 SOURCES := _config.yml _toc.yml requirements.txt $(shell find book lib/kvmexit -type f -not -path '*/.*' \
 	-not -path '*/__pycache__/*')
 .DEFAULT_GOAL := help
-.PHONY: setup book lab test bench fuzz logs clean help always
+.PHONY: setup book lab test bench fuzz logs elsewhere clean help always
 
 setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
 	@command -v chromium chromium-browser google-chrome >/dev/null \
@@ -63,8 +63,12 @@ logs: .venv/ready ## N generated logs of runs that know the truth (N=100000), N 
 	@PYTHONPATH=tests $(BIN)/python tests/tracelint/generate.py $(N)
 	@PYTHONPATH=tests $(BIN)/python tests/tracelint/fuzz.py $(N)
 
+MACHINES ?= svm vmx arm64 riscv64 powerpc
+elsewhere: .venv/ready ## real KVM on processors that are not here, in emulators (MACHINES="arm64 ...")
+	@$(BIN)/kvmexit elsewhere $(MACHINES)
+
 clean: ## remove what was built, .venv included
-	rm -rf _build .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf _build .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8

@@ -38,8 +38,12 @@ class Reason(IntEnum):
     FAIL_ENTRY = 9
     INTR = 10
     INTERNAL_ERROR = 17
+    PAPR_HCALL = 19
+    ARM_NISV = 28
     X86_RDMSR = 29
     X86_WRMSR = 30
+    RISCV_SBI = 35
+    RISCV_CSR = 36
 
     @property
     def c_name(self) -> str:
@@ -110,6 +114,15 @@ class Wrmsr:
 
 
 @dataclass(frozen=True, slots=True)
+class Hypercall:
+    """The guest asks userspace for a 64-bit word, on a machine that is no x86. ``reason`` says how
+    (an hcall of powerpc, an SBI call or a CSR of riscv), ``number`` which."""
+
+    reason: Reason
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hlt:
     """The guest executed ``hlt``. Nothing is pending: the instruction has retired."""
 
@@ -160,20 +173,20 @@ class Interrupted:
 
 EINTR = Interrupted()
 
-ReadExit: TypeAlias = MmioRead | PioIn | Rdmsr
+ReadExit: TypeAlias = MmioRead | PioIn | Rdmsr | Hypercall
 WriteExit: TypeAlias = MmioWrite | PioOut | Wrmsr
 DataExit: TypeAlias = ReadExit | WriteExit
 """The exits that are half an instruction: the other half is done by the next KVM_RUN."""
 VcpuExit: TypeAlias = DataExit | Hlt | Shutdown | InternalError | Debug | OtherExit
 
-READS = (MmioRead, PioIn, Rdmsr)
+READS = (MmioRead, PioIn, Rdmsr, Hypercall)
 WRITES = (MmioWrite, PioOut, Wrmsr)
 DATA_EXITS = READS + WRITES
 
 
 def answer_size(exit: ReadExit) -> int:
     """How many bytes userspace owes the kernel for ``exit``."""
-    if isinstance(exit, Rdmsr):
+    if isinstance(exit, Rdmsr | Hypercall):
         return 8
     return exit.size * exit.count if isinstance(exit, PioIn) else exit.size
 
@@ -260,6 +273,11 @@ class VcpuState:
     xmm: tuple[int, ...] = (0,) * 8
     events: Events | None = Events()
     rest: Any = field(default=None, compare=False, repr=False)
+
+    counter: ClassVar[str] = "rip"
+    """What this machine calls its program counter."""
+    names: ClassVar[tuple[str, ...]] = GPR_NAMES
+    """What it calls its general registers, in the order of ``gpr``."""
 
     def __getitem__(self, name: str) -> int:
         """One register by name: ``state["eax"]``, ``state["xmm0"]``, ``state["rip"]``."""

@@ -1,11 +1,11 @@
 """The atlas: its rules, and that simulated, real and recorded agree row by row."""
 
 import pytest
-from kvmexit.commands.probe import as_json
 from kvmexit.exits import EINTR, MmioRead, MmioWrite, PioIn, PioOut, Rdmsr, Wrmsr
 from kvmexit.kernel.recorded import RecordedKernel, shipped
 from kvmexit.kernel.retirement import MACHINES
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.probe.as_data import as_data
 from kvmexit.probe.atlas import atlas_cases
 from kvmexit.probe.cases import Case, case
 from kvmexit.probe.report import Report, probe, retirement_of
@@ -23,7 +23,7 @@ KNOWN_DIFFERENCES: dict[str, str] = {}
 
 def comparable(report: Report) -> dict:
     """All of a report but whose it is."""
-    return {name: value for name, value in as_json(report).items() if name != "kernel"}
+    return {name: value for name, value in as_data(report).items() if name != "kernel"}
 
 
 @pytest.mark.parametrize("restore", RESTORES)
@@ -160,10 +160,8 @@ def test_fast_input_survives_the_same_vcpu_and_a_moved_rip_cancels_it() -> None:
     assert (state.rip, state["eax"]) == (0x1800, 0)
 
 
-def test_what_is_read_in_sources_says_where() -> None:
-    for name in ("arm64", "riscv", "powerpc", "x86-fast-out"):
-        assert MACHINES[name].evidence.startswith("source:")
-    assert MACHINES["x86"].evidence.startswith("ran:")
+def test_every_row_has_run() -> None:
+    assert all(row.evidence.startswith("ran: ") for row in MACHINES.values())
 
 
 def test_a_poll_that_lost_a_round_ends_the_same() -> None:

@@ -79,6 +79,14 @@ def test_an_out_is_past_by_the_emulator_and_at_on_the_fast_path() -> None:
     )
 
 
+def test_a_row_whose_exit_was_recorded_says_that_it_ran() -> None:
+    """On the machines of the recordings: MMIO, ports on the fast path, calls, and NISV."""
+    recorded = {(6, "arm64"), (6, "riscv"), (6, "powerpc"), (19, "powerpc"), (28, "arm64")}
+    recorded |= {(35, "riscv"), (36, "riscv"), (2, "x86 (VMX, SVM)")}
+    ran = {(row.number, row.arch) for row in ROWS if "ran-elsewhere" in row.sources}
+    assert ran == recorded
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}-{row.arch}-{row.type}")
 def test_a_row_is_whole(row: Exit) -> None:
     assert row.sources and set(row.sources) <= set(read_registry())

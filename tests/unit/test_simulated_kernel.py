@@ -12,6 +12,7 @@ from kvmexit.exits import (
     PioOut,
     Rdmsr,
     Reason,
+    Shutdown,
     VcpuState,
     Wrmsr,
 )
@@ -231,6 +232,55 @@ def test_the_retirement_row_decides_where_the_program_counter_is(machine):
         assert (vcpu.get_state().rip == 0x1000) is (rule is Pc.AT), source
         drained(vcpu)
         assert vcpu.get_state().rip > 0x1000
+
+
+KEEPERS = [row for row in MACHINES.values() if row.keeps_answer]
+
+
+@pytest.mark.parametrize("row", MACHINES.values(), ids=MACHINES)
+def test_the_row_decides_what_becomes_of_an_answer_when_registers_are_written(row):
+    vcpu, _ = boot(f"mov al, [{DEVICE}]", SimulatedKernel(row), eax=0x77)
+    vcpu.run()
+    vcpu.kvm_run.answer(b"\x5a")
+    vcpu.set_state(vcpu.get_state())
+    drained(vcpu)
+    state = vcpu.get_state()
+    assert state["eax"] == (0x5A if row in KEEPERS else 0x77)
+    assert state.rip == 0x1005
+
+
+@pytest.mark.parametrize("row", KEEPERS, ids=lambda row: row.name)
+@pytest.mark.parametrize("source", [f"mov al, [{DEVICE}]", f"mov [{DEVICE}], al"])
+def test_a_counter_that_was_moved_goes_on_from_where_it_was_put(row, source):
+    vcpu, _ = boot(source, SimulatedKernel(row))
+    vcpu.run()
+    vcpu.set_state(vcpu.get_state().replace(rip=0x1800))
+    drained(vcpu)
+    late = row.mmio_read is Pc.AT
+    assert vcpu.get_state().rip == 0x1800 + 5 * late
+
+
+@pytest.mark.parametrize("row", MACHINES.values(), ids=MACHINES)
+def test_some_machines_complete_only_what_the_page_still_names(row):
+    vcpu, _ = boot(f"mov al, [{DEVICE}]", SimulatedKernel(row))
+    first = vcpu.run()
+    vcpu.kvm_run.answer(b"\x5a")
+    vcpu.kvm_run.exit_reason = 0
+    assert drained(vcpu) is EINTR
+    assert (vcpu.get_state()["eax"] == 0) is row.asks_page
+    assert vcpu.run() == (first if row.asks_page else Hlt())
+
+
+@pytest.mark.parametrize("row", MACHINES.values(), ids=MACHINES)
+def test_a_shutdown_leaves_the_vcpu_or_resets_it(row):
+    vcpu, _ = boot("mov eax, 1\n div byte [0x3000]", SimulatedKernel(row))
+    assert vcpu.run() == Shutdown()
+    state = vcpu.get_state()
+    assert (state.rip == 0xFFF0 and state["edx"] == 0x600) is row.shutdown_resets
+    # From the reset vector this guest cannot go on; a state that is loaded, it can.
+    assert vcpu.run() == (InternalError(1) if row.shutdown_resets else Shutdown())
+    vcpu.set_state(VcpuState(rip=0x1000))
+    assert vcpu.run() == Shutdown()
 
 
 def test_powerpc_loses_the_value_of_a_read_that_is_not_completed():

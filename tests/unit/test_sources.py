@@ -55,7 +55,9 @@ def test_what_we_ran_names_kernel_and_module(source: Source) -> None:
     assert bool(source.on) == (source.evidence == "ran")
     for machine in source.on:
         assert machine == "the simulated kernel" or re.fullmatch(
-            r"Linux \d+\.\d+\.\d+ with kvm_\w+", machine
+            r"Linux \d+\.\d+\.\d+ with kvm_\w+"
+            r"|Linux \d+\.\d+( of \w+)?( with kvm_\w+)?, in (QEMU|Bochs)",
+            machine,
         )
 
 

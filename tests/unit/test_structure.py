@@ -11,7 +11,10 @@ PLAN = Path(__file__).parents[2] / "CONTRIBUTING.md"
 OUTSIDE_CORE = ("commands", "show", "lab", "tracelint")
 NEEDS = {"kvmexit.packet.timing": {"simpy"}}
 """What a module of the core may need besides the standard library."""
-FLOORS = ("exits", "guest", "kernel", "vmm", "packet", "probe", "faults", "show", "lab", "commands")
+FLOORS = (
+    *("exits", "guest", "kernel", "vmm", "packet", "probe", "elsewhere"),
+    *("faults", "show", "lab", "commands"),
+)
 """Rooms from the ground up; ``tracelint`` stands beside them."""
 LONGEST = 420
 """Lines that can be read in one sitting, docstrings included."""

@@ -8,7 +8,6 @@ from typing import Any
 from kvmexit.commands.probe import (
     HEADINGS,
     add_probing,
-    as_json,
     cells,
     make_kernel,
     note,
@@ -17,10 +16,13 @@ from kvmexit.commands.probe import (
     shown,
 )
 from kvmexit.commands.scenario import print_json
+from kvmexit.elsewhere.guests.isa import Isa
+from kvmexit.elsewhere.observe import ISAS, cases_of
+from kvmexit.elsewhere.simulated import ForeignKernel
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.recorded import RecordedKernel, Recorder, shipped
-from kvmexit.probe.atlas import atlas_cases
+from kvmexit.probe.as_data import as_data
 from kvmexit.probe.report import Report, probe
 from kvmexit.probe.saves import RESTORES
 
@@ -29,7 +31,8 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "atlas",
         help="what a save does at each exit of every access",
-        description="Probe every access that the book's guests can make: one row an exit. The"
+        description="Probe every access that the book's guests can make, x86 or, with --machine"
+        " arm64, riscv or powerpc, in the code of that machine: one row an exit. The"
         " columns say where the instruction pointer is, which registers have changed already,"
         " and what becomes of a save there in each of five ways.",
     )
@@ -45,11 +48,11 @@ def main(args: argparse.Namespace) -> int:
     if args.record:
         return record(args)
     kernel = atlas_kernel(args)
-    reports = atlas(kernel, restore_of(args), args.only or "", args.saved)
+    reports = atlas(kernel, restore_of(args), args.only or "", args.saved, isa_of(args))
     if not reports:
         raise KvmExitError(f"no access of the atlas has {args.only!r} in its name")
     if args.json:
-        print_json([{"name": report.case.name, **as_json(report)} for report in reports])
+        print_json([{"name": report.case.name, **as_data(report)} for report in reports])
     else:
         print_text(reports, getattr(kernel, "provenance", ""))
     return 0
@@ -59,14 +62,26 @@ def atlas_kernel(args: argparse.Namespace) -> Kernel:
     """The kernel to probe; recorded means this atlas's own recording, unless one is named."""
     if args.kernel == "recorded" and args.machine is None:
         return RecordedKernel(args.recording or shipped("atlas"))
+    isa = isa_of(args)
+    if isa is not None and args.kernel == "simulated":
+        return ForeignKernel(isa)
     return make_kernel(args)
 
 
+def isa_of(args: argparse.Namespace) -> Isa | None:
+    """The machine whose own code is probed; None is x86."""
+    return next((isa for isa in ISAS.values() if isa.row == args.machine), None)
+
+
 def atlas(
-    kernel: Kernel, restore: str = "new-vm", only: str = "", saved: str = "whole"
+    kernel: Kernel,
+    restore: str = "new-vm",
+    only: str = "",
+    saved: str = "whole",
+    isa: Isa | None = None,
 ) -> list[Report]:
-    """Probe all cases, or those with ``only`` in their name."""
-    return [probe(kernel, case, restore, saved) for case in atlas_cases() if only in case.name]
+    """Probe all cases of a machine, or those with ``only`` in their name."""
+    return [probe(kernel, case, restore, saved) for case in cases_of(isa) if only in case.name]
 
 
 def record(args: argparse.Namespace) -> int:
@@ -91,15 +106,16 @@ def print_text(reports: list[Report], provenance: str) -> None:
     )
     if provenance:
         print(provenance)
-    rows: list[tuple[str, ...]] = [("access", "", *HEADINGS[1:], "changed")]
+    words = (first.state.counter if word == "rip" else word for word in HEADINGS[1:])
+    rows: list[tuple[str, ...]] = [("access", "", *words, "changed")]
     for report in reports:
         name = report.case.name
         for row in shown(report.rows):
             number, *rest = cells(row)
             changed = {} if row is None else row.changed
             rest += [""] * (len(HEADINGS) - 1 - len(rest))
-            words = " ".join(f"{register}={value:x}" for register, value in changed.items())
-            rows.append((name, f"{number}/{len(report.rows)}", *rest, words))
+            new = " ".join(f"{register}={value:x}" for register, value in changed.items())
+            rows.append((name, f"{number}/{len(report.rows)}", *rest, new))
             name = ""
         if not report.rows:
             rows.append((name, f"ends with {report.end}"))

@@ -12,10 +12,11 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import DataExit
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.retirement import MACHINES
+from kvmexit.probe.as_data import as_data
 from kvmexit.probe.cases import Case
 from kvmexit.probe.report import Report, Row, probe
 from kvmexit.probe.saves import SAVES
-from kvmexit.probe.verdict import Verdict, access
+from kvmexit.probe.verdict import access
 
 
 def add(subparsers: Any) -> None:
@@ -70,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
     )
     report = probe(make_kernel(args), case, restore_of(args), args.saved)
     if args.json:
-        print_json(as_json(report))
+        print_json(as_data(report))
     else:
         print_text(report)
     return 0
@@ -112,47 +113,6 @@ def _number(text: str, what: str) -> int:
         return int(text, 0)
     except ValueError:
         raise KvmExitError(f"{what}: {text!r} is no number; write 0x2a or 42") from None
-
-
-WHERE = {"mmio": "gpa", "pio": "port", "rdmsr": "msr", "wrmsr": "msr"}
-
-
-def exit_json(exit: DataExit) -> dict[str, Any]:
-    """``kind``, ``gpa`` or ``port`` or ``msr``, ``size``, ``count``."""
-    kind, where, size, count = access(exit)
-    return {"kind": kind, WHERE[kind.split("-")[0]]: hex(where), "size": size, "count": count}
-
-
-def _word(verdict: Verdict | None) -> str | None:
-    return verdict and verdict.value
-
-
-def row_json(row: Row) -> dict[str, Any]:
-    """One exit."""
-    return {
-        "k": row.k,
-        **exit_json(row.exit),
-        "rip": hex(row.rip),
-        "rip_after": None if row.rip_after is None else hex(row.rip_after),
-        "changed": {name: hex(value) for name, value in row.changed.items()},
-        "drain_runs": row.drain_runs,
-        "ram_written": row.ram_written,
-        "save": {name: _word(row.save[name]) for name in SAVES},
-        "registers_alone": {name: verdict.value for name, verdict in row.alone.items()},
-    }
-
-
-def as_json(report: Report) -> dict[str, Any]:
-    """The report as JSON values; code, addresses and data are hex strings."""
-    return {
-        "code": report.case.code.hex(),
-        "listing": report.case.listing(),
-        "kernel": report.kernel,
-        "restore": report.restore,
-        "exits": [row_json(row) for row in report.rows],
-        "log": [{**exit_json(exit), "data": data.hex()} for exit, data in report.log],
-        "end": report.end,
-    }
 
 
 def place_text(exit: DataExit) -> str:

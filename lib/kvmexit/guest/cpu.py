@@ -122,6 +122,10 @@ class NotEmulated(Exception):
     """KVM's emulator does not know this instruction: KVM_EXIT_INTERNAL_ERROR takes its place."""
 
 
+RESET_EDX, RESET_RIP = 0x600, 0xFFF0
+"""After a reset, as KVM makes it for a CPU of family 6 (kvm_vcpu_reset, arch/x86/kvm/x86.c)."""
+
+
 class Cpu:
     """The registers that the guest's instructions work on.
 
@@ -144,6 +148,12 @@ class Cpu:
         self.shadow = self.casts = 0
         self.null: dict[int, int] = {}
         self.read_ahead = bytearray(READ_AHEAD)
+
+    def reset(self) -> None:
+        """As after a reset: the revision in edx, rip where the first instruction is. The segments
+        of that state are none that this CPU knows: nothing can be executed from there."""
+        self.__init__()  # type: ignore[misc]  # all of it anew
+        self.gpr[2], self.rip = RESET_EDX, RESET_RIP
 
     def advance(self, register: int, by: int) -> None:
         """Add to a register that an instruction counts with (esi, edi, ecx, esp)."""

@@ -90,6 +90,7 @@ class Emulator:
         # While an instruction is under way: the general registers and the flags as userspace may
         # know them. What the instruction has made of its flags is in Pending.flags meanwhile.
         self._shown, self._visible = [0] * 8, FIXED
+        self._at_reset = False  # in real mode, at an address that is no RAM
         self._msrs: dict[int, int] = {}  # those that the kernel keeps: what was last written
 
     # -- executing ----------------------------------------------------------------------
@@ -97,6 +98,8 @@ class Emulator:
     def _fetch(self) -> Insn | None:
         """The instruction at rip, or None where RAM ends before it does."""
         rip = self._cpu.rip
+        if self._at_reset:
+            return None
         code = bytes(self._memory[rip : rip + LONGEST + 1])
         insn = _DECODED.get(code)
         if insn is None:
@@ -177,6 +180,9 @@ class Emulator:
         if raised.sets_rf:
             self._cpu.flags |= RF
         self._exception, self._cpu.shadow = None, 0
+        if self._retirement.shutdown_resets:
+            self._cpu.reset()
+            self._at_reset = True
         return Shutdown()
 
     def _access(self, access: Access, operation: Pending) -> Any:
@@ -288,6 +294,11 @@ class Emulator:
     def _complete(self, pending: Pending) -> VcpuExit | None:
         """Take the answer to the last piece; the next piece, or the rest of the instruction."""
         cpu, piece = self._cpu, pending.pieces[pending.done]
+        if self._retirement.asks_page and not self.kvm_run.names(piece):
+            self._pending = None
+            return None
+        if pending.reloaded and self._retirement.keeps_answer:
+            self._follow(pending, piece)
         if pending.data is not None and pending.running is not None:
             answer = self.kvm_run.answered(piece)
             slot = pending.slots[pending.done]
@@ -320,6 +331,14 @@ class Emulator:
         except Fault:
             cpu.flags = self._visible
             raise
+
+    def _follow(self, pending: Pending, piece: VcpuExit) -> None:
+        """Userspace has written the registers, and this machine goes on from where they are."""
+        length, read = pending.after - pending.address, isinstance(piece, MmioRead)
+        late = self._retirement.mmio_read is Pc.AT if read else pending.moves_pc
+        pending.address = self._cpu.rip if late or not read else self._cpu.rip - length
+        pending.after = pending.address + length
+        pending.reloaded = False
 
     def _nothing_left(self, pending: Pending) -> VcpuExit | None:
         """Userspace has set ecx to 0 under a repeated instruction: it ends before it looks at

@@ -77,6 +77,11 @@ class RealRun:
         reason: int = _reason(self._page, abi.EXIT_REASON)[0]
         return reason
 
+    @exit_reason.setter
+    def exit_reason(self, value: int) -> None:
+        """The page is userspace's as well: some kernels look at this field on entry."""
+        self._page[abi.EXIT_REASON : abi.EXIT_REASON + 4] = value.to_bytes(4, "little")
+
     def exit(self) -> VcpuExit:
         """The exit that the page describes now. Stale after EINTR."""
         try:

@@ -151,6 +151,7 @@ class SimulatedVcpu(Emulator):
         with self._mutex:
             cpu.gpr, cpu.xmm = list(state.gpr), list(state.xmm)
             cpu.rip, cpu.flags = state.rip, state.rflags & ~VM | FIXED
+            self._at_reset = False
             self._shown[:] = cpu.gpr
             cpu.null = dict(zip(*state.rest)) if isinstance(state.rest, Null) else {}
             if self._exception is not None and not self._exception.injected:

@@ -80,6 +80,11 @@ class SimulatedRun:
             self._data[:] = _msr_overlay(exit)
         return exit
 
+    def names(self, exit: VcpuExit) -> bool:
+        """The kernel's side: does ``exit_reason``, which userspace can write, still name it?"""
+        reason = exit.exit_reason if isinstance(exit, OtherExit) else exit.reason
+        return self.exit_reason == reason
+
     def answered(self, exit: VcpuExit) -> bytes:
         """The kernel's side: what userspace left where the answer to ``exit`` belongs."""
         if isinstance(exit, MmioRead):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kvmexit.exits import GPR_NAMES, DataExit, Interrupted, VcpuState
+from kvmexit.exits import DataExit, Interrupted, VcpuState
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.retirement import EMULATOR, FAST_PIO, Retirement
 from kvmexit.probe.cases import ORIGIN, Case, case
@@ -96,7 +96,7 @@ def _measure(kernel: Kernel, case: Case, run: Undisturbed) -> list[Row]:
 
 
 def _changed(before: VcpuState, now: VcpuState) -> dict[str, int]:
-    return {name: now[name] for name in GPR_NAMES if now[name] != before[name]}
+    return {name: now[name] for name in now.names if now[name] != before[name]}
 
 
 def _overwritten(before: bytes, after: bytes, start: int = 0) -> dict[int, int]:

@@ -17,6 +17,7 @@ from kvmexit.exits import (
     READS,
     DataExit,
     Hlt,
+    Hypercall,
     InternalError,
     Interrupted,
     MmioRead,
@@ -118,6 +119,8 @@ def access(exit: DataExit) -> Access:
             return "rdmsr", index, 8, 1
         case Wrmsr(index, _):
             return "wrmsr", index, 8, 1
+        case Hypercall(reason, number):
+            return reason.name.lower(), number, 8, 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The guests: machine code of arm64, riscv and powerpc, and what executes it without hardware."""

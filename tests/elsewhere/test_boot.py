@@ -1,0 +1,30 @@
+"""Two real kernels, booted. In CI their packages are fetched; otherwise they are used if they lie
+in the cache, where `make elsewhere` puts them."""
+
+import os
+from pathlib import Path
+
+import pytest
+from kvmexit.commands.elsewhere import CACHE, judge
+from kvmexit.elsewhere.bring import bring
+from kvmexit.elsewhere.machines import MACHINES
+from kvmexit.errors import KvmExitError
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 600
+
+
+@pytest.mark.parametrize("machine", ["powerpc", "arm64"])
+def test_a_real_kernel_says_what_the_recording_and_the_simulator_say(machine):
+    cache = ROOT / CACHE
+    if not (cache / "kernel" / machine).exists() and not os.environ.get("CI"):
+        pytest.skip(f"no kernel in {CACHE}: `make elsewhere` fetches it")
+    try:
+        document = bring(MACHINES[machine], cache, LIMIT, print)
+    except KvmExitError as problem:
+        if not str(problem).startswith(("cannot fetch", "no apt-get", "no dpkg", "apt-get ")):
+            raise
+        pytest.skip(str(problem))
+    judged = judge(machine, document)
+    assert judged["differences"] == []
+    assert judged["against the recording"] == judged["observations"] > 100
