@@ -1,7 +1,9 @@
 /* The films of a page of the book. Inserted behind the player (light.py). */
 
-/* Bootstrap's scroll spy takes the fragment of each link for a selector, and stops at one that is
-   none. It passes over a link that is disabled, which to a browser means nothing. */
-for (const link of document.querySelectorAll('a[href*="#film="]')) link.disabled = true;
+/* When the page has loaded, Bootstrap's scroll spy takes the fragment of each link for a selector,
+   and stops at one that is none. It passes over what is disabled, and to a browser no link is. */
+const links = document.querySelectorAll('a[href*="#film="]');
+for (const link of links) link.disabled = true;
+addEventListener("load", () => setTimeout(() => links.forEach((link) => delete link.disabled)));
 
 player.host(document);
