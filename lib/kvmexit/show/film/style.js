@@ -111,7 +111,7 @@ ${classes.join("\n")}
   .kx .rows{grid-template-columns:minmax(0,1fr)}
   .kx .name{font-size:12px;line-height:15px}
   .kx .name small{display:inline;margin-left:.7em}
-  .kx .told{min-height:40px;flex-direction:column}
+  .kx .told{min-height:40px;flex-direction:column;justify-content:flex-start}
   .kx .cells b{letter-spacing:-.4px}
 }
 @media (max-width:640px),(pointer:coarse){
