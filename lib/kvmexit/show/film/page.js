@@ -13,6 +13,7 @@ import { open } from "./open.js";
 import { VOCABULARY } from "./vocabulary.js";
 
 const PAUSE = 200; // milliseconds from the last move to the address
+const HEADER = 56; // pixels that the page's own bar covers
 const { words } = VOCABULARY;
 
 function pageModel(traits) {
@@ -99,7 +100,7 @@ function keepAddress(films) {
 /* A film that a link has set comes into view, unless it is there. */
 function show(root) {
   const { top, bottom } = root.getBoundingClientRect();
-  if (top < 0 || bottom > innerHeight) root.scrollIntoView({ block: "center" });
+  if (top < HEADER || bottom > innerHeight) root.scrollIntoView({ block: "start" });
 }
 
 async function copy(film, write) {

@@ -116,8 +116,8 @@ ${classes.join("\n")}
   .kx .rows{grid-template-columns:minmax(0,1fr)}
   .kx .name{font-size:12px;line-height:15px}
   .kx .name small{display:inline;margin-left:.7em}
-  .kx .told{min-height:40px;flex-direction:column}
-  .kx.small .told{min-height:60px;justify-content:flex-start}
+  .kx .told{min-height:40px;flex-direction:column;justify-content:flex-start}
+  .kx.small .told{min-height:60px}
   .kx .ask,.kx .tally{min-height:2.8em}
   .kx.small legend{width:100%}
   .kx .cells b{letter-spacing:-.4px}
