@@ -3,10 +3,10 @@
 1.  Maths becomes MathML while building: browsers draw it, so no page loads a script for it.
     A formula of letters, indices and powers becomes text instead: where no font for maths is
     installed, as on many telephones, MathML puts its indices on the line.
-2.  The film's player is joined from its parts to one ES module (kvmexit/show/player.py),
-    written for anywidget's ``render({model, el})``. A page opened from a file may not load a
-    module, so here it becomes a classic script, with `host.js` in the place of a widget
-    manager. Only pages that hold a film load it.
+2.  The film's player, and what else moves, is joined from its parts to one ES module
+    (kvmexit/show/player.py), written for anywidget's ``render({model, el})``. A page opened from
+    a file may not load a module, so here it becomes a classic script, with `host.js` in the place
+    of a widget manager. Only pages that hold what it plays load it.
 3.  The theme draws its icons by a script of 543 kB (compressed). `static/scripts/` shadows
     it with an empty one, and the icon font that its style sheet falls back to is cut down
     to the glyphs in use; a glyph not among them makes the browser load the whole font.
@@ -20,11 +20,10 @@ import latex2mathml.converter
 from docutils import nodes
 from fontTools import subset
 from fontTools.ttLib import TTFont
-from kvmexit.show.player import module
+from kvmexit.show.player import MAINS, module
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
-FILM_MARK = 'class="kvmexit-film"'
 
 
 SIGNS = {r"\dots": "…", "-": "−", "=": " = ", ",": ", ", "<": " &lt; ", ">": " &gt; "}
@@ -63,6 +62,16 @@ def mathml(translator: Any, node: nodes.Element) -> None:
     else:
         translator.body.append(latex2mathml.converter.convert(tex, display="inline"))
     raise nodes.SkipNode
+
+
+def mark_of(script: str) -> str:
+    """The class of what a script plays: ``kvmexit-film`` for ``film.js``."""
+    return f"kvmexit-{Path(script).stem}"
+
+
+def played(html: str) -> list[str]:
+    """The scripts that a page needs for what it holds."""
+    return [script for script in MAINS if f'class="{mark_of(script)}"' in html]
 
 
 def classic_script(player: str, host: str) -> str:
@@ -106,25 +115,27 @@ def write_icon_font(static: Path, pages: Path) -> None:
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """Write what the pages load: the film's classic script and the icon font."""
+    """Write what the pages load: classic scripts of what moves, and the icon font."""
     if error is None and app.builder.format == "html":
         pages = Path(app.outdir)
         write_icon_font(pages / "_static", pages)
-        if any(FILM_MARK in page.read_text() for page in pages.rglob("*.html")):
-            script = classic_script(module(), (HERE / "host.js").read_text())
-            (pages / "_static" / "film.js").write_text(script)
+        host = (HERE / "host.js").read_text()
+        held = {script for page in pages.rglob("*.html") for script in played(page.read_text())}
+        for name in held:
+            script = classic_script(module(name), host)
+            (pages / "_static" / name).write_text(script)
 
 
-def load_film(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Load the film's script on pages that hold a film, and on no other."""
-    if FILM_MARK in context.get("body", ""):
-        app.add_js_file("film.js", loading_method="defer")
+def load_players(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Load a script on pages that hold what it plays, and on no other."""
+    for script in played(context.get("body", "")):
+        app.add_js_file(script, loading_method="defer")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
     app.config["html_math_renderer"] = "mathml"
-    app.connect("html-page-context", load_film)
+    app.connect("html-page-context", load_players)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,6 +12,7 @@ from kvmexit.show.listings import (
     card as card,
     listing as listing,
 )
+from kvmexit.show.night import dots as dots
 from kvmexit.show.questions import predict as predict
 from kvmexit.show.texts import text as text
 from kvmexit.show.words import wants as wants

@@ -35,19 +35,19 @@ class Film(Reel):
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.html()}
-        return {**bundle, **widget_view(self.traits())}
+        return {**bundle, **widget_view("FilmWidget", self.traits())}
 
 
-def widget_view(traits: dict[str, Any]) -> dict[str, Any]:
-    """The widget's part of a MIME bundle; empty where no front end can show one."""
+def widget_view(name: str, traits: dict[str, Any]) -> dict[str, Any]:
+    """The part of a MIME bundle of the widget ``name``; empty where no front end can show one."""
     try:
-        from kvmexit.show.widget import FilmWidget
+        from kvmexit.show import widget
     except ImportError:
         return {}
-    bundle: Any = FilmWidget(**traits)._repr_mimebundle_()
+    bundle: Any = getattr(widget, name)(**traits)._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
-    name = "application/vnd.jupyter.widget-view+json"
-    return {name: data[name]} if data and name in data else {}
+    view = "application/vnd.jupyter.widget-view+json"
+    return {view: data[view]} if data and view in data else {}
 
 
 def film(

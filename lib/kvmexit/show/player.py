@@ -28,6 +28,8 @@ from kvmexit.show.vocabulary import for_player
 
 FOLDER = Path(__file__).with_name("film")
 MAIN = "film.js"
+MAINS = (MAIN, "night.js")
+"""Parts that stand on their own in a page; a page loads those that it needs."""
 IMPORT = re.compile(r'^import \{([\w\s,]*)\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
 DEFAULT = re.compile(r"^export default\b", re.MULTILINE)
@@ -48,9 +50,9 @@ def parts() -> dict[str, str]:
 
 
 @cache
-def module() -> str:
-    """The player as one ES module, which imports nothing."""
-    return lean(join(parts(), MAIN))
+def module(main: str = MAIN) -> str:
+    """The player, or another of ``MAINS``, as one ES module, which imports nothing."""
+    return lean(join(parts(), main))
 
 
 def lean(source: str) -> str:

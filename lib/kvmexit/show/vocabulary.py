@@ -74,6 +74,19 @@ class OutcomeLook:
     bars: tuple[tuple[int, int], ...]
     opacity: float = 1
 
+    @property
+    def dot(self) -> str:
+        """The bars in a square of 8 around a point, as the rest of an SVG path that has moved
+        there; a low bar alone, which would be a dash, is a small disc."""
+        if len(self.bars) == 1 and self.bars[0][0] > 10:
+            return "m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0z"
+        edges = [(0.4 * top - 4, 0.4 * (bottom - top)) for top, bottom in self.bars]
+        starts = [0, *(top for top, _ in edges)]
+        path = ""
+        for before, (top, tall) in zip(starts, edges):
+            path += f"m{0 if path else -4:g} {top - before:g}h8v{tall:g}h-8z"
+        return path
+
 
 OUTCOMES = {
     Kind.OK: OutcomeLook("currentColor", ((17, 20),), 0.45),
@@ -195,6 +208,7 @@ def for_player() -> dict[str, Any]:
             kind.value: {
                 "colour": look.colour,
                 "bars": look.bars,
+                "dot": look.dot,
                 "opacity": look.opacity,
                 "letter": "" if kind is Kind.OK else kind.letter,
             }

@@ -8,6 +8,13 @@ import traitlets
 from kvmexit.show.player import module
 
 
+class NightWidget(anywidget.AnyWidget):
+    """Draws ``data``, the packets of a long test."""
+
+    _esm = module("night.js")
+    data = traitlets.Dict().tag(sync=True)
+
+
 class FilmWidget(anywidget.AnyWidget):
     """Plays ``data``. The other traits are where the reader is."""
 
