@@ -1,52 +1,31 @@
-/* The packets of a long test as dots, one a packet, through anywidget's render({model, el}).
+/* The packets of a long test as dots, one a packet, through anywidget's render({model, el}), or all
+   of a page through host(document).
 
    Trait of the model: `data` (night.py). The dots fall in one after another, once, when they come
    into view. Whoever chooses one, prints, or asks for less motion has them all at once. A row of
    the table, chosen, leaves its own dots and pales the others. */
 
-import { KEYS, draw, drawing, make, set } from "./dom.js";
+import { CSS, EDGE, PITCH, build, bytesRow, place, words } from "./dots.js";
+import { make, set } from "./dom.js";
 import { fromHex } from "./reel.js";
-import { two } from "./fates.js";
-import { VOCABULARY } from "./vocabulary.js";
 
-const PITCH = 10, EDGE = 2, HIGH = 30; // units of the drawing
+const HIGH = 30; // units of the drawing
 const EVERY = 4, FALL = 400; // milliseconds
 /* To who hears it, a dot is an option while it is the chosen one: nobody wades through all. */
 const OPTION = ["role", "aria-selected", "aria-posinset", "aria-setsize", "aria-label"];
-const CSS = `
-.kx-night{--line:color-mix(in srgb,currentColor 35%,transparent);
-  font-size:14px;line-height:1.45;max-width:32rem;margin:.75rem 0}
-.kx-night svg{display:block;width:100%;overflow:hidden;cursor:pointer;touch-action:manipulation}
-.kx-night svg:focus-visible{outline:3px solid currentColor;outline-offset:3px}
-.kx-night .sample{width:16px;display:inline-block;vertical-align:-3px;margin-inline-end:.4rem}
-.kx-night .pale{opacity:.18}
-.kx-night .cursor{fill:none;stroke:currentColor;stroke-width:1.2}
-.kx-night .head{display:flex;align-items:center;gap:.5rem;margin:.5rem 0 .2rem}
-.kx-night .head span{font-weight:600;font-variant-numeric:tabular-nums;text-align:center;
-  min-width:9.5rem}
-.kx-night .head .again{margin-inline-start:auto}
-.kx-night p{margin:0 0 .2rem;min-height:1.45em}
-.kx-night button{flex:none;font:inherit;color:inherit;border:1px solid var(--line);
-  border-radius:4px;min-width:44px;min-height:36px;padding:0 .5rem;cursor:pointer;
-  background:color-mix(in srgb,currentColor 7%,transparent)}
-.kx-night button[aria-pressed=true]{background:color-mix(in srgb,currentColor 22%,transparent);
-  outline:2px solid}
-.kx-night button:focus-visible{outline:3px solid currentColor;outline-offset:2px}
-.kx-night table{border-collapse:collapse;width:100%;margin:.3rem 0;border:0}
-.kx-night tr{background:none;border:0}
-.kx-night :is(td,th){text-align:left;font-weight:400;padding:.15rem .5rem .15rem 0;border:0;
-  background:none}
-.kx-night thead th{font-weight:600}
-.kx-night .count{font-variant-numeric:tabular-nums;min-width:5.5rem;text-align:left}
-.kx-night .bytes :is(td,th){font:12px/1.6 ui-monospace,monospace;padding:1px;text-align:center;
-  border-bottom:2px solid transparent}
-.kx-night .bytes th{font:600 13px system-ui,sans-serif;text-align:left;width:3rem}
-.kx-night .bytes .off{font-weight:700;border-bottom-color:currentColor}
-@media (max-width:480px){.kx-night p{min-height:2.9em}}
-@media print{.kx-night button{border:0}.kx-night .head button{display:none}}
-`;
 
-export function render({ model, el }) {
+const rowAt = (data, n) => data.seen[data.order[n]][0];
+
+function host(page) {
+  for (const still of page.querySelectorAll(".kvmexit-night")) {
+    const traits = JSON.parse(still.querySelector('script[type="application/json"]').textContent);
+    const el = page.createElement("div");
+    render({ model: { get: (name) => traits[name] }, el });
+    still.replaceChildren(el);
+  }
+}
+
+function render({ model, el }) {
   const night = build(model.get("data"));
   el.replaceChildren(make("style", { textContent: CSS }), night.nodes.root);
   choose(night, night.data.first);
@@ -59,68 +38,6 @@ export function render({ model, el }) {
     watch?.disconnect();
     window.removeEventListener("beforeprint", print);
   };
-}
-
-/* The figure's elements, and what it remembers. */
-function build(data) {
-  const nodes = {}, { columns, order, seen, rows } = data;
-  const tall = Math.ceil(order.length / columns) * PITCH;
-  const box = [-EDGE, -EDGE, columns * PITCH + 2 * EDGE, tall + 2 * EDGE].join(" ");
-  nodes.dots = drawing({ viewBox: box, role: "listbox", tabindex: 0,
-    "aria-label": `${order.length} packets, in the order in which they came`,
-    "aria-orientation": "horizontal" });
-  for (const name in KEYS) nodes.dots.setAttribute(name, KEYS[name]);
-  const all = order.map((which, n) => dot(nodes.dots, data, rows[seen[which][0]], n));
-  nodes.cursor = draw(nodes.dots, "path", { class: "cursor", "aria-hidden": "true" });
-  const button = (text, label) => make("button",
-    { type: "button", textContent: text, "aria-label": label, title: label, ...KEYS });
-  nodes.back = button("‹", "The packet before");
-  nodes.on = button("›", "The next packet");
-  nodes.again = button("again", "Let the packets come again");
-  nodes.again.className = "again";
-  nodes.number = make("span");
-  nodes.say = make("p");
-  nodes.bytes = make("tbody");
-  nodes.shown = rows.map((row) => tallyButton(row));
-  nodes.root = make("div", { className: "kx-night", role: "group", "aria-label": "The packets" },
-    nodes.dots,
-    make("div", { className: "head" }, nodes.back, nodes.number, nodes.on, nodes.again),
-    nodes.say,
-    make("table", { className: "bytes" }, nodes.bytes),
-    tally(data, nodes.shown));
-  return { data, nodes, all, at: 0, only: -1, frame: 0 };
-}
-
-const place = (data, n) => [
-  (n % data.columns + 0.5) * PITCH,
-  (Math.floor(n / data.columns) + 0.5) * PITCH,
-];
-
-const words = ([, packet, says]) =>
-  `${packet[0].toUpperCase()}${packet.slice(1)}. The driver says: ${says}`;
-
-function dot(svg, data, row, n) {
-  const [x, y] = place(data, n), look = VOCABULARY.outcomes[row[3]];
-  return draw(svg, "path", { id: `${data.key}-${n}`, d: `M${x} ${y}${look.dot}`,
-    fill: look.colour, "fill-opacity": look.opacity });
-}
-
-/* A count that is a switch: it shows its own dots alone. */
-function tallyButton(row) {
-  const look = VOCABULARY.outcomes[row[3]];
-  const svg = drawing({ viewBox: "0 0 10 10", class: "sample", "aria-hidden": "true" });
-  draw(svg, "path", { d: `M5 5${look.dot}`, fill: look.colour, "fill-opacity": look.opacity });
-  const number = make("span", { textContent: row[0] });
-  return make("button", { type: "button", className: "count", "aria-pressed": "false", ...KEYS,
-    title: "Show these alone" }, svg, number);
-}
-
-function tally({ headings, rows }, buttons) {
-  const head = headings.map((name) => make("th", { scope: "col", textContent: name }));
-  const body = rows.map(([, packet, says], n) => make("tr", {}, make("td", {}, buttons[n]),
-    make("td", { textContent: packet }), make("td", { textContent: says })));
-  return make("table", {}, make("thead", {}, make("tr", {}, ...head)),
-    make("tbody", {}, ...body));
 }
 
 /* Show one packet: what was sent, what the guest got, what its driver says of it. */
@@ -139,16 +56,6 @@ function choose(night, n) {
   nodes.bytes.replaceChildren(bytesRow("sent", sent, sent), bytesRow("got", got, sent));
 }
 
-/* A byte that is not the one that was sent in its place is marked; one too few is a dash. */
-function bytesRow(name, bytes, sent) {
-  const long = Math.max(bytes.length, sent.length);
-  const cells = Array.from({ length: long }, (_, i) => make("td", {
-    className: bytes[i] === sent[i] ? "" : "off",
-    textContent: i < bytes.length ? two(bytes[i]) : VOCABULARY.words.unwritten,
-  }));
-  return make("tr", {}, make("th", { scope: "row", textContent: name }), ...cells);
-}
-
 /* The dot at a point of the drawing; with a row of the table chosen, the nearest one of it. */
 function nearest({ data, all, only }, x, y) {
   let best = 0, least = Infinity;
@@ -163,14 +70,13 @@ function nearest({ data, all, only }, x, y) {
 /* To the next packet, one way or the other, among those that the table shows. */
 function walk(night, direction) {
   const { data, only } = night;
+  land(night);
   let n = night.at;
   do n += direction; while (only >= 0 && data.order[n] !== undefined && rowAt(data, n) !== only);
   if (data.order[n] === undefined) return;
   night.nodes.say.setAttribute("aria-live", "polite");
   choose(night, n);
 }
-
-const rowAt = (data, n) => data.seen[data.order[n]][0];
 
 function show(night, row) {
   const { data, nodes, all } = night;
@@ -261,4 +167,4 @@ function land({ frame, all, nodes, data }) {
   data.rows.forEach(([count], row) => set(nodes.shown[row].lastChild, String(count)));
 }
 
-export default { render };
+export default { render, host };
