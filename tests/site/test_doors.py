@@ -8,7 +8,7 @@ from visits import SITE_ON_DISK, Visit, wait_until
 def test_the_front_door_leads_to_the_first_page(visit: Callable[..., Visit], address: str) -> None:
     page = visit(address, "index").page
     page.wait_for_url("**/00-start-here.html")
-    assert page.title().startswith("Start here")
+    assert page.title().startswith("Between Exit and Entry")
 
 
 def test_without_scripts_the_text_and_the_stills_are_there(
@@ -45,7 +45,7 @@ def test_search_finds_a_word(visit: Callable[..., Visit], over_http: str) -> Non
 
 def test_a_code_cell_can_be_copied(visit: Callable[..., Visit], over_http: str) -> None:
     allowed = ["clipboard-read", "clipboard-write"]
-    page = visit(over_http, "book/00-start-here", permissions=allowed).page
+    page = visit(over_http, "book/01-a-byte-goes-missing", permissions=allowed).page
     cell = page.locator(".cell_input:visible").first
     cell.hover()
     page.evaluate("navigator.clipboard.writeText('')")

@@ -28,7 +28,7 @@ from kvmexit.show.vocabulary import (
     WORDS,
     OutcomeLook,
 )
-from kvmexit.show.words import outcome_words, verdict_words
+from kvmexit.show.words import loss_words, outcome_words, verdict_words
 
 NEAR = "border:1px solid;border-radius:5px;padding:.35rem .5rem;margin:.4rem 0"
 CELL = "padding:0 1px;text-align:center;font:12px/1.3 ui-monospace,monospace;border:0"
@@ -149,7 +149,9 @@ def still(film: Reel) -> str:
         parts += _bytes(frames, world.expected, verdict)
     elif kinds or film.landing:
         parts.append(f"<p>{escape(outcome_words(verdict))}</p>")
-    if film.face != "small":
+    if film.face == "small":
+        parts += [f"<p>{escape(line)}</p>" for line in _losses(film)]
+    else:
         story = events(frames, stops(frames, verdict, world.expected))
         parts.append(lanes_html(frames, story, step))
         parts.append(f"<p>Step {step + 1} of {len(frames)}: {escape(frames[step].sentence)}</p>")
@@ -162,6 +164,14 @@ def still(film: Reel) -> str:
         + "".join(parts)
         + "</div>"
     )
+
+
+def _losses(film: Reel) -> list[str]:
+    """What the landings come to under each policy."""
+    names = film.names["policy"]
+    said = [loss_words([run[3] for run in runs]) for runs in film.runs.values() if runs]
+    policies = [names[choice[1]] for choice, runs in film.runs.items() if runs]
+    return [f"{name}: {words}" for name, words in zip(policies, said)]
 
 
 def _bytes(frames: Sequence[Frame], expected: bytes, verdict: Verdict) -> list[str]:

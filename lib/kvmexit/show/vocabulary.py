@@ -150,7 +150,15 @@ END_FIELDS = ("driver returns", "driver prints", "reads of the response", "bytes
 
 WORDS = {
     "film": "Film of a run",
-    "guess": "Where would you say the suspend does harm? Choose a place.",
+    "guess": "Where would you say a suspend loses a byte? Choose a place on the line.",
+    "found": "You found one: suspended here, the machine loses a byte.",
+    "lossAfter": "Nothing is lost at your place. A byte is, {steps} later: watch.",
+    "lossBefore": "Nothing is lost at your place. A byte is, {steps} earlier: watch.",
+    "drag": "Drag the arrow: there the machine is suspended, and goes on.",
+    "losses": "A byte goes missing at {missing} of {all} places. At {silent} of them the driver"
+    " does not notice.",
+    "noLoss": "A byte goes missing at none of {all} places.",
+    "by": "suspended by",
     "plain": "Nobody suspends it: the undisturbed run.",
     "suspend": "suspend:",
     "nobody": "no suspend",

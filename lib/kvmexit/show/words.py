@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kvmexit.exits import (
@@ -161,6 +162,15 @@ def outcome_words(verdict: Verdict) -> str:
     """``Outcome: missing at 3, bytes were popped …``"""
     where = "" if verdict.index is None else f" at {verdict.index}"
     return f"Outcome: {verdict.kind}{where}, {Kind(verdict.kind).meaning}."
+
+
+def loss_words(verdicts: Sequence[Verdict]) -> str:
+    """At how many landings a byte goes missing, and at how many of these the driver, which got as
+    many bytes as it asked for, says nothing."""
+    missing = [one for one in verdicts if one.kind == Kind.MISSING.value]
+    silent = [one for one in missing if one.returned >= 0 and not one.message]
+    words = WORDS["losses" if missing else "noLoss"]
+    return words.format(all=len(verdicts), missing=len(missing), silent=len(silent))
 
 
 def verdict_words(verdict: Verdict) -> str:

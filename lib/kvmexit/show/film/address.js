@@ -38,5 +38,6 @@ export function goTo(film, values) {
   if (values.l === undefined || (!landing && values.l !== "0")) landing = opening.landing;
   const same = landing === opening.landing && String(choice) === String(opening.choice);
   const step = number(values.s) ?? values.s ?? (same ? opening.step : "end");
+  if (landing && values.l !== undefined) film.veiled = false;
   visit(film, { choice, landing, step });
 }

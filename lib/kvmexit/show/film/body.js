@@ -75,7 +75,8 @@ export function build(uid, face) {
     make("summary", { textContent: words.more, ...KEYS }), note("panes")));
   const say = note("say", "p", { className: "say" });
   const hear = note("hear", "div", { className: "hear", role: "status" });
-  const children = small ? [knobs, where, rows, hear]
+  const ask = note("ask", "p", { className: "ask" }), tally = note("tally", "p", { className: "tally" });
+  const children = small ? [ask, where, rows, tally, knobs, hear]
     : [head, knobs, where, rows, lanes, moments, say, more, hear];
   keep("root", make("div",
     { className: `kx ${face}`, role: "group", "data-role": "film" }, ...children));

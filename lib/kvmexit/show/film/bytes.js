@@ -34,8 +34,9 @@ function windowOf(film) {
 
 export function paintBytes(film) {
   const { nodes, buffer, expected } = film;
-  set(nodes.outcome, film.veiled ? words.guess : film.told);
-  set(nodes.driver, film.veiled ? "" : film.said);
+  const asks = film.veiled && film.face !== "small";
+  set(nodes.outcome, asks ? words.guess : film.told);
+  set(nodes.driver, asks ? "" : film.said);
   if (film.reel.data.program || !film.rowWidth) return;
   const [first, last] = windowOf(film), shown = film.columns.slice(first, last);
   const up = film.columns.some(([, , fate]) => fate === "missing");
@@ -86,7 +87,7 @@ function fill(row, cells, side) {
 export function paintGhosts(film) {
   const { reel, steps, step, nodes } = film;
   if (reel.data.program) return;
-  const { buffer } = sceneAt(reel, steps, step), atEnd = step === steps.length - 1;
+  const { buffer } = sceneAt(reel, steps, step), atEnd = step === steps.length - 1 || (film.face === "small" && !film.arriving);
   const place = reel.data.popping[film.choice[0]] ? 0 : 2;
   let sent = 0; // how far the device has come
   for (const { dev } of steps.slice(0, step + 1)) sent = Math.max(sent, reel.devices[place][dev]);

@@ -3,10 +3,14 @@
 import { paintDetail } from "./detail.js";
 import { KEYS, make, set } from "./dom.js";
 import { draggable, keyed } from "./drag.js";
+import { guessed } from "./guess.js";
 import { go, goBy, land, rerun, save } from "./place.js";
 import { fly, play, stop } from "./play.js";
 import { NEAR, change, landingAt, nearAt } from "./strip.js";
 import { eventAt } from "./time.js";
+import { VOCABULARY } from "./vocabulary.js";
+
+const { words } = VOCABULARY;
 
 const KNOBS = ["device", "policy", "compensation", "restore"];
 const SWIPE = 44;
@@ -19,6 +23,7 @@ export function buildKnobs(film) {
   nodes.knobs.dataset.names = key;
   const choose = (k, value) => {
     film.choice[k] = value;
+    film.guess = "";
     rerun(film);
     save(film, "choice", "landing", "step");
   };
@@ -28,7 +33,8 @@ export function buildKnobs(film) {
   nodes.knobs.replaceChildren(...KNOBS.flatMap((knob, k) => {
     if (names[knob].length < 2) return [];
     const buttons = names[knob].map((name, value) => button(knob, k, name, value));
-    return [make("fieldset", {}, make("legend", { textContent: knob }), ...buttons)];
+    const legend = make("legend", { textContent: film.face === "small" ? words.by : knob });
+    return [make("fieldset", {}, legend, ...buttons)];
   }));
 }
 
@@ -82,10 +88,11 @@ function listenLanding(film) {
   nodes.earlier.onclick = outcome(() => land(film, change(film, -1) ?? film.landing));
   nodes.later.onclick = outcome(() => land(film, change(film, 1) ?? film.landing));
   keyed(nodes.landing, (by) => {
-    guessed(film);
     land(film, film.landing + Math.max(-1e6, Math.min(1e6, by)));
+    guessed(film);
   });
   draggable(nodes.landing, (x, down) => {
+    if (film.timer) stop(film);
     land(film, nodes.near.contains(down.of) ? nearby(film, x, down) : landingAt(film, x));
     guessed(film);
   });
@@ -95,15 +102,6 @@ function listenLanding(film) {
 function nearby(film, x, down) {
   down.landing ??= x === down.x || !down.moving ? nearAt(film, x) : film.landing;
   return down.landing + Math.round((x - down.x) / NEAR);
-}
-
-/* Who has chosen a place on a grey strip sees its colours, and the page hears of it. */
-function guessed(film) {
-  if (!film.veiled) return;
-  film.veiled = false;
-  rerun(film);
-  const detail = { landing: film.landing, kind: film.kinds[film.landing - 1] ?? "ok" };
-  film.nodes.root.dispatchEvent(new CustomEvent("film:guess", { bubbles: true, detail }));
 }
 
 /* A click on an event shows it; a finger that goes sideways turns the events. */

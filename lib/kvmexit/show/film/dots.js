@@ -10,7 +10,7 @@ export const CSS = `
 .kx-night{--line:color-mix(in srgb,currentColor 35%,transparent);
   font-size:14px;line-height:1.45;max-width:32rem;margin:.75rem 0}
 .kx-night svg{display:block;width:100%;overflow:hidden;cursor:pointer;touch-action:manipulation}
-.kx-night svg:focus-visible{outline:3px solid currentColor;outline-offset:3px}
+.kx-night svg:focus-visible{outline:3px solid currentColor;outline-offset:-1px}
 .kx-night .sample{width:16px;display:inline-block;vertical-align:-3px;margin-inline-end:.4rem}
 .kx-night .pale{opacity:.18}
 .kx-night .cursor{fill:none;stroke:currentColor;stroke-width:1.2}

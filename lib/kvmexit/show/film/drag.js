@@ -13,7 +13,6 @@ export function draggable(node, move) {
     const x = event.clientX - node.getBoundingClientRect().left;
     const touch = event.pointerType === "touch";
     down = { x, of: event.target, from: [event.clientX, event.clientY], moving: !touch };
-    node.focus({ preventScroll: true });
     if (touch) return;
     node.setPointerCapture(event.pointerId);
     act(event);

@@ -5,7 +5,8 @@ import { buildKnobs, listen, turnKnobs } from "./controls.js";
 import { make } from "./dom.js";
 import { fit, paintRun } from "./paint.js";
 import { read, rerun, save } from "./place.js";
-import { stop, walkIn } from "./play.js";
+import { arrive, reveal } from "./guess.js";
+import { still, stop, walk } from "./play.js";
 import { Reel } from "./reel.js";
 import { CSS } from "./style.js";
 
@@ -23,7 +24,10 @@ export function open({ model, el }, name) {
   observer.observe(film.nodes.root);
   fit(film);
   if (model.get("autoplay")) whenSeen(film);
+  const print = () => reveal(film);
+  addEventListener("beforeprint", print);
   film.close = () => {
+    removeEventListener("beforeprint", print);
     stop(film);
     observer.disconnect();
     for (const event in heard) model.off(event, heard[event]);
@@ -51,6 +55,8 @@ function start(model, name) {
     veiled: Boolean(model.get("veiled")), // the strip is grey until a place is chosen
     width: 0,
     timer: 0,
+    arriving: false, // the undisturbed packet comes in, byte by byte
+    guess: "", // what is said of the reader's
     moved() {}, // the page's: the state is another one
   };
   film.nodes.link.classList.toggle("hide", !name);
@@ -63,7 +69,8 @@ function load(film) {
   film.reel = new Reel(model.get("data"));
   film.detail = null;
   if (first) read(film);
-  else film.landing = model.get("landing");
+  if (film.veiled) film.landing = 0;
+  else if (!first) film.landing = model.get("landing");
   if (first && film.reel.data.program) film.nodes.more.open = true;
   buildKnobs(film);
   turnKnobs(film);
@@ -76,7 +83,7 @@ function whenSeen(film) {
   const watch = new IntersectionObserver((entries) => {
     if (!entries.some((one) => one.isIntersecting)) return;
     watch.disconnect();
-    walkIn(film);
+    if (!still()) (film.veiled ? arrive(film) : walk(film, film.landing));
   }, { threshold: 0.9 });
   watch.observe(film.nodes.root);
 }

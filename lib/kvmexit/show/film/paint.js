@@ -5,6 +5,7 @@ import { paintDetail } from "./detail.js";
 import { set } from "./dom.js";
 import { driverText } from "./fates.js";
 import { paintLanes } from "./lanes.js";
+import { paintTally } from "./tally.js";
 import { change, paintStrip } from "./strip.js";
 import { paintTime } from "./time.js";
 import { VOCABULARY } from "./vocabulary.js";
@@ -29,6 +30,7 @@ export function paintRun(film) {
   hearLanding(film, chain);
   paintStrip(film);
   paintBytes(film);
+  paintTally(film);
 }
 
 /* Where the suspend lands and what comes of it, to be heard. */

@@ -4,11 +4,11 @@ import { set } from "./dom.js";
 import { go, land } from "./place.js";
 import { VOCABULARY } from "./vocabulary.js";
 
-const ALL = 6000, SLOWEST = 900, FLIGHT = 450, WALK = 7, STRIDE = 220;
+const ALL = 6000, SLOWEST = 900, FLIGHT = 450, WALK = 7, STRIDE = 220, FLASH = 700;
 const { words } = VOCABULARY;
 
 /* No flight for who wants none; the steps are the same. */
-const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /* The byte of this step comes flying, or falls. */
 export function fly({ rider }) {
@@ -22,6 +22,7 @@ export function fly({ rider }) {
 export function stop(film) {
   clearTimeout(film.timer);
   film.timer = 0;
+  film.settle?.();
   label(film);
 }
 
@@ -42,7 +43,7 @@ export function play(film) {
 }
 
 /* One act after the other; at once where nothing shall move. */
-function run(film, acts, pause) {
+export function run(film, acts, pause) {
   const next = (i) => {
     acts[i]();
     film.timer = i + 1 < acts.length ? setTimeout(next, pause, i + 1) : 0;
@@ -51,11 +52,16 @@ function run(film, acts, pause) {
   next(0);
 }
 
-/* The small face plays too: the suspend walks in, to the first landing that does harm. */
-export function walkIn(film) {
-  const to = film.landing;
-  if (still() || to === 0 || film.veiled) return;
-  const from = Math.max(1, to - WALK);
-  const places = Array.from({ length: to - from + 1 }, (_, k) => from + k);
-  run(film, places.map((at) => () => land(film, at)), STRIDE);
+/* The suspend walks to a landing, and what is lost there flashes. */
+export function walk(film, to) {
+  const from = film.landing, far = Math.abs(to - from), strides = still() ? 1 : Math.min(WALK, far);
+  const places = Array.from({ length: strides }, (_, k) =>
+    Math.round(from + ((to - from) * (k + 1)) / strides));
+  const acts = places.map((at) => () => land(film, at));
+  run(film, [...acts, () => flash(film)], STRIDE);
+}
+
+function flash({ nodes }) {
+  const hole = nodes.got.querySelector('[data-fate="missing"]');
+  if (!still()) hole?.animate([{ transform: "scale(1.7)" }, { transform: "none" }], FLASH);
 }

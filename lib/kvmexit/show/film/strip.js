@@ -10,7 +10,7 @@ export const NEAR = 24; // pixels of a wide landing
 const { outcomes, steps: looks } = VOCABULARY;
 
 /* Where a landing stands: 0, nobody suspends, left of the first column. */
-const landingX = (film, landing) => ARROW + landing * film.each;
+export const landingX = (film, landing) => ARROW + landing * film.each;
 
 /* The landing at a place. */
 export const landingAt = (film, x) => Math.round((x - ARROW) / film.each);

@@ -88,6 +88,11 @@ ${classes.join("\n")}
 .kx [data-role=got] [data-fate=twice]{border:2px solid var(--duplicate)}
 .kx [data-role=got] [data-fate=wrong]{border:2px solid var(--torn)}
 .kx [data-role=got] [data-fate=moved]{border-bottom:2px solid currentColor}
+.kx .ask{margin:0 0 6px;font-weight:600;font-size:15px}
+.kx .tally{margin:4px 0 8px}
+.kx .moment{fill:var(--device)}
+.kx.arriving [data-role=sent] .ghost{opacity:1}
+.kx.arriving [data-role=got] .ghost,.kx.arriving .told{opacity:0}
 .kx .told{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:0 1rem;justify-content:space-between;
   min-height:20px;margin-top:2px}
 .kx .lanes{margin-top:4px;touch-action:pan-y}
@@ -112,6 +117,9 @@ ${classes.join("\n")}
   .kx .name{font-size:12px;line-height:15px}
   .kx .name small{display:inline;margin-left:.7em}
   .kx .told{min-height:40px;flex-direction:column}
+  .kx.small .told{min-height:60px;justify-content:flex-start}
+  .kx .ask,.kx .tally{min-height:2.8em}
+  .kx.small legend{width:100%}
   .kx .cells b{letter-spacing:-.4px}
 }
 @media (max-width:640px),(pointer:coarse){

@@ -1,0 +1,34 @@
+/* What all landings of a choice come to, in a sentence: loss_words in words.py says the same. */
+
+import { set } from "./dom.js";
+import { VOCABULARY } from "./vocabulary.js";
+
+const { words } = VOCABULARY;
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+/* How many landings there are, how many lose a byte, and of how many of these the driver, which
+   got as many bytes as it asked for, says nothing. */
+function countLosses({ reel, choice, kinds }) {
+  const silent = kinds.filter((kind, i) => {
+    const { returned, message } = reel.end(choice, i + 1);
+    return kind === "missing" && returned >= 0 && !message;
+  });
+  const missing = kinds.filter((kind) => kind === "missing");
+  return { all: kinds.length, missing: missing.length, silent: silent.length };
+}
+
+export function paintTally(film) {
+  if (film.face !== "small") return;
+  const counted = countLosses(film), { nodes, veiled, guess } = film;
+  set(nodes.tally, fill(counted.missing ? words.losses : words.noLoss, counted));
+  nodes.tally.style.visibility = veiled ? "hidden" : "";
+  set(nodes.ask, veiled ? words.guess : guess || words.drag);
+}
+
+/* What is said of a guess: `by` is how far behind it the nearest landing lies that loses a byte. */
+export function guessWords(by) {
+  if (by === undefined) return "";
+  if (by === 0) return words.found;
+  const far = Math.abs(by), steps = `${far} step${far === 1 ? "" : "s"}`;
+  return fill(by > 0 ? words.lossAfter : words.lossBefore, { steps });
+}
