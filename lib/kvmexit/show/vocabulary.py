@@ -150,7 +150,7 @@ END_FIELDS = ("driver returns", "driver prints", "reads of the response", "bytes
 
 WORDS = {
     "film": "Film of a run",
-    "guess": "Where would you say a suspend loses a byte? Choose a place on the line.",
+    "guess": "The line is time. Where would a suspend lose a byte? Choose a place.",
     "found": "You found one: suspended here, the machine loses a byte.",
     "lossAfter": "Nothing is lost at your place. A byte is, {steps} later: watch.",
     "lossBefore": "Nothing is lost at your place. A byte is, {steps} earlier: watch.",

@@ -4,7 +4,7 @@
 import { paintGhosts } from "./bytes.js";
 import { draw, set } from "./dom.js";
 import { rerun } from "./place.js";
-import { run, walk } from "./play.js";
+import { run, stop, walk } from "./play.js";
 import { paintStep } from "./paint.js";
 import { landingX } from "./strip.js";
 import { guessWords, paintTally } from "./tally.js";
@@ -45,6 +45,7 @@ function invite({ nodes, each }) {
 /* On paper there is nobody to be asked: the strip in its colours, and the landing that was meant. */
 export function reveal(film) {
   if (!film.veiled) return;
+  stop(film);
   film.veiled = false;
   film.landing = film.model.get("landing");
   rerun(film);

@@ -30,12 +30,14 @@ function render({ model, el }) {
   el.replaceChildren(make("style", { textContent: CSS }), night.nodes.root);
   choose(night, night.data.first);
   listen(night);
-  const print = () => land(night);
-  window.addEventListener("beforeprint", print);
   const watch = whenSeen(night);
-  return () => {
-    land(night);
+  const print = () => {
     watch?.disconnect();
+    land(night);
+  };
+  window.addEventListener("beforeprint", print);
+  return () => {
+    print();
     window.removeEventListener("beforeprint", print);
   };
 }

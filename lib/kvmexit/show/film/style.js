@@ -133,7 +133,7 @@ ${classes.join("\n")}
   .kx svg,.kx fieldset :checked+span{forced-color-adjust:none}
 }
 @media print{
-  .kx :is(button,input,.time,.near,details,label:not(:has(:checked))){display:none}
+  .kx :is(button,input,.time,.near,.ask,details,label:not(:has(:checked))){display:none}
   .kx .count{text-align:left}
 }
 `;
