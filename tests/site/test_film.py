@@ -151,7 +151,11 @@ def test_every_step_shows_what_the_run_was(player: Page, made: Film) -> None:
         len(frames),
     )
     for shown, frame in zip(seen, frames, strict=True):
-        assert shown == [frame.sentence, hex(frame.seen.registers[8]), frame.seen.pending or "none."]
+        assert shown == [
+            frame.sentence,
+            hex(frame.seen.registers[8]),
+            frame.seen.pending or "none.",
+        ]
     reads = player.locator("tr", has_text="reads of the response").locator("td")
     assert reads.all_inner_texts() == ["14", "15"]
 
