@@ -76,7 +76,8 @@ def film(
     ``name`` is the film's in the addresses of its page, ``#film=name&l=269&s=save&p=drain``; if
     none is given, the words of the title. ``face="small"`` shows only the strip, the bytes, the
     driver's word and the knobs. With ``autoplay`` the suspend walks in, once, when the film is
-    first seen; ``veiled`` keeps the strip grey until the reader has chosen a place on it.
+    first seen; ``veiled`` keeps the strip grey until the reader has chosen a place on it;
+    a small face asks for that place, and then says at how many a byte is lost.
 
     ``source`` films that program instead of the driver: lines of assembly that end with hlt.
     """

@@ -150,7 +150,7 @@ def still(film: Reel) -> str:
     elif kinds or film.landing:
         parts.append(f"<p>{escape(outcome_words(verdict))}</p>")
     if film.face == "small":
-        parts += [f"<p>{escape(line)}</p>" for line in _losses(film)]
+        parts += [f"<p>{escape(line)}</p>" for line in _losses(film) if film.veiled]
     else:
         story = events(frames, stops(frames, verdict, world.expected))
         parts.append(lanes_html(frames, story, step))

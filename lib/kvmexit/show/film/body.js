@@ -60,8 +60,9 @@ function time({ button, slider, svg }) {
     slider("step", "Step of the run", svg("track", hidden)));
 }
 
-/* All elements of one film, by name; `uid` keeps two films on a page apart. */
-export function build(uid, face) {
+/* All elements of one film, by name; `uid` keeps two films on a page apart. One that `asks` has the
+   question above its strip, and what all landings come to below the bytes. */
+export function build(uid, face, asks) {
   const nodes = {}, tools = makers(nodes), { note, keep, button, svg } = tools;
   const small = face === "small";
   const knobs = note("knobs", "div", { className: "knobs" });
@@ -75,10 +76,12 @@ export function build(uid, face) {
     make("summary", { textContent: words.more, ...KEYS }), note("panes")));
   const say = note("say", "p", { className: "say" });
   const hear = note("hear", "div", { className: "hear", role: "status" });
-  const ask = note("ask", "p", { className: "ask" }), tally = note("tally", "p", { className: "tally" });
-  const children = small ? [ask, where, rows, tally, knobs, hear]
+  const ask = note("ask", "p", { className: "ask" });
+  const tally = note("tally", "p", { className: "tally" });
+  const children = asks ? [ask, where, rows, tally, knobs, hear]
+    : small ? [knobs, where, rows, hear]
     : [head, knobs, where, rows, lanes, moments, say, more, hear];
   keep("root", make("div",
-    { className: `kx ${face}`, role: "group", "data-role": "film" }, ...children));
+    { className: `kx ${face}${asks ? " asks" : ""}`, role: "group", "data-role": "film" }, ...children));
   return nodes;
 }

@@ -34,9 +34,9 @@ function windowOf(film) {
 
 export function paintBytes(film) {
   const { nodes, buffer, expected } = film;
-  const asks = film.veiled && film.face !== "small";
-  set(nodes.outcome, asks ? words.guess : film.told);
-  set(nodes.driver, asks ? "" : film.said);
+  const veiled = film.veiled && !film.asks;
+  set(nodes.outcome, veiled ? words.guess : film.told);
+  set(nodes.driver, veiled ? "" : film.said);
   if (film.reel.data.program || !film.rowWidth) return;
   const [first, last] = windowOf(film), shown = film.columns.slice(first, last);
   const up = film.columns.some(([, , fate]) => fate === "missing");

@@ -33,7 +33,7 @@ export function buildKnobs(film) {
   nodes.knobs.replaceChildren(...KNOBS.flatMap((knob, k) => {
     if (names[knob].length < 2) return [];
     const buttons = names[knob].map((name, value) => button(knob, k, name, value));
-    const legend = make("legend", { textContent: film.face === "small" ? words.by : knob });
+    const legend = make("legend", { textContent: film.asks ? words.by : knob });
     return [make("fieldset", {}, legend, ...buttons)];
   }));
 }

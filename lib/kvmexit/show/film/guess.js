@@ -1,4 +1,4 @@
-/* The small face asks before it tells: the packet arrives whole, the reader says where a suspend
+/* A small face that is veiled asks before it tells: the packet arrives whole, the reader says where a suspend
    would lose a byte, and the suspend goes on from there to the nearest place that does. */
 
 import { paintGhosts } from "./bytes.js";
@@ -62,7 +62,7 @@ export function guessed(film) {
   rerun(film);
   const detail = { landing: film.landing, kind: film.kinds[film.landing - 1] ?? "ok" };
   nodes.root.dispatchEvent(new CustomEvent("film:guess", { bubbles: true, detail }));
-  if (film.face !== "small") return;
+  if (!film.asks) return;
   const to = nearestLoss(film);
   film.guess = guessWords(to && to - film.landing);
   paintTally(film);

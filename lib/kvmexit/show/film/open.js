@@ -38,12 +38,14 @@ export function open({ model, el }, name) {
 /* All that one film on a page remembers. */
 function start(model, name) {
   const uid = `kx${++films}`, face = model.get("face") || "whole";
+  const asks = face === "small" && Boolean(model.get("veiled"));
   const film = {
     model,
     uid,
     face,
+    asks, // before it tells
     name, // in its page; none in a notebook, which has no address
-    nodes: build(uid, face),
+    nodes: build(uid, face, asks),
     steps: [], // of the run that is played
     events: [], // those that tell it
     stops: {}, // those with a name

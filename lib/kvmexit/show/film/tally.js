@@ -18,7 +18,7 @@ function countLosses({ reel, choice, kinds }) {
 }
 
 export function paintTally(film) {
-  if (film.face !== "small") return;
+  if (!film.asks) return;
   const counted = countLosses(film), { nodes, veiled, guess } = film;
   set(nodes.tally, fill(counted.missing ? words.losses : words.noLoss, counted));
   nodes.tally.style.visibility = veiled ? "hidden" : "";
