@@ -15,7 +15,7 @@ from typing import Any
 
 from kvmexit.packet.longtest import HEADINGS, LongTest, Suspend
 from kvmexit.packet.outcome import Kind
-from kvmexit.show.films import widget_view
+from kvmexit.show.views import widget_view
 from kvmexit.show.vocabulary import OUTCOMES
 
 COLUMNS = 40
