@@ -168,3 +168,13 @@ def test_without_scripts_all_the_text_is_there(visit: Callable[..., Visit]) -> N
     assert all(one.is_visible() for one in answers(page).all())
     page.goto(f"{SITE_ON_DISK}/{COUNTER}.html")
     assert "counting them takes a script" in page.locator("article").inner_text()
+
+
+def test_whoever_follows_a_link_to_a_state_of_a_film_sees_it(visit: Callable[..., Visit]) -> None:
+    page = visit(SITE_ON_DISK, "book/05-where-the-suspend-lands", covered=True).page
+    covered = "document.querySelector('[data-role=film]').closest('.kvmexit-answer').inert"
+    assert page.evaluate(covered)
+    page.evaluate("location.hash = '#film=served&l=269'")
+    wait_until(page, f"!{covered}", "the film to be uncovered")
+    top = "document.querySelector('[data-role=film]').getBoundingClientRect().top"
+    wait_until(page, f"{top} >= 0 && {top} < innerHeight / 2", "the film to come into view")

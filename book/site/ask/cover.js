@@ -47,17 +47,21 @@ export function coverAnswers(questions, home) {
   return draw;
 }
 
-/* Whoever follows a link into what is covered has asked for it. */
+/* Whoever follows a link into what is covered, or to the state of a film there, has asked for it. */
 function openFor(opened, draw) {
-  const look = () => {
-    const there = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const open = (there) => {
     const answer = there?.closest(".kvmexit-answer[class*='of-']");
     const key = answer?.className.match(/\bof-(\w+)/)?.[1];
-    if (!key || opened.has(key)) return;
+    if (!key || opened.has(key)) return false;
     opened.add(key);
     draw();
-    there.scrollIntoView();
+    return true;
+  };
+  const look = () => {
+    const there = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (open(there)) there.scrollIntoView();
   };
   window.addEventListener("hashchange", look);
+  document.addEventListener("kvmexit-shown", ({ target }) => open(target));
   look();
 }

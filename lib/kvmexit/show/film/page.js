@@ -97,8 +97,9 @@ function keepAddress(films) {
   if (stateOf(location.hash) || history.state?.films) arrive();
 }
 
-/* A film that a link has set comes into view, unless it is there. */
+/* A film that a link has set comes into view, unless it is there. What covers it hears of it first. */
 function show(root) {
+  root.dispatchEvent(new Event("kvmexit-shown", { bubbles: true }));
   const { top, bottom } = root.getBoundingClientRect();
   if (top < HEADER || bottom > innerHeight) root.scrollIntoView({ block: "start" });
 }
