@@ -51,6 +51,13 @@ def test_what_others_wrote_can_be_opened_at_that_version(source: Source) -> None
 
 
 @every_source
+def test_a_kernel_file_is_mainline_or_says_whose_tree_it_is(source: Source) -> None:
+    tree = re.match(r"https://github.com/([^/]+)/[^/]+/blob/", source.url)
+    if source.work == "Linux" and tree:
+        assert tree[1] == "torvalds" or tree[1] in source.where
+
+
+@every_source
 def test_what_we_ran_names_kernel_and_module(source: Source) -> None:
     assert bool(source.on) == (source.evidence == "ran")
     for machine in source.on:
