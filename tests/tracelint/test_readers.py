@@ -309,6 +309,18 @@ def test_tracefs_counts_the_pieces_of_a_write() -> None:
     assert says(events(*T_CREATE, *first, *second, *T_EINTR, *T_GET)) == "clean"
 
 
+def test_tracefs_names_the_first_page_of_a_read_that_is_announced_for_each() -> None:
+    """So kernels of 2026 announce it; older ones name the first page alone."""
+    unsatisfied = "kvm_mmio: mmio unsatisfied-read len {} gpa {} val 0x0".format
+    pages = [unsatisfied(2, "0xd0ffe"), unsatisfied(2, "0xd1000")]
+    first = call("0xae80", "0x0", *pages, EXIT)
+    assert events(*T_CREATE, *first, *T_GET).findings[0].where == "gpa 0xd0ffe len 2"
+    second = call("0xae80", "0x0", EXIT)
+    report = events(*T_CREATE, *first, *second, *T_GET)
+    assert report.findings[0].where == "gpa 0xd1000 len 2"
+    assert says(events(*T_CREATE, *first, *second, *T_EINTR, *T_GET)) == "clean"
+
+
 def test_tracefs_ports() -> None:
     out = "kvm_pio: pio_write at 0x5a size 1 count 1 val 0x7 "
     report = events(*T_CREATE, *call("0xae80", "0x0", out, EXIT_IO), *T_GET)

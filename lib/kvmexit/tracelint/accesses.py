@@ -80,11 +80,13 @@ class Accesses:
 
     def _mmio(self, what: bytes, gpa: int, size: int) -> None:
         where = f"gpa {gpa:#x} len {size}"
-        if what == b"unsatisfied-read":
-            self._over()
-            self._pieces, self._pending = [Access("read", where)], None
+        if what == b"unsatisfied-read":  # once, or in kernels of 2026 once for each page
+            if not (self._pieces and _continues(self._pieces[-1], gpa, "read")):
+                self._over()
+            self._pieces.append(Access("read", where))
+            self._pending = None
         elif what == b"write":
-            if self._pieces and not _continues(self._pieces[-1], gpa):
+            if self._pieces and not _continues(self._pieces[-1], gpa, "write"):
                 self._over()
             self._pieces.append(Access("write", where, half=self._completed))
         else:
@@ -146,11 +148,11 @@ class Accesses:
         self._port, self._bounded = None, False
 
 
-def _continues(piece: Access, gpa: int) -> bool:
-    """Whether a write at ``gpa`` can be the next piece of the same one: it goes on where that
-    ended, be it on another page."""
-    if piece.direction != "write" or not piece.where.startswith("gpa"):
+def _continues(piece: Access, gpa: int, direction: str) -> bool:
+    """Whether an access at ``gpa`` can be the next piece of the same one: it goes on where that
+    ended, be it on another page. The pieces of a read on one page are announced together."""
+    if piece.direction != direction or not piece.where.startswith("gpa"):
         return False
     _, at, _, size = piece.where.split()
     end = int(at, 16) + int(size)
-    return gpa == end or (end % 4096 == 0 and gpa % 4096 == 0)
+    return (gpa == end and direction == "write") or (end % 4096 == 0 and gpa % 4096 == 0)
