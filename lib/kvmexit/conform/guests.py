@@ -1,0 +1,130 @@
+"""The guests: what each does to the serial port, and what it can and cannot find.
+
+A guest has no operating system. It greets, and then does one thing for ever. Every byte that it
+sends carries the guest's own count in its top bit, which changes with each: so a byte that the
+VMM wrote twice is told from one that the guest read twice. The seven other bits go round and
+round from 1 to 126: 0 and 127 are sent by nobody, and read from a device that has nothing.
+
+The bytes of these programs mean the same in 32 and in 64 bits: no stack, no absolute address,
+none of the short forms whose bytes became prefixes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from kvmexit.conform.image import LOAD, elf
+from kvmexit.guest.assembler import Program, assemble
+
+PORT, FIFO_CONTROL, LINE_STATUS = 0x3F8, 0x3FA, 0x3FD
+"""The first serial port of a PC: data, FIFO control, line status."""
+FIRST, LAST = 1, 126
+"""The values that are fed and written, in order, round and round."""
+COUNT_BIT = 0x80
+
+GREET = """
+        mov dx, FIFO_CONTROL
+        mov al, 1                   ; FIFOs on
+        out dx, al
+        mov dx, PORT
+        mov esi, greeting
+greet:  mov al, [esi]
+        out dx, al
+        add esi, 1
+        cmp al, 0x0a
+        jne greet
+        mov ebx, 0                  ; bl: the count's bit, bh: the next value
+        mov bh, 1
+next:
+"""
+
+READER = """
+        mov dx, LINE_STATUS
+wait:   in al, dx
+        test al, 1                  ; a byte is there
+        je wait
+        mov dx, PORT
+        in al, dx                   ; and is popped
+        and al, 0x7f
+        xor al, bl
+        out dx, al
+        xor bl, 0x80
+        jmp next
+"""
+
+WRITER = """
+        mov dx, PORT
+        mov al, bh
+        xor al, bl
+        out dx, al
+        xor bl, 0x80
+        add bh, 1
+        cmp bh, LAST+1
+        jne next
+        mov bh, 1
+        jmp next
+"""
+
+
+
+@dataclass(frozen=True)
+class Guest:
+    """One guest: it ``reads`` the values that it is fed and says them again, or, where it does
+    not read, writes them by itself. ``finds`` and ``misses`` say what a run of it shows."""
+
+    name: str
+    body: str
+    reads: bool
+    finds: str
+    misses: str
+
+    @cached_property
+    def program(self) -> Program:
+        """The machine code, and where it stands."""
+        greeting = f'greeting: db "kvmexit {self.name}", 0x0a'
+        return assemble(
+            f"{GREET}{self.body}{greeting}",
+            LOAD,
+            PORT=PORT,
+            FIFO_CONTROL=FIFO_CONTROL,
+            LINE_STATUS=LINE_STATUS,
+            LAST=LAST,
+        )
+
+    @property
+    def pending(self) -> tuple[bool, int]:
+        """Direction (is it a read?) and port of the access that must not be pending at a save."""
+        return self.reads, PORT
+
+    @property
+    def greeting(self) -> bytes:
+        """What it says first; what a firmware has said before it is passed over."""
+        return f"kvmexit {self.name}\n".encode()
+
+    @cached_property
+    def image(self) -> bytes:
+        """The file that a VMM is given as its kernel."""
+        return elf(self.program)
+
+
+GUESTS = {
+    guest.name: guest
+    for guest in (
+        Guest(
+            "reader",
+            READER,
+            reads=True,
+            finds="a byte popped from the serial port by a read that is saved before its completion",
+            misses="a second exit of one access; a write that is made twice",
+        ),
+        Guest(
+            "writer",
+            WRITER,
+            reads=False,
+            finds="a byte written again after a restore, where KVM completes a plain out at the"
+            " next entry (SVM and VMX)",
+            misses="anything on a KVM whose out has retired at its exit; any read",
+        ),
+    )
+}

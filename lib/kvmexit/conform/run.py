@@ -1,0 +1,105 @@
+"""One run from end to end: as many stops as the verdict asks for, or as were asked for."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from kvmexit.conform.adapter import Adapter
+from kvmexit.conform.guests import Guest
+from kvmexit.conform.harness import Harness
+from kvmexit.conform.process import program
+from kvmexit.conform.record import RECORDERS, read
+from kvmexit.conform.retired import out_is_repeated
+from kvmexit.conform.verdict import Judgement, Verdict, judge
+from kvmexit.errors import KvmExitError
+from kvmexit.tracelint import Report
+
+SECONDS = 120.0
+"""How long a run takes at most, unless it is told otherwise; the last stop is brought to its end."""
+LOGGED = 6
+"""Stops of a run that is recorded, if nobody says how many: each log is read."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done. ``stops`` None: until the verdict is there, or time is up."""
+
+    adapter: type[Adapter]
+    binary: str
+    guest: Guest
+    same: bool = False
+    stops: int | None = None
+    seed: int = 1
+    seconds: float = SECONDS
+    trace: str | None = None
+    keep: Path | None = None
+    """A folder in which the logs stay."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a plan. ``logs`` are lint's reports, one a process, or why there is none."""
+
+    plan: Plan
+    judgement: Judgement
+    seconds: float
+    version: str
+    logs: list[Report | KvmExitError] = field(default_factory=list)
+
+
+Progress = Callable[[Judgement], None]
+
+
+def conform(plan: Plan, progress: Progress | None = None) -> Result:
+    """Do what ``plan`` says. KvmExitError, with the VMM's last words, if it cannot be done."""
+    binary, began = program(plan.binary), time.monotonic()
+    forgives = "" if plan.guest.reads else _forgiven()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvmexit-")))
+        kernel = folder / "guest"
+        kernel.write_bytes(plan.guest.image)
+        adapter = plan.adapter(binary, kernel)
+        version = adapter.version()
+        recorder = None
+        if plan.trace is not None:
+            logs = plan.keep or folder
+            logs.mkdir(parents=True, exist_ok=True)
+            recorder = RECORDERS[plan.trace](logs)
+            stack.callback(recorder.close)
+        harness = Harness(adapter, plan.guest, folder, plan.same, Random(plan.seed), recorder)
+        with harness:
+            judgement = _stops(harness, plan, forgives, began + plan.seconds, progress)
+            judgement = judge(harness.finish(), forgives)
+        said = read(recorder.logs) if recorder is not None else []
+    return Result(plan, judgement, time.monotonic() - began, version, said)
+
+
+def _stops(
+    harness: Harness, plan: Plan, forgives: str, end: float, progress: Progress | None
+) -> Judgement:
+    """Stop until there are enough stops; the judgement so far."""
+    wanted = plan.stops or (LOGGED if plan.trace else None)
+    while True:
+        harness.stop()
+        judgement = judge(harness.seen, forgives)
+        if progress is not None:
+            progress(judgement)
+        decided = judgement.verdict is not Verdict.CANNOT_TELL or bool(judgement.broken)
+        if time.monotonic() > end or (harness.seen.stops >= wanted if wanted else decided):
+            return judgement
+
+
+def _forgiven() -> str:
+    """Why a save at once would show nothing of a plain write here, or nothing."""
+    if out_is_repeated():
+        return ""
+    return (
+        "on this KVM a plain out has retired at its exit, so that even a VMM which saves at once"
+        " makes none twice: run the writer on a machine with SVM or VMX"
+    )
