@@ -12,7 +12,7 @@ OUTSIDE_CORE = ("commands", "show", "lab", "tracelint")
 NEEDS = {"kvmexit.packet.timing": {"simpy"}}
 """What a module of the core may need besides the standard library."""
 FLOORS = ("exits", "guest", "kernel", "vmm", "packet", "probe", "faults", "show", "lab", "commands")
-"""Rooms from the ground up; ``tracelint`` stands beside them."""
+"""Rooms from the ground up; ``tracelint`` and ``conform`` stand beside them."""
 LONGEST = 420
 """Lines that can be read in one sitting, docstrings included."""
 

@@ -24,6 +24,11 @@ and count what the guest saw. A stop is: pause, save, end the process, start a n
 go on.
 """
 
+_GUESTS = "\n".join(
+    f"  {guest.name:<12} finds {guest.finds}\n{'':<15}not {guest.misses}"
+    for guest in GUESTS.values()
+)
+
 HOW_TO = f"""\
 verdicts and status
   0  whole        nothing was missing, made up, seen twice or out of order, and a VMM that saves
@@ -34,7 +39,8 @@ verdicts and status
   3  cannot tell  about how many more stops are needed, or what hides a break here
 
 guests
-{"".join(f"  {g.name:<8} finds {g.finds}{chr(10)}           not {g.misses}{chr(10)}" for g in GUESTS.values())}
+{_GUESTS}
+
 your own VMM
   kvmexit conform --adapter FILE runs the one subclass of kvmexit.conform.Adapter that FILE
   defines: commands to start and to load, and what pauses, saves and resumes.

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 
-from kvmexit.conform.process import LIMIT, Process
+from kvmexit.conform.process import Process
 from kvmexit.errors import KvmExitError
 
 
@@ -23,8 +23,9 @@ class Adapter(ABC):
 
     ``start`` and ``load`` return a command; the harness runs it, with the guest's serial port on
     standard input and output, and sets ``process``. Every path that a command names lies in
-    ``folder``, which is new for each process and goes with the run. Each method may raise
-    KvmExitError, whose text the user sees with the VMM's own last words.
+    ``folder``, which is new for each process and goes with it. Each method may raise
+    KvmExitError, whose text the user sees with the VMM's own last words; what a method has
+    nothing to do for (``started``, ``loaded``, ``close``) is left out.
     """
 
     binary: str
@@ -32,7 +33,8 @@ class Adapter(ABC):
 
     def __init__(self, binary: str, kernel: Path) -> None:
         self.binary, self.kernel = binary, kernel
-        self.folder, self.process = Path(), None  # type: Path, Process | None
+        self.folder = Path()
+        self.process: Process | None = None
 
     @abstractmethod
     def start(self) -> list[str]:
@@ -54,10 +56,10 @@ class Adapter(ABC):
     def save(self, saved: Path) -> None:
         """Write the state of the paused VM into the folder ``saved``. Return when it is there."""
 
-    def started(self) -> None:
+    def started(self) -> None:  # noqa: B027
         """Called when the process of ``start`` or ``load`` runs: connect, boot."""
 
-    def loaded(self) -> None:
+    def loaded(self) -> None:  # noqa: B027
         """Called after that when the process was to load: return when the state is in."""
 
     def environment(self) -> dict[str, str]:
@@ -65,19 +67,19 @@ class Adapter(ABC):
         return {}
 
     @property
-    def socket(self) -> Path:
-        """Where this process listens."""
+    def api(self) -> Path:
+        """Where this process listens: a socket's path."""
         return self.folder / "api"
 
     def connect(self) -> socket.socket:
-        """A connection to ``socket``, once somebody listens there; its acts have a limit."""
+        """A connection to ``api``, once somebody listens there; its acts have a limit."""
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(LIMIT)
         assert self.process is not None
+        connection.settimeout(self.process.limit)
 
         def answered() -> bool:
             with suppress(FileNotFoundError, ConnectionRefusedError):
-                connection.connect(str(self.socket))
+                connection.connect(str(self.api))
                 return True
             return False
 
@@ -92,13 +94,13 @@ class Adapter(ABC):
         """The first line that the program prints for ``--version``, or nothing."""
         try:
             said = subprocess.run(
-                [self.binary, "--version"], capture_output=True, timeout=LIMIT, check=False
+                [self.binary, "--version"], capture_output=True, timeout=Process.limit, check=False
             )
         except (OSError, subprocess.TimeoutExpired):
             return ""
         return next(iter(said.stdout.decode("utf-8", "replace").splitlines()), "")
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Called before the process is ended: close connections."""
 
 
@@ -124,4 +126,3 @@ def from_file(path: str) -> type[Adapter]:
             f"{path} defines {len(found)} subclasses of kvmexit.conform.Adapter, and one is needed"
         )
     return found[0]
-

@@ -67,7 +67,6 @@ WRITER = """
 """
 
 
-
 @dataclass(frozen=True)
 class Guest:
     """One guest: it ``reads`` the values that it is fed and says them again, or, where it does
@@ -115,15 +114,14 @@ GUESTS = {
             "reader",
             READER,
             reads=True,
-            finds="a byte popped from the serial port by a read that is saved before its completion",
+            finds="a byte that is lost because the read which popped it was saved uncompleted",
             misses="a second exit of one access; a write that is made twice",
         ),
         Guest(
             "writer",
             WRITER,
             reads=False,
-            finds="a byte written again after a restore, where KVM completes a plain out at the"
-            " next entry (SVM and VMX)",
+            finds="a byte that is written again, where KVM completes an out at the next entry",
             misses="anything on a KVM whose out has retired at its exit; any read",
         ),
     )

@@ -52,7 +52,6 @@ class Seen:
         return len(self.cuts)
 
 
-
 @dataclass
 class Harness:
     """One VMM under test. A context manager: at its end nothing is left."""
@@ -161,7 +160,7 @@ class Harness:
         with suppress(OSError):
             self.adapter.close()
         if self._process is not None:
-            if self.recorder is not None:
+            if self.recorder is not None and self.recorder.parent:
                 self._process.end_gently()
             self._process.end()
             self._process = None

@@ -16,7 +16,7 @@ import tty
 
 from kvmexit.conform.guests import FIRST, LAST
 
-WINDOW, CHUNK = 32, 16
+WINDOW, CHUNK = 48, 16
 """Bytes that are on their way at most, and how many are given at a time."""
 IDLE = 0.05
 """Seconds after which a byte that did not come back no longer holds up the rest."""
@@ -104,13 +104,13 @@ class Line:
                 moved = time.monotonic()
             idle = time.monotonic() - moved > IDLE
             if self._feeding.is_set() and (self._on_its_way() <= WINDOW - CHUNK or idle):
-                self._give()
+                self._give(idle)
                 moved = time.monotonic()
 
     def _on_its_way(self) -> int:
         return self._sent - len(self.heard)
 
-    def _give(self) -> None:
+    def _give(self, idle: bool) -> None:
         with self._lock:
             if not self._feeding.is_set():
                 return
@@ -122,5 +122,6 @@ class Line:
             except BlockingIOError:
                 given = 0
             self._value = FIRST + (start + given) % span
-            # Lost bytes must not use up the credit of those that follow.
+            if idle:  # lost bytes must not use up the credit of those that follow
+                self._sent = len(self.heard)
             self._sent = max(self._sent, len(self.heard)) + given

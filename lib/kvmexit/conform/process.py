@@ -16,8 +16,6 @@ from pathlib import Path
 
 from kvmexit.errors import KvmExitError
 
-LIMIT = 20.0
-"""Seconds that one act of a VMM may take."""
 _LAST = 300
 """Characters of a VMM's last words that are shown."""
 
@@ -32,6 +30,9 @@ def program(binary: str) -> str:
 
 class Process:
     """A VMM's process. ``stdin`` and ``stdout`` are descriptors; both stay the caller's."""
+
+    limit = 20.0
+    """Seconds that one act of a VMM may take."""
 
     def __init__(
         self,
@@ -79,19 +80,19 @@ class Process:
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             raise KvmExitError(f"the VMM ended {how}; {self.last_words()}")
 
-    def wait_for(self, look: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
+    def wait_for(self, look: Callable[[], bool], what: str) -> None:
         """Look until it is there. KvmExitError if the process ends, or after ``limit`` seconds."""
-        end = time.monotonic() + limit
+        end = time.monotonic() + self.limit
         while not look():
             self.check()
             if time.monotonic() > end:
-                raise self.silent(what, limit)
+                raise self.silent(what)
             time.sleep(0.002)
 
-    def silent(self, what: str, limit: float = LIMIT) -> KvmExitError:
+    def silent(self, what: str) -> KvmExitError:
         """The error of a VMM that does not answer."""
         return KvmExitError(
-            f"the VMM was given {limit:g} s for {what}, and nothing came; {self.last_words()}"
+            f"the VMM was given {self.limit:g} s for {what}, and nothing came; {self.last_words()}"
         )
 
     def ended_within(self, seconds: float) -> None:

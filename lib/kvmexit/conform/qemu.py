@@ -25,7 +25,7 @@ class Qemu(Adapter):
     binary = "qemu-system-x86_64"
 
     def start(self) -> list[str]:
-        listen = f"unix:{self.socket},server=on,wait=off"
+        listen = f"unix:{self.api},server=on,wait=off"
         return [
             *(self.binary, "-M", _MACHINE, "-m", "64", "-kernel", str(self.kernel)),
             *(*_SILENT, *_SERIAL, "-qmp", listen),

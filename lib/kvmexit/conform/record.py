@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,8 @@ class Recorder(Protocol):
     """Puts itself before each process, and has its log when that has ended."""
 
     logs: list[Path]
+    parent: bool
+    """Is it the VMM's parent, which has a log to write when the VMM has ended?"""
 
     def before(self, command: list[str], number: int) -> list[str]:
         """The command that runs ``command`` and records it; ``number`` counts from 0."""
@@ -35,6 +38,8 @@ class Recorder(Protocol):
 
 class Strace:
     """One log a process, written by strace."""
+
+    parent = True
 
     def __init__(self, folder: Path) -> None:
         self._strace = shutil.which("strace")
@@ -56,6 +61,8 @@ class Strace:
 
 class Tracefs:
     """One log a process, from an instance that only follows what we start. Needs root."""
+
+    parent = False
 
     def __init__(self, folder: Path) -> None:
         self._folder, self.logs = folder, list[Path]()
@@ -104,7 +111,7 @@ class Tracefs:
             ) from None
 
 
-RECORDERS = {"strace": Strace, "tracefs": Tracefs}
+RECORDERS: dict[str, Callable[[Path], Recorder]] = {"strace": Strace, "tracefs": Tracefs}
 
 
 def read(logs: list[Path]) -> list[Report | KvmExitError]:

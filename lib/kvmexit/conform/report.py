@@ -9,7 +9,7 @@ from kvmexit.conform.sequence import Break
 from kvmexit.conform.verdict import Judgement, Verdict
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.doctor import machine
-from kvmexit.tracelint import Finding, Report
+from kvmexit.tracelint import Report
 
 SCHEMA = "kvmexit-conform/1"
 """Name and version of the JSON form; it is described in conform.schema.json."""
@@ -37,7 +37,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "first_break": _first(judgement),
         "chance_of_a_break": round(judgement.chance, 4),
         "more_stops": judgement.more,
-        "logs": [_log(one) for one in result.logs],
+        "logs": [_log(one) for one in result.stopped_logs],
     }
 
 
@@ -59,6 +59,9 @@ def _log(one: Report | KvmExitError) -> dict[str, Any]:
         return {"verdict": None, "problem": str(one)}
     return {"verdict": one.verdict.value, "problem": None, "report": one.as_json()}
 
+
+QUOTED = 4
+"""Lines of a log that are shown."""
 
 # -- text -----------------------------------------------------------------------------------
 
@@ -94,24 +97,28 @@ def _landings(judgement: Judgement) -> str:
 
 
 def _of_logs(result: Result) -> list[str]:
-    """lint's verdict on each process, and the lines of the first finding."""
-    if not result.logs:
+    """lint's verdict on each process that was stopped, and a finding of the first broken stop."""
+    logs = result.stopped_logs
+    if not logs:
         return []
-    lines, shown = ["  lint, one log a process:"], False
-    for number, one in enumerate(result.logs):
+    lines = ["  lint says, of the log of each process that was stopped:"]
+    for number, one in enumerate(logs, 1):
         if isinstance(one, KvmExitError):
             lines.append(f"    {number}: cannot be read: {one}")
-            continue
-        many = f", {one.count}" if one.count else ""
-        lines.append(f"    {number}: {one.verdict.value}{many}")
-        if one.findings and not shown:
-            lines += _quoted(one.findings[0])
-            shown = True
-    return lines
+        else:
+            lines.append(f"    {number}: {one.verdict.value}")
+            lines += [f"       {reason}" for reason in one.reasons]
+    return lines + _quoted(logs, result.judgement.broken)
 
 
-def _quoted(finding: Finding) -> list[str]:
-    return [f"       line {line.number}: {line.text}" for line in finding.lines]
+def _quoted(logs: list[Report | KvmExitError], broken: list[int]) -> list[str]:
+    """The first lines of the finding that goes with the first broken stop; else of the first."""
+    order = [logs[stop - 1] for stop in broken if stop <= len(logs)] + logs
+    for one in order:
+        if isinstance(one, Report) and one.findings:
+            shown = one.findings[0].lines[:QUOTED]
+            return ["  a finding:", *(f"    line {line.number}: {line.text}" for line in shown)]
+    return []
 
 
 def bug_form(result: Result) -> str:
@@ -155,7 +162,7 @@ def _breaks(judgement: Judgement) -> str:
     if not judgement.breaks:
         return ""
     rows = "\n".join(_row(stop, one) for stop, one in judgement.breaks[:20])
-    return f"\n| stop | byte of the stream | kind | expected | seen |\n|---|---|---|---|---|\n{rows}\n"
+    return f"\n| stop | byte | kind | expected | seen |\n|---|---|---|---|---|\n{rows}\n"
 
 
 def _row(stop: int, one: Break) -> str:

@@ -14,14 +14,14 @@ from kvmexit.conform.adapter import Adapter
 from kvmexit.conform.guests import Guest
 from kvmexit.conform.harness import Harness
 from kvmexit.conform.process import program
-from kvmexit.conform.record import RECORDERS, read
+from kvmexit.conform.record import RECORDERS, Recorder, read
 from kvmexit.conform.retired import out_is_repeated
 from kvmexit.conform.verdict import Judgement, Verdict, judge
 from kvmexit.errors import KvmExitError
 from kvmexit.tracelint import Report
 
 SECONDS = 120.0
-"""How long a run takes at most, unless it is told otherwise; the last stop is brought to its end."""
+"""How long a run takes at most; the stop that is under way is brought to its end."""
 LOGGED = 6
 """Stops of a run that is recorded, if nobody says how many: each log is read."""
 
@@ -52,6 +52,11 @@ class Result:
     version: str
     logs: list[Report | KvmExitError] = field(default_factory=list)
 
+    @property
+    def stopped_logs(self) -> list[Report | KvmExitError]:
+        """Those of processes that were stopped: nobody has saved the last one of a row."""
+        return self.logs if self.plan.same else self.logs[: self.judgement.seen.stops]
+
 
 Progress = Callable[[Judgement], None]
 
@@ -66,7 +71,7 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
         kernel.write_bytes(plan.guest.image)
         adapter = plan.adapter(binary, kernel)
         version = adapter.version()
-        recorder = None
+        recorder: Recorder | None = None
         if plan.trace is not None:
             logs = plan.keep or folder
             logs.mkdir(parents=True, exist_ok=True)
