@@ -12,7 +12,8 @@ FAKE = Path(__file__).with_name("fake_vmm.py")
 
 
 class Fake(Adapter):
-    """``fault`` happens at stop number ``at``."""
+    """``fault`` happens at stop number ``at``. From the act on that is never answered because of
+    it, patience is short: earlier a busy machine could be taken for the fault."""
 
     binary = sys.executable
     fault, at = "none", 0
@@ -24,13 +25,21 @@ class Fake(Adapter):
         return [*self.start(), str(saved / "state")]
 
     def started(self):
+        self.lose_patience("half")
         self.talk = self.connect()
+        self.lose_patience("mute")
+
+    def lose_patience(self, fault):
+        if self.fault == fault:
+            self.process.limit = 0.2
 
     def pause(self):
+        self.lose_patience("hang")
         self.ask("pause")
 
     def resume(self):
         self.ask("resume")
+        self.lose_patience("stand")
 
     def save(self, saved):
         self.ask(f"save {saved / 'state'}")
@@ -40,6 +49,7 @@ class Fake(Adapter):
             self.talk.close()
 
     def ask(self, text):
+        self.talk.settimeout(self.process.limit)
         self.talk.send(text.encode())
         answer = self.talk.recv(100).decode().strip()
         if answer != "ok":

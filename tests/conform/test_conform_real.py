@@ -1,0 +1,64 @@
+"""Real VMMs on the real KVM: whole as they are, not whole under the library that skips the entry."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conform_json import validated
+from kvmexit.commands import main
+
+CODE = Path(__file__).resolve().parents[2] / "book" / "code"
+
+
+@pytest.fixture(scope="module")
+def qemu(kvm):
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("no QEMU: on Debian, apt-get install qemu-system-x86")
+    return kvm
+
+
+@pytest.fixture(scope="module")
+def skips_the_entry(tmp_path_factory):
+    """The library of chapter 17, for LD_PRELOAD."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if not compiler:
+        pytest.skip("no C compiler: on Debian, apt-get install gcc")
+    library = tmp_path_factory.mktemp("library") / "skip_entry.so"
+    source = str(CODE / "skip_entry.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return str(library)
+
+
+def run(capsys, *words):
+    status = main(["conform", *words, "--json"])
+    return status, validated(json.loads(capsys.readouterr().out))
+
+
+def test_qemu_is_whole(qemu, capsys):
+    status, said = run(capsys, "qemu")
+    assert (status, said["verdict"]) == (0, "whole"), said["reason"]
+    assert said["chance_of_a_break"] >= 0.95 and not any(said["counts"].values())
+
+
+def test_qemu_that_skips_the_entry_is_not_and_breaks_where_the_read_was_pending(
+    qemu, skips_the_entry, capsys, monkeypatch
+):
+    monkeypatch.setenv("LD_PRELOAD", skips_the_entry)
+    status, said = run(capsys, "qemu")
+    assert (status, said["verdict"]) == (1, "not whole"), said["reason"]
+    first = said["first_break"]
+    assert first["kind"] == "missing" and first["seen"] in (first["expected"] + 1, 1)
+    assert said["broken"] == said["pending"]
+
+
+def test_the_adapter_of_the_book(kvm, capsys, monkeypatch):
+    adapter = str(CODE / "own_adapter.py")
+    monkeypatch.setenv("POLICY", "skip-entry")
+    status, said = run(capsys, "--adapter", adapter)
+    assert (status, said["verdict"]) == (1, "not whole"), said["reason"]
+    assert said["broken"] == said["pending"]
+    monkeypatch.setenv("POLICY", "drain")
+    _, said = run(capsys, "--adapter", adapter, "--stops", "3")
+    assert said["verdict"] in ("whole", "cannot tell") and not any(said["counts"].values())
