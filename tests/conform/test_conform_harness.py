@@ -1,12 +1,16 @@
 """The harness is not the culprit: what a fake VMM does to its guest is counted, and no more."""
 
+import json
 import os
 import tempfile
 import threading
 from pathlib import Path
+from random import Random
 
 import pytest
+from conform_json import validated
 from fakes import fake, seen
+from kvmexit.commands import main
 from kvmexit.conform import (
     GUESTS,
     Judgement,
@@ -16,6 +20,8 @@ from kvmexit.conform import (
     harness as harness_module,
     judge,
 )
+from kvmexit.conform.harness import Seen
+from kvmexit.conform.sequence import undisturbed
 from kvmexit.errors import KvmExitError
 from patience import draws
 
@@ -66,6 +72,20 @@ def test_every_fault_is_counted_once_and_at_its_stop(fault, same, tmp_path):
             assert f"at stop {at}: expected" in judgement.reason
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_a_break_that_no_stop_made_is_not_laid_at_its_door(seed):
+    """A line that loses bytes by itself cannot show what a stop does."""
+    random, heard = Random(seed), undisturbed(3000)
+    cut, gap = 1000, random.randrange(10, 900)
+    early, late = (
+        heard[:gap] + heard[gap + 2 :],
+        heard[: cut + 100 + gap] + heard[cut + 102 + gap :],
+    )
+    for stream, where in ((early, "before the first stop"), (late, "between stop 1 and the next")):
+        judgement = judge(Seen(GUESTS["reader"], False, stream, [cut]))
+        assert judgement.verdict is Verdict.CANNOT_TELL and where in judgement.reason
+
+
 def plan(fault, at=1, **more):
     adapter = fake(fault, at)
     return Plan(adapter, more.pop("binary", adapter.binary), GUESTS["reader"], **more)
@@ -113,3 +133,77 @@ def test_a_vmm_that_fails_is_one_sentence(fault, said):
 def test_a_binary_that_is_not_there():
     with pytest.raises(KvmExitError, match="no such program; give its path with --binary"):
         conform(plan("none", binary="/no/such/vmm"))
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def adapter_file(folder, fault, at=1):
+    """A file of a user's, which defines one adapter."""
+    path = folder / "adapter.py"
+    where = str(Path(__file__).parent)
+    path.write_text(
+        f"import sys\nsys.path.insert(0, {where!r})\nimport fakes\n"
+        f"class Mine(fakes.Fake):\n    fault, at = {fault!r}, {at}\n"
+    )
+    return str(path)
+
+
+def call(capsys, *words):
+    status = main(["conform", *words])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_the_command_names_the_byte_and_writes_the_report(tmp_path, capsys):
+    report, mine = tmp_path / "bug.md", adapter_file(tmp_path, "lose")
+    words = ("--adapter", mine, "--same", "--stops", "2", "--seed", "5")
+    status, out, _ = call(capsys, *words, "--report", str(report))
+    assert status == 1
+    assert out.startswith("not whole: a byte was missing at stop 1: expected 0x")
+    assert "1 missing, 0 made up" in out
+    text = report.read_text()
+    assert "--stops 2 --seed 5" in text and "| 1 |" in text
+    status, out, _ = call(capsys, *words, "--json")
+    said = validated(json.loads(out))
+    assert (status, said["verdict"], said["broken"]) == (1, "not whole", [1])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "one of the arguments vmm --adapter is required"),
+        (("qemu", "--stops", "none"), "at least 1, not 'none'"),
+        (("qemu", "--seconds", "0"), "more than 0, not '0'"),
+        (("qemu", "--keep", "logs"), "nothing is recorded without --trace"),
+        (("--adapter", "/no/such.py"), "/no/such.py: no such file"),
+        (("qemu", "--binary", "/no/such/vmm"), "no such program"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
+    status, out, err = call(capsys, *words)
+    assert (status, out) == (2, "")
+    assert said in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1", "defines 0 subclasses"),
+        ("raise ValueError('two\\nlines')", "cannot be run as an adapter: ValueError: two"),
+        ("import nothing_of_that_name", "No module named"),
+        ("from kvmexit.conform import Adapter\nclass A(Adapter): binary = 'sh'", "lacks"),
+    ],
+)
+def test_a_bad_adapter_is_one_sentence(text, said, tmp_path, capsys):
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    status, out, err = call(capsys, "--adapter", str(path))
+    assert (status, out) == (2, "")
+    assert said in err and err.count("\n") == 1
+
+
+def test_a_program_that_is_no_vmm(tmp_path, capsys):
+    status, _, err = call(capsys, "qemu", "--binary", "/bin/false")
+    assert status == 2
+    assert "the VMM ended with status 1; it said nothing" in err

@@ -125,4 +125,8 @@ def from_file(path: str) -> type[Adapter]:
         raise KvmExitError(
             f"{path} defines {len(found)} subclasses of kvmexit.conform.Adapter, and one is needed"
         )
+    if lacking := sorted(found[0].__abstractmethods__):
+        raise KvmExitError(f"{path}: the adapter {found[0].__name__} lacks {', '.join(lacking)}")
+    if not hasattr(found[0], "binary"):
+        raise KvmExitError(f"{path}: the adapter {found[0].__name__} names no binary")
     return found[0]
