@@ -74,7 +74,7 @@ def summary(result: Result) -> list[str]:
     lines = [
         f"{judgement.verdict.value}: {judgement.reason}",
         f"  {result.version or plan.binary}",
-        f"  guest {plan.guest.name}, {seen.stops} stops ({way}), {len(seen.heard)} bytes,"
+        f"  guest {plan.guest.name}, {_stops(seen.stops)} ({way}), {len(seen.heard)} bytes,"
         f" {result.seconds:.0f} s, seed {plan.seed}",
         "  " + ", ".join(f"{count} {kind}" for kind, count in judgement.counts.items()),
         "  " + _landings(judgement),
@@ -90,10 +90,14 @@ def _landings(judgement: Judgement) -> str:
     if seen.blind:
         return f"nobody saw where the pauses landed: {seen.blind}"
     both = len(set(judgement.broken) & set(seen.pending))
-    said = f"at {len(seen.pending)} of {seen.stops} stops the access was pending"
+    said = f"at {len(seen.pending)} of {_stops(seen.stops)} the access was pending"
     if judgement.broken:
-        said += f"; {len(judgement.broken)} stops broke the guest, {both} of them among those"
+        said += f"; {_stops(len(judgement.broken))} broke the guest, {both} among those"
     return said
+
+
+def _stops(count: int) -> str:
+    return f"{count} stop" + "s" * (count != 1)
 
 
 def _of_logs(result: Result) -> list[str]:
@@ -141,7 +145,7 @@ that entry has neither the answer nor a mark that it is missing.
 
 ## How to see it
 
-    pip install kvmexit
+    pip install -e ./lib            (in a copy of the book)
     kvmexit conform … --binary {plan.binary} --guest {plan.guest.name}{way} \
 --stops {judgement.seen.stops} --seed {plan.seed}
 

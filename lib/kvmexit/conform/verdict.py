@@ -72,12 +72,7 @@ def judge(seen: Seen, forgives: str = "") -> Judgement:
     if forgives or seen.blind:
         return said(Verdict.CANNOT_TELL, forgives or seen.blind)
     if enough(pending, stops):
-        return said(
-            Verdict.WHOLE,
-            f"at {pending} of {stops} stops the guest's access was pending when the pause came:"
-            f" with a probability of {SURE:.0%} or more a VMM that saves at once would have shown"
-            " a break",
-        )
+        return said(Verdict.WHOLE, _of_enough(seen, pending, stops))
     more = more_stops(pending, stops) if stops else None
     return said(Verdict.CANNOT_TELL, _of_too_few(pending, stops, more), more)
 
@@ -109,6 +104,14 @@ def _of_break(seen: Seen, stop: int, found: Break) -> str:
     return f"{said}; nothing was pending when that pause came: look at the device's own state"
 
 
+def _of_enough(seen: Seen, pending: int, stops: int) -> str:
+    other = "sets its vCPU's registers before it goes on" if seen.same else "saves at once"
+    return (
+        f"at {pending} of {stops} stops the guest's access was pending when the pause came: with a"
+        f" probability of {SURE:.0%} or more a VMM that {other} would have shown a break"
+    )
+
+
 def _of_too_few(pending: int, stops: int, more: int | None) -> str:
     if more is None:
         return (
@@ -118,5 +121,5 @@ def _of_too_few(pending: int, stops: int, more: int | None) -> str:
         )
     return (
         f"at {pending} of {stops} stops the guest's access was pending, too few to be"
-        f" {SURE:.0%} sure that a save at once would have shown: about {more} more stops"
+        f" {SURE:.0%} sure that a break would have shown: about {more} more stops"
     )
