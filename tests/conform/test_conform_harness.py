@@ -21,6 +21,7 @@ from kvmexit.conform import (
     judge,
 )
 from kvmexit.conform.harness import Seen
+from kvmexit.conform.landing import Access
 from kvmexit.conform.sequence import undisturbed
 from kvmexit.errors import KvmExitError
 from patience import draws
@@ -92,7 +93,7 @@ def plan(fault, at=1, **more):
 
 
 def test_a_perfect_vmm_is_whole_when_enough_pauses_met_the_read(monkeypatch):
-    monkeypatch.setattr(harness_module, "pending_at_pause", lambda _: GUESTS["reader"].pending)
+    monkeypatch.setattr(harness_module, "pending_at_pause", lambda _: Access(True, 0x3F8))
     result = conform(plan("none", same=True))
     assert result.judgement.verdict is Verdict.WHOLE
     assert result.judgement.seen.pending == list(range(1, result.judgement.seen.stops + 1))

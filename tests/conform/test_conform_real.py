@@ -54,6 +54,21 @@ def test_qemu_that_skips_the_entry_is_not_and_breaks_where_the_read_was_pending(
     assert said["broken"] == said["pending"]
 
 
+def test_a_log_shows_what_its_guest_cannot(qemu, skips_the_entry, capsys, monkeypatch, tmp_path):
+    """Half a read is left at each stop, and nothing is there that would mind."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace: on Debian, apt-get install strace")
+    words = ("qemu", "--guest", "wide", "--stops", "2", "--trace", "strace")
+    status, said = run(capsys, *words, "--keep", str(tmp_path))
+    assert (status, said["verdict"]) == (3, "cannot tell")
+    assert [log["verdict"] for log in said["logs"]] == ["clean"] * 2
+    assert len(list(tmp_path.iterdir())) == 3
+    monkeypatch.setenv("LD_PRELOAD", skips_the_entry)
+    status, said = run(capsys, *words)
+    assert (status, said["verdict"]) == (1, "cannot tell")
+    assert "findings" in [log["verdict"] for log in said["logs"]]
+
+
 @pytest.mark.parametrize("policy", ["drain", "skip-entry"])
 def test_the_adapter_of_the_book(policy, kvm, capsys, monkeypatch):
     monkeypatch.setenv("POLICY", policy)

@@ -37,6 +37,7 @@ verdicts and status
   1  not whole    the first break, with its stop, the byte expected and the byte seen
   2               it could not be run; one line says why, with the VMM's own last words
   3  cannot tell  about how many more stops are needed, or what hides a break here
+  With --trace it is also 1 if lint finds a save that came too early in one of the logs.
 
 guests
 {_GUESTS}
@@ -118,7 +119,7 @@ def main(args: argparse.Namespace) -> int:
         print("\n".join(summary(result)))
     if args.report:
         _write(args.report, bug_form(result))
-    return STATUS[result.judgement.verdict]
+    return 1 if result.found else STATUS[result.judgement.verdict]
 
 
 def _progress() -> Progress | None:

@@ -25,7 +25,7 @@ class Crosvm(Adapter):
 
     def load(self, saved: Path) -> list[str]:
         *before, kernel = self.start()
-        return [*before, "--restore", str(saved / "state"), "--suspended", kernel]
+        return [*before, "--restore", str(saved / "state"), kernel]
 
     def started(self) -> None:
         assert self.process is not None

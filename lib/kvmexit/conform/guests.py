@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kvmexit.conform.image import LOAD, elf
+from kvmexit.conform.landing import Access
 from kvmexit.guest.assembler import Program, assemble
 
 PORT, FIFO_CONTROL, LINE_STATUS = 0x3F8, 0x3FA, 0x3FD
@@ -22,6 +23,9 @@ PORT, FIFO_CONTROL, LINE_STATUS = 0x3F8, 0x3FA, 0x3FD
 FIRST, LAST = 1, 126
 """The values that are fed and written, in order, round and round."""
 COUNT_BIT = 0x80
+POP = frozenset({Access(True, PORT)})
+NOWHERE = 0xD0000FFE
+"""Four bytes from here cross a page, and no device of these machines answers there."""
 
 GREET = """
         mov dx, FIFO_CONTROL
@@ -67,6 +71,43 @@ WRITER = """
 """
 
 
+STRING = """
+        mov dx, LINE_STATUS
+wait:   in al, dx
+        test al, 1
+        je wait
+        mov dx, PORT
+        mov edi, cell
+        insb                        ; popped, and stored by the completion
+        mov esi, cell
+        mov al, [esi]
+        and al, 0x7f
+        xor al, bl
+        out dx, al
+        xor bl, 0x80
+        jmp next
+cell:   db 0
+"""
+
+WIDE = """
+        mov dx, PORT
+        mov al, bh
+        xor al, bl
+        out dx, al
+        xor bl, 0x80
+        mov ecx, 64
+        mov esi, NOWHERE
+load:   mov eax, [esi]              ; two exits
+        sub ecx, 1
+        jne load
+        add bh, 1
+        cmp bh, LAST+1
+        jne next
+        mov bh, 1
+        jmp next
+"""
+
+
 @dataclass(frozen=True)
 class Guest:
     """One guest: it ``reads`` the values that it is fed and says them again, or, where it does
@@ -75,8 +116,12 @@ class Guest:
     name: str
     body: str
     reads: bool
+    pending: frozenset[Access]
+    """The accesses of which none may be pending at a save."""
     finds: str
     misses: str
+    forgives: str = ""
+    """Why a save at once shows nothing in what this guest says, if it never does."""
 
     @cached_property
     def program(self) -> Program:
@@ -89,12 +134,8 @@ class Guest:
             FIFO_CONTROL=FIFO_CONTROL,
             LINE_STATUS=LINE_STATUS,
             LAST=LAST,
+            NOWHERE=NOWHERE,
         )
-
-    @property
-    def pending(self) -> tuple[bool, int]:
-        """Direction (is it a read?) and port of the access that must not be pending at a save."""
-        return self.reads, PORT
 
     @property
     def greeting(self) -> bytes:
@@ -114,6 +155,7 @@ GUESTS = {
             "reader",
             READER,
             reads=True,
+            pending=POP,
             finds="a byte that is lost because the read which popped it was saved uncompleted",
             misses="a second exit of one access; a write that is made twice",
         ),
@@ -121,8 +163,29 @@ GUESTS = {
             "writer",
             WRITER,
             reads=False,
+            pending=frozenset({Access(False, PORT)}),
             finds="a byte that is written again, where KVM completes an out at the next entry",
             misses="anything on a KVM whose out has retired at its exit; any read",
+        ),
+        Guest(
+            "string",
+            STRING,
+            reads=True,
+            pending=POP,
+            finds="what reader finds, and a byte that the completion stored in memory too late",
+            misses="a second exit of one access; a write that is made twice",
+        ),
+        Guest(
+            "wide",
+            WIDE,
+            reads=False,
+            pending=frozenset(
+                {Access(True, NOWHERE, memory=True), Access(True, NOWHERE + 2, memory=True)}
+            ),
+            finds="by its log alone (--trace): a load in two exits of which one was served",
+            misses="anything by what it says: no device is there that would mind",
+            forgives="nothing answers where this guest reads, so it cannot tell a read that is"
+            " repeated; its log can (--trace)",
         ),
     )
 }

@@ -129,7 +129,7 @@ class Harness:
         if self.seen.blind or self._process is None:
             return
         try:
-            if pending_at_pause(self._process.members()) == self.guest.pending:
+            if pending_at_pause(self._process.members()) in self.guest.pending:
                 self.seen.pending.append(self.seen.stops + 1)
         except KvmExitError as problem:
             self._process.check()

@@ -17,24 +17,30 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from struct import unpack_from
+from typing import NamedTuple
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Reason
 from kvmexit.kernel import abi
 
-Access = tuple[bool, int]
-"""An access to a port: is it a read, and the port."""
+
+class Access(NamedTuple):
+    """What an exit asks for. ``where`` is a port, or with ``memory`` a guest physical address."""
+
+    read: bool
+    where: int
+    memory: bool = False
 
 
 def pending_at_pause(processes: Iterable[int]) -> Access | None:
-    """The port access that was pending when the one of ``processes`` which has a vCPU paused it,
+    """The access that was pending when the one of ``processes`` which has a vCPU paused it,
     or None. KvmExitError if none has a vCPU, or its memory may not be read."""
     try:
         for process in processes:
             if page := _vcpu_page(process):
                 with open(f"/proc/{process}/mem", "rb", buffering=0) as memory:
                     memory.seek(page)
-                    return port_access(memory.read(abi.EXIT + 8))
+                    return described(memory.read(abi.EXIT + 24))
     except OSError as error:
         raise KvmExitError(
             f"the page of the VMM's vCPU cannot be read ({os.strerror(error.errno or 0)}): be the"
@@ -43,12 +49,16 @@ def pending_at_pause(processes: Iterable[int]) -> Access | None:
     raise KvmExitError("none of the VMM's processes has mapped a vCPU: it does not use KVM here")
 
 
-def port_access(page: bytes) -> Access | None:
-    """The port access that ``page`` (the start of ``struct kvm_run``) describes."""
-    if unpack_from("<I", page, abi.EXIT_REASON)[0] != Reason.IO:
-        return None
-    direction, _, port = unpack_from("<BBH", page, abi.EXIT)
-    return direction == abi.KVM_EXIT_IO_IN, port
+def described(page: bytes) -> Access | None:
+    """The access that ``page`` (the start of ``struct kvm_run``) describes."""
+    (reason,) = unpack_from("<I", page, abi.EXIT_REASON)
+    if reason == Reason.IO:
+        direction, _, port = unpack_from("<BBH", page, abi.EXIT)
+        return Access(direction == abi.KVM_EXIT_IO_IN, port)
+    if reason == Reason.MMIO:
+        address, _, _, is_write = unpack_from("<Q8sIB", page, abi.EXIT)
+        return Access(not is_write, address, memory=True)
+    return None
 
 
 def _vcpu_page(process: int) -> int | None:

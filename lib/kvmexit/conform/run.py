@@ -18,12 +18,12 @@ from kvmexit.conform.record import RECORDERS, Recorder, read
 from kvmexit.conform.retired import out_is_repeated
 from kvmexit.conform.verdict import Judgement, Verdict, judge
 from kvmexit.errors import KvmExitError
-from kvmexit.tracelint import Report
+from kvmexit.tracelint import Report, Verdict as Found
 
 SECONDS = 120.0
 """How long a run takes at most; the stop that is under way is brought to its end."""
-LOGGED = 6
-"""Stops of a run that is recorded, if nobody says how many: each log is read."""
+FEW = 6
+"""Stops, if nobody says how many, of a run that is recorded or whose guest cannot tell."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ class Result:
     logs: list[Report | KvmExitError] = field(default_factory=list)
 
     @property
+    def found(self) -> bool:
+        """Did lint find a save that came too early?"""
+        logs = (one for one in self.logs if isinstance(one, Report))
+        return any(one.verdict is Found.FINDINGS for one in logs)
+
+    @property
     def stopped_logs(self) -> list[Report | KvmExitError]:
         """Those of processes that were stopped: nobody has saved the last one of a row."""
         return self.logs if self.plan.same else self.logs[: self.judgement.seen.stops]
@@ -64,7 +70,7 @@ Progress = Callable[[Judgement], None]
 def conform(plan: Plan, progress: Progress | None = None) -> Result:
     """Do what ``plan`` says. KvmExitError, with the VMM's last words, if it cannot be done."""
     binary, began = program(plan.binary), time.monotonic()
-    forgives = "" if plan.guest.reads else _forgiven()
+    forgives = plan.guest.forgives or ("" if plan.guest.reads else _forgiven())
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvmexit-")))
         kernel = folder / "guest"
@@ -89,7 +95,7 @@ def _stops(
     harness: Harness, plan: Plan, forgives: str, end: float, progress: Progress | None
 ) -> Judgement:
     """Stop until there are enough stops; the judgement so far."""
-    wanted = plan.stops or (LOGGED if plan.trace else None)
+    wanted = plan.stops or (FEW if plan.trace or forgives else None)
     while True:
         harness.stop()
         judgement = judge(harness.seen, forgives)
