@@ -1,4 +1,4 @@
-"""How `kvmexit conform` speaks with own_vmm.py: kvmexit conform --adapter own_adapter.py"""
+"""How `kvmexit conform --adapter own_adapter.py` speaks with own_vmm.py."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from kvmexit.conform import Adapter
 
 VMM = str(Path(__file__).with_name("own_vmm.py"))
-POLICY = os.environ.get("POLICY", "drain")  # skip-entry is the VMM with the bug
+POLICY = os.environ.get("POLICY", "drain")  # skip-entry has the bug
 
 
 class OwnVmm(Adapter):
@@ -19,7 +19,8 @@ class OwnVmm(Adapter):
         return f"own_vmm.py, policy {POLICY}"
 
     def start(self):
-        return [self.binary, VMM, str(self.api), str(self.kernel), "--policy", POLICY]
+        words = [VMM, str(self.api), str(self.kernel), "--policy", POLICY]
+        return [self.binary, *words]
 
     def load(self, saved):
         return [*self.start(), "--load", str(saved / "state")]

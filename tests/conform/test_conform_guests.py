@@ -41,10 +41,9 @@ def test_the_bytes_mean_the_same_in_both_modes(name, objdump, tmp_path):
     assert in_32 == in_64
     ours = [(at - LOAD, raw) for at, raw, text in program.rows() if not text.startswith("db")]
     assert [(at, raw) for at, raw, _ in in_32] == ours
-    mnemonics = [said.split()[0] for _, _, said in in_32]
-    assert mnemonics == [
-        text.split()[0] for _, _, text in program.rows() if not text.startswith("db")
-    ]
+    texts = [text for _, _, text in program.rows() if not text.startswith("db")]
+    for (_, _, theirs), text in zip(in_32, texts, strict=True):
+        assert text.split()[0].startswith(theirs.split()[0])  # GNU's insb is an `ins BYTE PTR`
 
 
 @pytest.mark.parametrize("name", GUESTS)

@@ -72,7 +72,7 @@ def test_a_log_shows_what_its_guest_cannot(qemu, skips_the_entry, capsys, monkey
 @pytest.mark.parametrize("policy", ["drain", "skip-entry"])
 def test_the_adapter_of_the_book(policy, kvm, capsys, monkeypatch):
     monkeypatch.setenv("POLICY", policy)
-    stops = str(draws(3, in_ci=60))
+    stops = str(draws(2, in_ci=60))
     _, said = run(capsys, "--adapter", str(CODE / "own_adapter.py"), "--stops", stops)
     assert said["vmm"]["version"] == f"own_vmm.py, policy {policy}"
     assert said["broken"] == (said["pending"] if policy == "skip-entry" else []), said["reason"]
