@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -24,7 +26,7 @@ from kvmexit.conform.harness import Seen
 from kvmexit.conform.landing import Access
 from kvmexit.conform.sequence import undisturbed
 from kvmexit.errors import KvmExitError
-from patience import draws
+from patience import draws, until
 
 FAULTS = {
     "none": {},
@@ -204,7 +206,45 @@ def test_a_bad_adapter_is_one_sentence(text, said, tmp_path, capsys):
     assert said in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("version(self)", "the adapter Mine cannot be made: ZeroDivisionError"),
+        ("start(self)", "the adapter has no command: ZeroDivisionError: division by zero"),
+        ("started(self)", "starting failed: ZeroDivisionError: division by zero; it said nothing"),
+        ("pause(self)", "pausing failed: ZeroDivisionError"),
+        ("save(self, saved)", "saving failed: ZeroDivisionError"),
+        ("loaded(self)", "loading failed: ZeroDivisionError"),
+        ("close(self)", "not whole"),
+    ],
+)
+def test_an_adapter_that_has_a_mistake(method, said, tmp_path, capsys):
+    mine = adapter_file(tmp_path, "lose")
+    with open(mine, "a") as file:
+        file.write(f"    def {method}:\n        1 / 0\n")
+    status, out, err = call(capsys, "--adapter", mine, "--stops", "1")
+    assert status == (1 if said == "not whole" else 2)
+    assert said in (out or err) and err.count("\n") == (status == 2)
+
+
 def test_a_program_that_is_no_vmm(tmp_path, capsys):
     status, _, err = call(capsys, "qemu", "--binary", "/bin/false")
     assert status == 2
     assert "the VMM ended with status 1; it said nothing" in err
+
+
+@pytest.mark.parametrize(("number", "status"), [(2, 130), (15, 143), (1, 129)])
+def test_a_signal_ends_the_run_and_what_it_started(number, status, tmp_path):
+    words = ("conform", "--adapter", adapter_file(tmp_path, "none"), "--same", "--stops", "9999")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "kvmexit", *words],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+    fakes = until(lambda: list(tmp_path.glob("kvmexit-*/*/api")) and children.read_text(), "a fake")
+    run.send_signal(number)
+    assert run.wait() == status
+    assert not any(Path("/proc", pid).exists() for pid in fakes.split())
+    assert not list(tmp_path.glob("kvmexit-*"))

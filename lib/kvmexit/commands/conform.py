@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from kvmexit.commands.scenario import print_json
 from kvmexit.conform.adapter import Adapter, from_file
@@ -112,7 +116,8 @@ def main(args: argparse.Namespace) -> int:
         trace=args.trace,
         keep=args.keep,
     )
-    result = conform(plan, _progress())
+    with _ended_by_signals():
+        result = conform(plan, _progress())
     if args.json:
         print_json(as_json(result))
     else:
@@ -120,6 +125,22 @@ def main(args: argparse.Namespace) -> int:
     if args.report:
         _write(args.report, bug_form(result))
     return 1 if result.found else STATUS[result.judgement.verdict]
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the run as Ctrl-C does: what was started is ended first."""
+
+    def end(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, end) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _progress() -> Progress | None:

@@ -143,13 +143,17 @@ class Harness:
         home.mkdir()
         adapter = self.adapter
         adapter.folder = home
-        command = adapter.start() if saved is None else adapter.load(saved)
+        try:
+            command = adapter.start() if saved is None else adapter.load(saved)
+            environment = adapter.environment()
+        except Exception as problem:  # an adapter may be the user's
+            raise KvmExitError(f"the adapter has no command: {_told(problem)}") from None
         if self.recorder is not None:
             command = self.recorder.before(command, self._number)
         self._number += 1
         try:
             stdin, stdout = self.line.plug()
-            self._process = Process(command, home, stdin, stdout, adapter.environment())
+            self._process = Process(command, home, stdin, stdout, environment)
         finally:
             self.line.plugged()
         adapter.process = self._process
@@ -157,7 +161,7 @@ class Harness:
 
     def _end(self) -> None:
         """End the process that there is, and let its folder go."""
-        with suppress(OSError):
+        with suppress(Exception):  # whatever it is, the rest must be ended
             self.adapter.close()
         if self._process is not None:
             if self.recorder is not None and self.recorder.parent:
@@ -175,12 +179,13 @@ class Harness:
         assert process is not None
         try:
             act()
-        except (KvmExitError, OSError, ValueError) as problem:
-            process.ended_within(0.2)
+        except TimeoutError:
             process.check()
-            if isinstance(problem, TimeoutError):
-                raise process.silent(what) from None
-            said = str(problem) or type(problem).__name__
+            raise process.silent(what) from None
+        except Exception as problem:  # an adapter may be the user's
+            process.ended_within(0.2)  # then its end says more than a closed connection
+            process.check()
+            said = _told(problem)
             if process.last_words() not in said:
                 said = f"{said}; {process.last_words()}"
             raise KvmExitError(f"{what} failed: {said}") from None
@@ -205,3 +210,10 @@ class Harness:
     def _said(self) -> bytes:
         """All that the guest has said after its greeting."""
         return bytes(self.line.heard[self._begin :])
+
+
+def _told(problem: Exception) -> str:
+    """The text of an error that a user can cause, and of any other its kind too."""
+    first = next(iter(str(problem).splitlines()), "")
+    expected = isinstance(problem, KvmExitError | OSError) and first
+    return first if expected else f"{type(problem).__name__}: {first}"

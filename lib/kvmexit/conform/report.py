@@ -77,8 +77,9 @@ def summary(result: Result) -> list[str]:
         f"  guest {plan.guest.name}, {_stops(seen.stops)} ({way}), {len(seen.heard)} bytes,"
         f" {result.seconds:.0f} s, seed {plan.seed}",
         "  " + ", ".join(f"{count} {kind}" for kind, count in judgement.counts.items()),
-        "  " + _landings(judgement),
     ]
+    if judgement.breaks or seen.blind:
+        lines.append("  " + _landings(judgement))
     if judgement.verdict is not Verdict.NOT_WHOLE:
         lines.append(f"  this guest does not find: {plan.guest.misses}")
     return lines + _of_logs(result)

@@ -75,8 +75,7 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvmexit-")))
         kernel = folder / "guest"
         kernel.write_bytes(plan.guest.image)
-        adapter = plan.adapter(binary, kernel)
-        version = adapter.version()
+        adapter, version = _made(plan.adapter, binary, kernel)
         recorder: Recorder | None = None
         if plan.trace is not None:
             logs = plan.keep or folder
@@ -89,6 +88,16 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
             judgement = judge(harness.finish(), forgives)
         said = read(recorder.logs) if recorder is not None else []
     return Result(plan, judgement, time.monotonic() - began, version, said)
+
+
+def _made(kind: type[Adapter], binary: str, kernel: Path) -> tuple[Adapter, str]:
+    """The adapter, and what it says of the VMM's version."""
+    try:
+        adapter = kind(binary, kernel)
+        return adapter, adapter.version()
+    except Exception as problem:  # an adapter may be the user's
+        said = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        raise KvmExitError(f"the adapter {kind.__name__} cannot be made: {said}") from None
 
 
 def _stops(
