@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any
 
 from kvmexit.conform.run import Result
@@ -62,6 +63,8 @@ def _log(one: Report | KvmExitError) -> dict[str, Any]:
 
 QUOTED = 4
 """Lines of a log that are shown."""
+WIDTH = 76
+"""Columns of a row of text."""
 
 # -- text -----------------------------------------------------------------------------------
 
@@ -82,7 +85,14 @@ def summary(result: Result) -> list[str]:
         lines.append("  " + _landings(judgement))
     if judgement.verdict is not Verdict.NOT_WHOLE:
         lines.append(f"  this guest does not find: {plan.guest.misses}")
-    return lines + _of_logs(result)
+    return [part for line in lines for part in _wrapped(line)] + _of_logs(result)
+
+
+def _wrapped(line: str) -> list[str]:
+    """``line`` in rows that fit a terminal, the later ones further in."""
+    text = line.lstrip()
+    indent = line[: -len(text)]
+    return wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}    ")
 
 
 def _landings(judgement: Judgement) -> str:
