@@ -166,6 +166,7 @@ def test_the_command_names_the_byte_and_writes_the_report(tmp_path, capsys):
     assert out.startswith("not whole: a byte was missing at stop 1: expected 0x")
     assert "1 missing, 0 made up" in out
     text = report.read_text()
+    assert "kvmexit conform --adapter FILE --binary" in text
     assert "--stops 2 --seed 5" in text and "| 1 |" in text
     status, out, _ = call(capsys, *words, "--json")
     said = validated(json.loads(out))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Any
 
-from kvmexit.conform.run import Result
+from kvmexit.conform.run import Plan, Result
 from kvmexit.conform.sequence import Break
 from kvmexit.conform.verdict import Judgement, Verdict
+from kvmexit.conform.vmms import VMMS
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.doctor import machine
 from kvmexit.tracelint import Report
@@ -157,7 +158,7 @@ that entry has neither the answer nor a mark that it is missing.
 ## How to see it
 
     pip install -e ./lib            (in a copy of the book)
-    kvmexit conform … --binary {plan.binary} --guest {plan.guest.name}{way} \
+    kvmexit conform {_which(plan)} --binary {plan.binary} --guest {plan.guest.name}{way} \
 --stops {judgement.seen.stops} --seed {plan.seed}
 
 The times of the stops follow from the seed; where they land in the guest does not.
@@ -171,6 +172,12 @@ The times of the stops follow from the seed; where they land in the guest does n
 - VMM: {result.version or plan.binary}
 {facts}
 """
+
+
+def _which(plan: Plan) -> str:
+    """How the command line names the VMM."""
+    names = (name for name, adapter in VMMS.items() if adapter is plan.adapter)
+    return next(names, "--adapter FILE")
 
 
 def _breaks(judgement: Judgement) -> str:
