@@ -51,7 +51,7 @@ UNFRAMED = """() => [...document.querySelectorAll(
 MISSING_ON_PAPER = """() => {
   const gone = [], shown = (el) => el.checkVisibility() && el.getBoundingClientRect().height > 4;
   if (!shown(document.querySelector("article h1"))) gone.push("the heading of the page");
-  for (const fold of document.querySelectorAll("article details")) {
+  for (const fold of document.querySelectorAll("article details:not(.kx *)")) {
     const inner = [...fold.children].filter((el) => el.tagName !== "SUMMARY");
     if (!inner.some(shown)) gone.push(fold.outerHTML.slice(0, 90));
   }

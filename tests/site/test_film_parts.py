@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Quiet
 from kvmexit.show import film
 from kvmexit.show.fates import columns, told
 from kvmexit.show.films import Film

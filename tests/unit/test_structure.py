@@ -15,7 +15,7 @@ FLOORS = (
     *("exits", "guest", "kernel", "vmm", "packet", "probe", "elsewhere"),
     *("faults", "show", "lab", "commands"),
 )
-"""Rooms from the ground up; ``tracelint`` stands beside them."""
+"""Rooms from the ground up; ``tracelint`` and ``conform`` stand beside them."""
 LONGEST = 420
 """Lines that can be read in one sitting, docstrings included."""
 

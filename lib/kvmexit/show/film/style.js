@@ -130,7 +130,7 @@ ${classes.join("\n")}
 }
 @media (forced-colors:active){
   .kx .cells li{border-color:Canvas}
-  .kx svg,.kx fieldset :checked+span{forced-color-adjust:none}
+  .kx svg,.kx fieldset :checked+span{forced-color-adjust:none;color:CanvasText}
 }
 @media print{
   .kx :is(button,input,.time,.near,.ask,details,label:not(:has(:checked))){display:none}

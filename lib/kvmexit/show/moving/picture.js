@@ -100,7 +100,7 @@ function clock(go, now, last, signal) {
   play.onclick = () => {
     if (timer) return stop();
     if (now() === last) go(0);
-    play.textContent = "Stop";
+    play.textContent = "Pause";
     timer = setInterval(tick, SPEEDS[speed.value]);
   };
   const touched = (event) => {

@@ -1,0 +1,168 @@
+"""`kvmexit conform`: does the guest of a real VMM come through its stops whole?"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from kvmexit.commands.scenario import print_json
+from kvmexit.conform.adapter import Adapter, from_file
+from kvmexit.conform.guests import GUESTS
+from kvmexit.conform.record import RECORDERS
+from kvmexit.conform.report import as_json, bug_form, summary
+from kvmexit.conform.run import SECONDS, Plan, Progress, conform
+from kvmexit.conform.verdict import Judgement, Verdict
+from kvmexit.conform.vmms import VMMS
+from kvmexit.errors import KvmExitError
+
+STATUS = {Verdict.WHOLE: 0, Verdict.NOT_WHOLE: 1, Verdict.CANNOT_TELL: 3}
+
+DESCRIPTION = """\
+Start a VMM on /dev/kvm with a guest that reads a device in sequence, stop it again and again,
+and count what the guest saw. A stop is: pause, save, end the process, start a new one, load,
+go on.
+"""
+
+_GUESTS = "\n".join(
+    f"  {guest.name:<12} finds {guest.finds}\n{'':<15}not {guest.misses}"
+    for guest in GUESTS.values()
+)
+
+HOW_TO = f"""\
+verdicts and status
+  0  whole        nothing was missing, made up, seen twice or out of order, and a VMM that saves
+                  at once would have shown a break in as many stops, with a probability of 95 %
+                  or more: at each pause the run looks whether the guest's access was pending
+  1  not whole    the first break, with its stop, the byte expected and the byte seen
+  2               it could not be run; one line says why, with the VMM's own last words
+  3  cannot tell  about how many more stops are needed, or what hides a break here
+  With --trace it is also 1 if lint finds a save that came too early in one of the logs.
+
+guests
+{_GUESTS}
+
+your own VMM
+  kvmexit conform --adapter FILE runs the one subclass of kvmexit.conform.Adapter that FILE
+  defines: commands to start and to load, and what pauses, saves and resumes.
+"""
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "conform",
+        help="stop a real VMM again and again: does its guest come through whole?",
+        description=DESCRIPTION,
+        epilog=HOW_TO,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("vmm", nargs="?", choices=list(VMMS), help="a VMM with an adapter here")
+    which.add_argument("--adapter", metavar="FILE", help="your own VMM's adapter")
+    parser.add_argument("--binary", metavar="PATH", help="default: the adapter's, found on PATH")
+    parser.add_argument("--guest", choices=list(GUESTS), default="reader", help="default: reader")
+    parser.add_argument(
+        "--same", action="store_true", help="a stop is: pause, go on, in the same process"
+    )
+    parser.add_argument(
+        "--stops", type=_count, metavar="N", help="default: until the verdict is there"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the times of the stops")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=SECONDS, help=f"give up after (default {SECONDS:g})"
+    )
+    parser.add_argument(
+        "--trace", choices=list(RECORDERS), help="record each process, and lint each log"
+    )
+    parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep those logs there")
+    parser.add_argument("--report", metavar="FILE", type=Path, help="write a bug report there")
+    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    parser.set_defaults(func=main)
+
+
+def _count(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise KvmExitError(f"--stops takes a number of stops, at least 1, not {text!r}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise KvmExitError(f"--seconds takes a number of seconds, more than 0, not {text!r}")
+    return value
+
+
+def main(args: argparse.Namespace) -> int:
+    adapter: type[Adapter] = from_file(args.adapter) if args.adapter else VMMS[args.vmm]
+    if args.keep and not args.trace:
+        raise KvmExitError("--keep keeps logs, and nothing is recorded without --trace")
+    plan = Plan(
+        adapter=adapter,
+        binary=args.binary or adapter.binary,
+        guest=GUESTS[args.guest],
+        same=args.same,
+        stops=args.stops,
+        seed=args.seed,
+        seconds=args.seconds,
+        trace=args.trace,
+        keep=args.keep,
+    )
+    with _ended_by_signals():
+        result = conform(plan, _progress())
+    if args.json:
+        print_json(as_json(result))
+    else:
+        print("\n".join(summary(result)))
+    if args.report:
+        _write(args.report, bug_form(result))
+    return 1 if result.found else STATUS[result.judgement.verdict]
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the run as Ctrl-C does: what was started is ended first."""
+
+    def end(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, end) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _progress() -> Progress | None:
+    """One line on standard error that is written over, if somebody watches."""
+    if not sys.stderr.isatty():
+        return None
+
+    def tell(judgement: Judgement) -> None:
+        seen = judgement.seen
+        print(
+            f"\r{seen.stops} stops, {len(seen.pending)} while an access was pending,"
+            f" {len(judgement.broken)} broken: {judgement.verdict.value}\x1b[K",
+            end="\r",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return tell
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise KvmExitError(f"{path} cannot be written: {problem.strerror}") from None

@@ -1,0 +1,132 @@
+"""What the harness asks of a VMM, and the adapters that answer.
+
+An adapter says how one VMM is started, paused, saved and loaded. It is a class with the methods
+of :class:`Adapter`, most of which have an answer here. Your own VMM's stands in a file of yours
+(``--adapter FILE``), which defines one subclass.
+"""
+
+from __future__ import annotations
+
+import runpy
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from pathlib import Path
+
+from kvmexit.conform.process import Process
+from kvmexit.errors import KvmExitError
+
+
+class Adapter(ABC):
+    """One VMM. ``binary`` is its program, ``kernel`` the guest's image.
+
+    ``start`` and ``load`` return a command; the harness runs it, with the guest's serial port on
+    standard input and output, and sets ``process``. Every path that a command names lies in
+    ``folder``, which is new for each process and goes with it. Each method may raise
+    KvmExitError, whose text the user sees with the VMM's own last words; what a method has
+    nothing to do for (``started``, ``loaded``, ``close``) is left out.
+    """
+
+    binary: str
+    """The program that is taken when no ``--binary`` says otherwise."""
+
+    def __init__(self, binary: str, kernel: Path) -> None:
+        self.binary, self.kernel = binary, kernel
+        self.folder = Path()
+        self.process: Process | None = None
+
+    @abstractmethod
+    def start(self) -> list[str]:
+        """The command that boots the guest."""
+
+    @abstractmethod
+    def load(self, saved: Path) -> list[str]:
+        """The command of a new process that takes the state in the folder ``saved``."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Stop the vCPU. Return when it stands."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Let it run."""
+
+    @abstractmethod
+    def save(self, saved: Path) -> None:
+        """Write the state of the paused VM into the folder ``saved``. Return when it is there."""
+
+    def started(self) -> None:  # noqa: B027
+        """Called when the process of ``start`` or ``load`` runs: connect, boot."""
+
+    def loaded(self) -> None:  # noqa: B027
+        """Called after that when the process was to load: return when the state is in."""
+
+    def environment(self) -> dict[str, str]:
+        """What is added to the process's environment."""
+        return {}
+
+    @property
+    def api(self) -> Path:
+        """Where this process listens: a socket's path."""
+        return self.folder / "api"
+
+    def connect(self) -> socket.socket:
+        """A connection to ``api``, once somebody listens there; its acts have a limit."""
+        connection = socket.socket(socket.AF_UNIX)
+        assert self.process is not None
+        connection.settimeout(self.process.limit)
+
+        def answered() -> bool:
+            with suppress(FileNotFoundError, ConnectionRefusedError):
+                connection.connect(str(self.api))
+                return True
+            return False
+
+        try:
+            self.process.wait_for(answered, "its API's socket")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def version(self) -> str:
+        """The first line that the program prints for ``--version``, or nothing."""
+        try:
+            said = subprocess.run(
+                [self.binary, "--version"], capture_output=True, timeout=Process.limit, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return next(iter(said.stdout.decode("utf-8", "replace").splitlines()), "")
+
+    def close(self) -> None:  # noqa: B027
+        """Called before the process is ended: close connections."""
+
+
+def from_file(path: str) -> type[Adapter]:
+    """The one adapter that the Python file ``path`` defines. KvmExitError if there is none."""
+    file = Path(path)
+    if not file.is_file():
+        raise KvmExitError(f"{path}: no such file; an adapter is a Python file")
+    try:
+        names = runpy.run_path(str(file))
+    except Exception as problem:  # whatever a file of the user's raises
+        said = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        raise KvmExitError(f"{path} cannot be run as an adapter: {said}") from None
+    found = [
+        value
+        for value in names.values()
+        if isinstance(value, type)
+        and issubclass(value, Adapter)
+        and value.__module__ == "<run_path>"
+    ]
+    if len(found) != 1:
+        raise KvmExitError(
+            f"{path} defines {len(found)} subclasses of kvmexit.conform.Adapter, and one is needed"
+        )
+    if lacking := sorted(found[0].__abstractmethods__):
+        raise KvmExitError(f"{path}: the adapter {found[0].__name__} lacks {', '.join(lacking)}")
+    if not hasattr(found[0], "binary"):
+        raise KvmExitError(f"{path}: the adapter {found[0].__name__} names no binary")
+    return found[0]

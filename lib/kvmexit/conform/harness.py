@@ -1,0 +1,219 @@
+"""The harness: start, stop again and again, end; what the guest has said meanwhile.
+
+A stop is: pause, save, end the process, start a new one, load, go on. After each pause the run
+looks whether it came while the guest's access was pending: so it knows how often a VMM that
+saves at once would have broken its guest.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from kvmexit.conform.adapter import Adapter
+from kvmexit.conform.guests import Guest
+from kvmexit.conform.landing import pending_at_pause
+from kvmexit.conform.line import Line
+from kvmexit.conform.process import Process
+from kvmexit.conform.record import Recorder
+from kvmexit.errors import KvmExitError
+
+BETWEEN = (0.02, 0.06)
+"""Seconds for which the guest runs before a stop, drawn evenly."""
+MORE, FINAL = 8, 64
+"""Bytes that the guest is to say after each stop, and after the last."""
+SETTLE = 0.02
+"""Seconds in which a paused VMM may put what it has read into its device."""
+
+
+@dataclass
+class Seen:
+    """What a run has seen so far. ``cuts`` are the lengths of ``heard`` at each stop.
+
+    ``pending`` are the numbers of the stops, from 1, that came while the access was pending which
+    a save must not meet; ``blind`` says why nobody could see that.
+    """
+
+    guest: Guest
+    same: bool
+    heard: bytes = b""
+    cuts: list[int] = field(default_factory=list)
+    pending: list[int] = field(default_factory=list)
+    blind: str = ""
+
+    @property
+    def stops(self) -> int:
+        """How many stops it has been through."""
+        return len(self.cuts)
+
+
+@dataclass
+class Harness:
+    """One VMM under test. A context manager: at its end nothing is left."""
+
+    adapter: Adapter
+    guest: Guest
+    folder: Path
+    same: bool = False
+    random: Random = field(default_factory=Random)
+    recorder: Recorder | None = None
+
+    def __post_init__(self) -> None:
+        self.line = Line(self.guest.reads)
+        self._begin = 0
+        self.seen = Seen(self.guest, self.same)
+        self._process: Process | None = None
+        self._number = 0
+
+    def __enter__(self) -> Harness:
+        try:
+            self._spawn(None)
+            self._wait_for_guest()
+            self.line.feed()
+            self._wait_for_more()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    # -- one stop -------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """One stop, and what it brought. KvmExitError, with the VMM's last words, if it fails."""
+        time.sleep(self.random.uniform(*BETWEEN))
+        self._act(self.adapter.pause, "pausing")
+        self.line.hold()
+        self._look()
+        if self.same:
+            self._cut()
+        else:
+            self._renew()
+        self._act(self.adapter.resume, "going on")
+        self.line.feed()
+        self._wait_for_more()
+        self.seen.heard = self._said()
+
+    def finish(self) -> Seen:
+        """Let the guest say what is under way, and end it."""
+        self._wait_for_more(FINAL)
+        self._end()
+        self.seen.heard = self._said()
+        return self.seen
+
+    def _renew(self) -> None:
+        """Save, end the process, start anew and load."""
+        self.line.take_back()
+        time.sleep(SETTLE)
+        saved = self.folder / "saved"
+        shutil.rmtree(saved, ignore_errors=True)
+        saved.mkdir()
+        self._act(lambda: self.adapter.save(saved), "saving")
+        self._end()
+        self._cut()
+        self._spawn(saved)
+        self._act(self.adapter.loaded, "loading")
+
+    def _cut(self) -> None:
+        self.seen.cuts.append(len(self.line.heard) - self._begin)
+
+    def _look(self) -> None:
+        """Was the guest's access pending when the pause came?"""
+        if self.seen.blind or self._process is None:
+            return
+        try:
+            if pending_at_pause(self._process.members()) in self.guest.pending:
+                self.seen.pending.append(self.seen.stops + 1)
+        except KvmExitError as problem:
+            self._process.check()
+            self.seen.blind = str(problem)
+
+    # -- processes ------------------------------------------------------------------------
+
+    def _spawn(self, saved: Path | None) -> None:
+        """Run the command of the adapter, from the start or from what was saved."""
+        home = self.folder / str(self._number)
+        home.mkdir()
+        adapter = self.adapter
+        adapter.folder = home
+        try:
+            command = adapter.start() if saved is None else adapter.load(saved)
+            environment = adapter.environment()
+        except Exception as problem:  # an adapter may be the user's
+            raise KvmExitError(f"the adapter has no command: {_told(problem)}") from None
+        if self.recorder is not None:
+            command = self.recorder.before(command, self._number)
+        self._number += 1
+        try:
+            stdin, stdout = self.line.plug()
+            self._process = Process(command, home, stdin, stdout, environment)
+        finally:
+            self.line.plugged()
+        adapter.process = self._process
+        self._act(adapter.started, "starting")
+
+    def _end(self) -> None:
+        """End the process that there is, and let its folder go."""
+        with suppress(Exception):  # whatever it is, the rest must be ended
+            self.adapter.close()
+        if self._process is not None:
+            if self.recorder is not None and self.recorder.parent:
+                self._process.end_gently()
+            self._process.end()
+            self._process = None
+            if self.recorder is not None:
+                self.recorder.after()
+        self.line.unplug()
+        shutil.rmtree(self.adapter.folder, ignore_errors=True)
+
+    def _act(self, act: Callable[[], None], what: str) -> None:
+        """One act of the adapter; whatever goes wrong becomes one sentence."""
+        process = self._process
+        assert process is not None
+        try:
+            act()
+        except TimeoutError:
+            process.check()
+            raise process.silent(what) from None
+        except Exception as problem:  # an adapter may be the user's
+            process.ended_within(0.2)  # then its end says more than a closed connection
+            process.check()
+            said = _told(problem)
+            if process.last_words() not in said:
+                said = f"{said}; {process.last_words()}"
+            raise KvmExitError(f"{what} failed: {said}") from None
+
+    # -- the guest ------------------------------------------------------------------------
+
+    def _wait_for_guest(self) -> None:
+        """Until it has greeted."""
+        assert self._process is not None
+        greeting = self.guest.greeting
+        self._process.wait_for(lambda: greeting in self.line.heard, "its guest's first word")
+        self._begin = self.line.heard.index(greeting) + len(greeting)
+
+    def _wait_for_more(self, bytes_more: int = MORE) -> None:
+        """Until the guest has said a few bytes more: then it runs."""
+        assert self._process is not None
+        wanted = len(self.line.heard) + bytes_more
+        stops = self.seen.stops
+        what = f"its guest to go on after stop {stops}" if stops else "its guest's first bytes"
+        self._process.wait_for(lambda: len(self.line.heard) >= wanted, what)
+
+    def _said(self) -> bytes:
+        """All that the guest has said after its greeting."""
+        return bytes(self.line.heard[self._begin :])
+
+
+def _told(problem: Exception) -> str:
+    """The text of an error that a user can cause, and of any other its kind too."""
+    first = next(iter(str(problem).splitlines()), "")
+    expected = isinstance(problem, KvmExitError | OSError) and first
+    return first if expected else f"{type(problem).__name__}: {first}"

@@ -1,0 +1,127 @@
+"""The line between the harness and the guest's serial port, which outlives the VMM's processes.
+
+The serial port of a VMM can lose bytes where no vCPU has a part in it: what one process has taken
+from its standard input after the save is gone with it, and one that waits for its state may take
+a byte before the state arrives. So each process gets a terminal of its own. When it is paused,
+what it has not taken is taken back, and given to its successor once that one runs.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+import tty
+
+from kvmexit.conform.guests import FIRST, LAST
+
+WINDOW, CHUNK = 48, 16
+"""Bytes that are on their way at most, and how many are given at a time."""
+IDLE = 0.05
+"""Seconds after which a byte that did not come back no longer holds up the rest."""
+
+
+class Line:
+    """Feeds a guest and keeps what it says. ``fed`` is false for a guest that only writes."""
+
+    def __init__(self, fed: bool) -> None:
+        self.fed, self.heard = fed, bytearray()
+        self._sent, self._value, self._left = 0, FIRST, b""
+        self._master = self._slave = self._own = self._reads = self._writes = -1
+        self._stop, self._feeding = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    # -- one process ----------------------------------------------------------------------
+
+    def plug(self) -> tuple[int, int]:
+        """A new terminal and a new pipe: standard input and output of the next process."""
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        flags = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
+        self._own = os.open(os.ttyname(self._slave), flags)
+        os.set_blocking(self._master, False)
+        self._reads, self._writes = os.pipe()
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._pump, name="line", daemon=True)
+        self._thread.start()
+        return self._slave, self._writes
+
+    def plugged(self) -> None:
+        """The process has its ends; when it is gone, the pipe says so."""
+        if self._writes >= 0:
+            os.close(self._writes)
+            self._writes = -1
+
+    def unplug(self) -> None:
+        """The process is gone: hear the rest, close everything."""
+        self._feeding.clear()
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        for name in ("_master", "_slave", "_own", "_reads", "_writes"):
+            if (descriptor := getattr(self, name)) >= 0:
+                os.close(descriptor)
+                setattr(self, name, -1)
+
+    # -- feeding --------------------------------------------------------------------------
+
+    def feed(self) -> None:
+        """Give what was taken back, then go on."""
+        with self._lock:
+            if self._left:
+                os.write(self._master, self._left)
+                self._left = b""
+        if self.fed:
+            self._feeding.set()
+
+    def hold(self) -> None:
+        """Give nothing more."""
+        with self._lock:  # a write that is under way comes to its end
+            self._feeding.clear()
+
+    def take_back(self) -> None:
+        """Take what the VMM has not read. Its guest must be paused, and nothing fed."""
+        with self._lock:
+            try:
+                while taken := os.read(self._own, 4096):
+                    self._left += taken
+            except BlockingIOError:
+                pass
+
+    def _pump(self) -> None:
+        """Hear what the guest says, and feed it, until the process is gone."""
+        moved = time.monotonic()
+        open_ = True
+        while open_ and not (self._stop.is_set() and self._writes >= 0):
+            ready, _, _ = select.select([self._reads], [], [], 0.002)
+            if ready:
+                said = os.read(self._reads, 1 << 16)
+                open_ = bool(said)
+                self.heard += said
+                moved = time.monotonic()
+            idle = time.monotonic() - moved > IDLE
+            if self._feeding.is_set() and (self._on_its_way() <= WINDOW - CHUNK or idle):
+                self._give(idle)
+                moved = time.monotonic()
+
+    def _on_its_way(self) -> int:
+        return self._sent - len(self.heard)
+
+    def _give(self, idle: bool) -> None:
+        with self._lock:
+            if not self._feeding.is_set():
+                return
+            span = LAST - FIRST + 1
+            start = self._value - FIRST
+            chunk = bytes(FIRST + (start + k) % span for k in range(CHUNK))
+            try:
+                given = os.write(self._master, chunk)
+            except BlockingIOError:
+                given = 0
+            self._value = FIRST + (start + given) % span
+            if idle:  # lost bytes must not use up the credit of those that follow
+                self._sent = len(self.heard)
+            self._sent = max(self._sent, len(self.heard)) + given

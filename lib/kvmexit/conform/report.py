@@ -1,0 +1,196 @@
+"""What a run says: lines for a person, values for a program, the text of a bug form."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import Any
+
+from kvmexit.conform.run import Plan, Result
+from kvmexit.conform.sequence import Break
+from kvmexit.conform.verdict import Judgement, Verdict
+from kvmexit.conform.vmms import VMMS
+from kvmexit.errors import KvmExitError
+from kvmexit.kernel.doctor import machine
+from kvmexit.tracelint import Report
+
+SCHEMA = "kvmexit-conform/1"
+"""Name and version of the JSON form; it is described in conform.schema.json."""
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result as JSON values, of schema ``SCHEMA``."""
+    judgement = result.judgement
+    seen, plan = judgement.seen, result.plan
+    return {
+        "schema": SCHEMA,
+        "verdict": judgement.verdict.value,
+        "reason": judgement.reason,
+        "vmm": {"binary": plan.binary, "version": result.version},
+        "machine": machine(),
+        "guest": plan.guest.name,
+        "way": "same process" if plan.same else "new process",
+        "seed": plan.seed,
+        "seconds": round(result.seconds, 1),
+        "stops": seen.stops,
+        "pending": None if seen.blind else list(seen.pending),
+        "bytes": len(seen.heard),
+        "counts": judgement.counts,
+        "broken": judgement.broken,
+        "first_break": _first(judgement),
+        "chance_of_a_break": round(judgement.chance, 4),
+        "more_stops": judgement.more,
+        "logs": [_log(one) for one in result.stopped_logs],
+    }
+
+
+def _first(judgement: Judgement) -> dict[str, Any] | None:
+    if not judgement.breaks:
+        return None
+    stop, found = judgement.breaks[0]
+    return {
+        "stop": stop,
+        "kind": found.kind.value,
+        "at": found.at,
+        "expected": found.expected,
+        "seen": found.seen,
+    }
+
+
+def _log(one: Report | KvmExitError) -> dict[str, Any]:
+    if isinstance(one, KvmExitError):
+        return {"verdict": None, "problem": str(one)}
+    return {"verdict": one.verdict.value, "problem": None, "report": one.as_json()}
+
+
+QUOTED = 4
+"""Lines of a log that are shown."""
+WIDTH = 76
+"""Columns of a row of text."""
+
+# -- text -----------------------------------------------------------------------------------
+
+
+def summary(result: Result) -> list[str]:
+    """The verdict on the first line, then what it rests on."""
+    judgement, plan = result.judgement, result.plan
+    seen = judgement.seen
+    way = "paused and let go on" if plan.same else "saved, ended and loaded anew"
+    lines = [
+        f"{judgement.verdict.value}: {judgement.reason}",
+        f"  {result.version or plan.binary}",
+        f"  guest {plan.guest.name}, {_stops(seen.stops)} ({way}), {len(seen.heard)} bytes,"
+        f" {result.seconds:.0f} s, seed {plan.seed}",
+        "  " + ", ".join(f"{count} {kind}" for kind, count in judgement.counts.items()),
+    ]
+    if judgement.breaks or seen.blind:
+        lines.append("  " + _landings(judgement))
+    if judgement.verdict is not Verdict.NOT_WHOLE:
+        lines.append(f"  this guest does not find: {plan.guest.misses}")
+    return [part for line in lines for part in _wrapped(line)] + _of_logs(result)
+
+
+def _wrapped(line: str) -> list[str]:
+    """``line`` in rows that fit a terminal, the later ones further in."""
+    text = line.lstrip()
+    indent = line[: -len(text)]
+    return wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}    ")
+
+
+def _landings(judgement: Judgement) -> str:
+    """How the broken stops and those that came while an access was pending lie to each other."""
+    seen = judgement.seen
+    if seen.blind:
+        return f"nobody saw where the pauses landed: {seen.blind}"
+    both = len(set(judgement.broken) & set(seen.pending))
+    said = f"at {len(seen.pending)} of {_stops(seen.stops)} the access was pending"
+    if judgement.broken:
+        said += f"; {_stops(len(judgement.broken))} broke the guest, {both} among those"
+    return said
+
+
+def _stops(count: int) -> str:
+    return f"{count} stop" + "s" * (count != 1)
+
+
+def _of_logs(result: Result) -> list[str]:
+    """lint's verdict on each process that was stopped, and a finding of the first broken stop."""
+    logs = result.stopped_logs
+    if not logs:
+        return []
+    lines = ["  lint says, of the log of each process that was stopped:"]
+    for number, one in enumerate(logs, 1):
+        if isinstance(one, KvmExitError):
+            lines.append(f"    {number}: cannot be read: {one}")
+        else:
+            lines.append(f"    {number}: {one.verdict.value}")
+            lines += [f"       {reason}" for reason in one.reasons]
+    return lines + _quoted(logs, result.judgement.broken)
+
+
+def _quoted(logs: list[Report | KvmExitError], broken: list[int]) -> list[str]:
+    """The first lines of the finding that goes with the first broken stop; else of the first."""
+    order = [logs[stop - 1] for stop in broken if stop <= len(logs)] + logs
+    for one in order:
+        if isinstance(one, Report) and one.findings:
+            shown = one.findings[0].lines[:QUOTED]
+            return ["  a finding:", *(f"    line {line.number}: {line.text}" for line in shown)]
+    return []
+
+
+def bug_form(result: Result) -> str:
+    """What a project's bug form asks for, as Markdown."""
+    judgement, plan = result.judgement, result.plan
+    facts = "\n".join(f"- {name}: {value}" for name, value in machine().items())
+    lines = "\n".join(summary(result))
+    way = " --same" if plan.same else ""
+    return f"""\
+## What happens
+
+A guest that {"reads" if plan.guest.reads else "writes"} its serial port in sequence is stopped \
+again and again. {judgement.reason[0].upper()}{judgement.reason[1:]}.
+
+## What was expected
+
+A guest cannot tell that it was stopped. An exit that asks for data is half an instruction; the
+next KVM_RUN does the rest (Documentation/virt/kvm/api.rst, KVM_RUN). State that is saved before
+that entry has neither the answer nor a mark that it is missing.
+
+## How to see it
+
+    pip install -e ./lib            (in a copy of the book)
+    kvmexit conform {_which(plan)} --binary {plan.binary} --guest {plan.guest.name}{way} \
+--stops {judgement.seen.stops} --seed {plan.seed}
+
+The times of the stops follow from the seed; where they land in the guest does not.
+
+## What was seen
+
+{_indented(lines)}
+{_breaks(judgement)}
+## Where
+
+- VMM: {result.version or plan.binary}
+{facts}
+"""
+
+
+def _which(plan: Plan) -> str:
+    """How the command line names the VMM."""
+    names = (name for name, adapter in VMMS.items() if adapter is plan.adapter)
+    return next(names, "--adapter FILE")
+
+
+def _breaks(judgement: Judgement) -> str:
+    if not judgement.breaks:
+        return ""
+    rows = "\n".join(_row(stop, one) for stop, one in judgement.breaks[:20])
+    return f"\n| stop | byte | kind | expected | seen |\n|---|---|---|---|---|\n{rows}\n"
+
+
+def _row(stop: int, one: Break) -> str:
+    seen = "" if one.seen is None else f"{one.seen:#04x}"
+    return f"| {stop} | {one.at} | {one.kind} | {one.expected:#04x} | {seen} |"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())

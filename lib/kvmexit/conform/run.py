@@ -1,0 +1,125 @@
+"""One run from end to end: as many stops as the verdict asks for, or as were asked for."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from kvmexit.conform.adapter import Adapter
+from kvmexit.conform.guests import Guest
+from kvmexit.conform.harness import Harness
+from kvmexit.conform.process import program
+from kvmexit.conform.record import RECORDERS, Recorder, read
+from kvmexit.conform.retired import out_is_repeated
+from kvmexit.conform.verdict import Judgement, Verdict, judge
+from kvmexit.errors import KvmExitError
+from kvmexit.tracelint import Report, Verdict as Found
+
+SECONDS = 120.0
+"""How long a run takes at most; the stop that is under way is brought to its end."""
+FEW = 6
+"""Stops, if nobody says how many, of a run that is recorded or whose guest cannot tell."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done. ``stops`` None: until the verdict is there, or time is up."""
+
+    adapter: type[Adapter]
+    binary: str
+    guest: Guest
+    same: bool = False
+    stops: int | None = None
+    seed: int = 1
+    seconds: float = SECONDS
+    trace: str | None = None
+    keep: Path | None = None
+    """A folder in which the logs stay."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a plan. ``logs`` are lint's reports, one a process, or why there is none."""
+
+    plan: Plan
+    judgement: Judgement
+    seconds: float
+    version: str
+    logs: list[Report | KvmExitError] = field(default_factory=list)
+
+    @property
+    def found(self) -> bool:
+        """Did lint find a save that came too early?"""
+        logs = (one for one in self.logs if isinstance(one, Report))
+        return any(one.verdict is Found.FINDINGS for one in logs)
+
+    @property
+    def stopped_logs(self) -> list[Report | KvmExitError]:
+        """Those of processes that were stopped: nobody has saved the last one of a row."""
+        return self.logs if self.plan.same else self.logs[: self.judgement.seen.stops]
+
+
+Progress = Callable[[Judgement], None]
+
+
+def conform(plan: Plan, progress: Progress | None = None) -> Result:
+    """Do what ``plan`` says. KvmExitError, with the VMM's last words, if it cannot be done."""
+    binary, began = program(plan.binary), time.monotonic()
+    forgives = plan.guest.forgives or ("" if plan.guest.reads else _forgiven())
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvmexit-")))
+        kernel = folder / "guest"
+        kernel.write_bytes(plan.guest.image)
+        adapter, version = _made(plan.adapter, binary, kernel)
+        recorder: Recorder | None = None
+        if plan.trace is not None:
+            logs = plan.keep or folder
+            logs.mkdir(parents=True, exist_ok=True)
+            recorder = RECORDERS[plan.trace](logs)
+            stack.callback(recorder.close)
+        harness = Harness(adapter, plan.guest, folder, plan.same, Random(plan.seed), recorder)
+        with harness:
+            judgement = _stops(harness, plan, forgives, began + plan.seconds, progress)
+            judgement = judge(harness.finish(), forgives)
+        said = read(recorder.logs) if recorder is not None else []
+    return Result(plan, judgement, time.monotonic() - began, version, said)
+
+
+def _made(kind: type[Adapter], binary: str, kernel: Path) -> tuple[Adapter, str]:
+    """The adapter, and what it says of the VMM's version."""
+    try:
+        adapter = kind(binary, kernel)
+        return adapter, adapter.version()
+    except Exception as problem:  # an adapter may be the user's
+        said = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        raise KvmExitError(f"the adapter {kind.__name__} cannot be made: {said}") from None
+
+
+def _stops(
+    harness: Harness, plan: Plan, forgives: str, end: float, progress: Progress | None
+) -> Judgement:
+    """Stop until there are enough stops; the judgement so far."""
+    wanted = plan.stops or (FEW if plan.trace or forgives else None)
+    while True:
+        harness.stop()
+        judgement = judge(harness.seen, forgives)
+        if progress is not None:
+            progress(judgement)
+        decided = judgement.verdict is not Verdict.CANNOT_TELL or bool(judgement.broken)
+        if time.monotonic() > end or (harness.seen.stops >= wanted if wanted else decided):
+            return judgement
+
+
+def _forgiven() -> str:
+    """Why a save at once would show nothing of a plain write here, or nothing."""
+    if out_is_repeated():
+        return ""
+    return (
+        "on this KVM a plain out has retired at its exit, so that even a VMM which saves at once"
+        " makes none twice: run the writer on a machine with SVM or VMX"
+    )

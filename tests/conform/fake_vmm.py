@@ -1,0 +1,107 @@
+"""A VMM without a vCPU: it echoes its standard input as the reader does, and breaks as it is told.
+
+    fake_vmm.py SOCKET FAULT STOP [STATE]
+
+FAULT happens when it goes on after stop number STOP. Nothing of the library is imported here: the
+fake must not share a mistake with what it tests.
+"""
+
+import json
+import os
+import select
+import socket
+import sys
+import time
+
+where, fault, at = sys.argv[1], sys.argv[2], int(sys.argv[3])
+state = {"queue": [], "count": 0, "last": 0, "stops": 0, "due": ""}
+
+
+def write(value):
+    os.write(1, bytes([value | state["count"]]))
+
+
+def say(value, keep=True):
+    write(value)
+    state["count"] ^= 0x80
+    if keep:
+        state["last"] = value
+
+
+def go_on():
+    """Pop and say everything, and make the break that is due as soon as there are the bytes."""
+    queue = state["queue"]
+    while queue:
+        due = state["due"]
+        if due == "reorder" and len(queue) < 2:
+            return
+        state["due"] = ""
+        if due == "lose":
+            queue.pop(0)
+            continue
+        if due == "repeat":
+            say(state["last"])
+        elif due == "make-up":
+            say(0, keep=False)
+        elif due == "in-place":
+            queue.pop(0)
+            say(0, keep=False)
+            continue
+        elif due == "reorder":
+            queue[:2] = queue[1::-1]
+            say(queue.pop(0))
+        elif due == "write-twice":
+            write(queue[0])
+        elif due == "not-write":
+            state["count"] ^= 0x80
+            state["last"] = queue.pop(0)
+            continue
+        say(queue.pop(0))
+
+
+def main():
+    running = len(sys.argv) == 4
+    if fault == "half":
+        time.sleep(60)
+    if fault == "die":
+        sys.exit("fake: no room for this guest")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(where)
+    listener.listen(1)
+    talk, _ = listener.accept()
+    if not running:
+        with open(sys.argv[4]) as saved:
+            state.update(json.load(saved))
+    elif fault != "mute":
+        os.write(1, b"firmware says\r\nkvmexit reader\n")
+    while True:
+        ready, _, _ = select.select([talk, 0] if running else [talk], [], [])
+        if 0 in ready:
+            state["queue"] += os.read(0, 16)
+            go_on()
+        if talk in ready:
+            word, _, rest = talk.recv(4096).decode().partition(" ")
+            if not word:
+                return
+            if word == "pause":
+                running = False
+                state["stops"] += 1
+                if state["stops"] == at:
+                    state["due"] = fault
+                if state["due"] == "hang":
+                    time.sleep(60)
+                if state["due"] == "killed":
+                    os.kill(os.getpid(), 9)
+                if state["due"] == "refuse":
+                    talk.send(b"cannot pause now\n")
+                    continue
+            elif word == "save":
+                with open(rest, "w") as saved:
+                    json.dump(state, saved)
+            elif word == "resume":
+                running = state["due"] != "stand"
+                go_on() if running else None
+            talk.send(b"ok\n")
+
+
+main()
