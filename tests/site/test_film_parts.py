@@ -18,6 +18,7 @@ from kvmexit.show.reel import Choice
 from kvmexit.show.scene import scene
 from kvmexit.show.story import events, stops
 from playwright.sync_api import Browser, Page
+from serving import Quiet
 
 DECODE = """async ([data, runs]) => {
   const { Reel } = await import("./reel.js");

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from pages import SITE
-from patience import PATIENCE
+from pages import SITE, contents
+from patience import PATIENCE, draws
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -107,6 +107,12 @@ def patient(browser: Browser, **options: object) -> BrowserContext:
     context = browser.new_context(**options)
     context.set_default_timeout(1000 * PATIENCE)
     return context
+
+
+def is_its_turn(name: str, of: int, first: int = 0) -> bool:
+    """Whether a check that takes long looks at the page: every ``of``-th from ``first``; in CI all."""
+    every = draws(of, in_ci=1)
+    return contents().index(name) % every == first % every
 
 
 def wait_until(page: Page, expression: str, what: str) -> None:
