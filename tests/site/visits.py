@@ -110,7 +110,7 @@ def patient(browser: Browser, **options: object) -> BrowserContext:
 
 
 def is_its_turn(name: str, of: int, first: int = 0) -> bool:
-    """Whether a check that takes long looks at the page: every ``of``-th from ``first``; in CI all."""
+    """Whether a long check looks at the page: at every ``of``-th from ``first``, in CI at all."""
     every = draws(of, in_ci=1)
     return contents().index(name) % every == first % every
 
