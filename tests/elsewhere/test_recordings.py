@@ -109,15 +109,6 @@ def test_a_shutdown_resets_the_vcpu_on_svm_and_leaves_it_on_vmx():
         assert x86_facts(kernel)[name] == recordings.recording_of(machine)["facts"][name]
 
 
-@pytest.mark.skipif("vmx" not in RECORDED, reason="no recording of VMX is shipped")
-def test_svm_and_vmx_differ_in_facts_alone():
-    svm, vmx = (compare.observations(recordings.recording_of(name)) for name in ("svm", "vmx"))
-    found = {one.key for one in compare.differences(svm, vmx)}
-    assert {key for key in found if key[0] != "fact"} <= compare.PROCESSORS_OWN
-    assert ("fact", "after KVM_EXIT_SHUTDOWN") in found
-    assert ("fact", "rflags at the exit of mmio read") in found
-
-
 @pytest.mark.parametrize("machine", list(ISAS))
 def test_the_report_on_a_real_kernel_of_each_machine(machine):
     """Saved at a served byte: a byte is missing, or one is stale. Drained: all is well."""
