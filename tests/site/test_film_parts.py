@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Quiet
 from kvmexit.show import film
 from kvmexit.show.fates import columns, told
 from kvmexit.show.films import Film
@@ -19,6 +18,7 @@ from kvmexit.show.reel import Choice
 from kvmexit.show.scene import scene
 from kvmexit.show.story import events, stops
 from playwright.sync_api import Browser, Page
+from serving import Quiet
 
 DECODE = """async ([data, runs]) => {
   const { Reel } = await import("./reel.js");
@@ -48,7 +48,9 @@ DRAW = """async ([address, traits]) => {
   const model = { get: (name) => traits[name], set() {}, on() {}, off() {}, save_changes() {} };
   render({ model, el });
   await new Promise((done) => setTimeout(() => requestAnimationFrame(done), 50));
-  return el.innerHTML;
+  const style = el.querySelector("style"), rules = [...style.sheet.cssRules];
+  style.remove();
+  return rules.map((rule) => rule.cssText).join("") + el.innerHTML;
 }"""
 
 
