@@ -6,7 +6,8 @@
 2.  The film's player, and what else moves, is joined from its parts to one ES module
     (kvmexit/show/player.py), written for anywidget's ``render({model, el})``. A page opened from
     a file may not load a module, so here it becomes a classic script, with `host.js` in the place
-    of a widget manager. Only pages that hold what it plays load it.
+    of a widget manager, and loses its long names (`with_short_names`). Only pages that hold what
+    it plays load it.
 3.  The theme draws its icons by a script of 543 kB (compressed). `static/scripts/` shadows
     it with an empty one, and the icon font that its style sheet falls back to is cut down
     to the glyphs in use; a glyph not among them makes the browser load the whole font.
@@ -23,7 +24,13 @@ from fontTools import subset
 from fontTools.ttLib import TTFont
 from kvmexit.show.player import MAINS, module
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from thin import thin_out
+
+try:
+    from minify import string as minified
+except ImportError:
+    minified = None
 
 HERE = Path(__file__).resolve().parent
 
@@ -73,7 +80,22 @@ def mark_of(script: str) -> str:
 
 def played(html: str) -> list[str]:
     """The scripts that a page needs for what it holds."""
-    return [script for script in MAINS if f'class="{mark_of(script)}"' in html]
+    found = [script for script in MAINS if re.search(rf'class="{mark_of(script)}[" ]', html)]
+    films = [set(kinds.split()) for kinds in re.findall(r'class="kvmexit-film\b([^"]*)"', html)]
+    if any("veiled" in kinds for kinds in films):
+        found = [script for script in found if script != "film.js"]
+        asks = all({"small", "veiled"} <= kinds for kinds in films)
+        found.append("asking.js" if asks else "player.js")
+    return found
+
+
+def with_short_names(script: str) -> str:
+    """The script with short names for what nobody outside can name, and nothing to spare.
+
+    Where the minifier has no build (it has none for Macs with Apple's processors), the script
+    stays as it is: it does the same.
+    """
+    return minified("application/javascript", script) if minified else script
 
 
 def classic_script(player: str, host: str) -> str:
@@ -88,7 +110,7 @@ def classic_script(player: str, host: str) -> str:
     body = re.sub(r"^export (?=(async )?(function|const|let|class)\b)", "", body, flags=re.M)
     if defaults != 1 or re.search(r"^export\b", body, re.MULTILINE):
         raise ValueError("the module needs one `export default` and no list of exports")
-    return f'(() => {{\n"use strict";\n{body}\n{host}}})();\n'
+    return with_short_names(f'(() => {{\n"use strict";\n{body}\n{host}}})();\n')
 
 
 def icons(static: Path, pages: Path) -> set[int]:
@@ -155,6 +177,8 @@ def load_players(app: Sphinx, page: str, template: str, context: dict[str, Any],
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
+    if minified is None:
+        logging.getLogger(__name__).info("no tdewolff-minify here: the scripts keep their names")
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
     app.config["html_math_renderer"] = "mathml"
     app.connect("html-page-context", load_players)

@@ -48,7 +48,9 @@ DRAW = """async ([address, traits]) => {
   const model = { get: (name) => traits[name], set() {}, on() {}, off() {}, save_changes() {} };
   render({ model, el });
   await new Promise((done) => setTimeout(() => requestAnimationFrame(done), 50));
-  return el.innerHTML;
+  const style = el.querySelector("style"), rules = [...style.sheet.cssRules];
+  style.remove();
+  return rules.map((rule) => rule.cssText).join("") + el.innerHTML;
 }"""
 
 
@@ -56,7 +58,7 @@ DRAW = """async ([address, traits]) => {
 def folder(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A page beside the parts, and beside the joined player, over http."""
     home: Path = tmp_path_factory.mktemp("parts")
-    for name, source in {**parts(), "joined.js": module()}.items():
+    for name, source in {**parts(), "joined.js": module("player.js")}.items():
         (home / name).write_text(source)
     (home / "page.html").write_text("<!doctype html><title>parts</title><body></body>")
     handler = functools.partial(Quiet, directory=str(home))
@@ -133,7 +135,7 @@ def test_the_parts_decode_what_python_folds(folder: Page, device: str) -> None:
 def test_the_parts_draw_what_the_joined_player_draws(folder: Page, at: str) -> None:
     traits = json.loads(json.dumps(film(12, policy="all", read=10, at=at).traits()))
     drawn, joined = (
-        folder.evaluate(DRAW, [f"./{one}", traits]) for one in ("film.js", "joined.js")
+        folder.evaluate(DRAW, [f"./{one}", traits]) for one in ("player.js", "joined.js")
     )
     assert "data-fate" in drawn and drawn.count("<path") > 20
     unnumbered = [text.replace("kx1-", "kx-").replace("kx2-", "kx-") for text in (drawn, joined)]

@@ -4,7 +4,17 @@ import re
 from pathlib import Path
 
 import pytest
-from kvmexit.show.player import FOLDERS, IMPORT, MAINS, join, lean, module, order, parts
+from kvmexit.show.player import (
+    FOLDERS,
+    IMPORT,
+    MAINS,
+    join,
+    lean,
+    module,
+    order,
+    parts,
+    with_numbers,
+)
 
 OF_A_PAGE = Path(__file__).parents[2] / "book" / "site" / "ask"
 """Parts that only a page of the book has; they import the library's."""
@@ -70,15 +80,39 @@ export default { a, c: (x) => x - -1, d };
 def test_a_part_stands_behind_what_it_imports():
     sources = {
         "main.js": 'import { b } from "./b.js";\nimport { a } from "./a.js";\nexport default b(a);',
-        "a.js": "export const a = 1;",
+        "a.js": "export const a = 1;\nexport const unused = 2;\n",
         "b.js": 'import {\n  a,\n} from "./a.js";\nexport function b(x) { return a + x; }',
         "alone.js": "export const alone = 1;",
     }
     assert order(sources, "main.js") == ["a.js", "b.js", "main.js"]
     joined = join(sources, "main.js")
-    assert joined.index('part["a.js"]') < joined.index('part["b.js"]')
-    assert 'const {\n  a,\n} = part["a.js"];' in joined and "return { b };" in joined
-    assert "alone" not in joined
+    assert (
+        joined.split()
+        == "const a = 1; function b(x) { return a + x; } export default b(a);".split()
+    )
+
+
+def test_a_number_stands_where_its_name_stood():
+    sources = {
+        "main.js": 'import { WIDE } from "./a.js";\n'
+        'export default (x) => [`${WIDE}px`, x.WIDE, "WIDE"];',
+        "a.js": "const TALL = 2.5, EDGE = 0x10; // pixels\nexport const WIDE = 3;\n"
+        "export const at = [TALL, EDGE, { TALL: 1 }];",
+    }
+    joined = join(sources, "main.js")
+    assert 'export default (x) => [`${3}px`, x.WIDE, "WIDE"];' in joined
+    assert with_numbers(sources["a.js"].replace("export ", "")).split("\n") == [
+        "const at = [2.5, 0x10, { TALL: 1 }];"
+    ]
+
+
+def test_no_template_has_the_name_of_a_number_in_its_text():
+    joined = "\n".join(parts().values())
+    numbers = set(re.findall(r"\b([A-Z_]+) = [\d.]", joined))
+    assert len(numbers) > 20
+    for sheet in re.findall(r"`[^`]*`", joined):
+        text = re.sub(r"\$\{[^`]*?\}", "", sheet)
+        assert not numbers & set(re.findall(r"\b[A-Z_]{2,}\b", text)), text
 
 
 @pytest.mark.parametrize(
@@ -92,11 +126,15 @@ def test_a_part_stands_behind_what_it_imports():
         ('import { c } from "./c.js";\nexport const b = c;', "b.js needs c.js, which is no part"),
         ("export const b = 1;\nexport default b;", "breaks a rule"),
         ("export let b = 1;", "breaks a rule"),
+        ('import { a } from "./a.js";\nexport const b = a, own = 1;', "both declare own"),
     ],
 )
 def test_a_broken_rule_is_named(other: str, words: str):
     with pytest.raises(ValueError, match=re.escape(words)):
-        join({"main.js": MAIN_PART, "b.js": other, "a.js": "export const a = 1;"}, "main.js")
+        join(
+            {"main.js": MAIN_PART, "b.js": other, "a.js": "export const a = 1;\nfunction own() {}"},
+            "main.js",
+        )
 
 
 def test_the_main_part_has_a_default():

@@ -99,7 +99,13 @@ def test_no_word_that_is_shown_stands_in_two_files():
     names = {one.value for kind in (Lane, What, Kind) for one in kind} | set(FATES)
     shown = {look.label for look in STEPS.values()} | {look.name for look in LANES.values()}
     shown |= {word for look in FATES.values() for word in (look.sign, look.word)}
-    shown |= {vocabulary.PAGE, vocabulary.MOVED_UP, *WORDS.values()}
+    shown |= {
+        vocabulary.PAGE,
+        vocabulary.MOVED_UP,
+        vocabulary.STOP,
+        *WORDS.values(),
+        *vocabulary.ASKING.values(),
+    }
     shown |= {reason.c_name for reason in Reason}
     for word in shown - names - {""}:
         found = {name for name, text in DRAWS.items() if quoted(word).search(text)}
@@ -130,10 +136,10 @@ def test_every_fate_of_a_byte_has_a_look():
 
 def test_the_player_hears_the_same():
     told = for_player()
-    assert [lane["key"] for lane in told["lanes"]] == [lane.value for lane in Lane]
-    assert told["reasons"][told["mmio"]] == Reason.MMIO.c_name
-    assert told["outcomes"]["ok"]["letter"] == "" and told["outcomes"]["lost"]["letter"] == "l"
-    assert told["steps"]["exit"]["carries"] == [2, 3]
+    assert [lane["key"] for lane in told["LANES"]] == [lane.value for lane in Lane]
+    assert told["REASONS"][told["MMIO"]] == Reason.MMIO.c_name
+    assert told["OUTCOMES"]["ok"]["letter"] == "" and told["OUTCOMES"]["lost"]["letter"] == "l"
+    assert told["STEPS"]["exit"]["carries"] == [2, 3]
 
 
 def test_exit_reasons_are_put_into_words():

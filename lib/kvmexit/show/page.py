@@ -21,8 +21,8 @@ body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 76rem; 
 {still}
 </main>
 <script type="module">
-{module}
-host(document);
+{player}
+player.host(document);
 </script>
 </html>
 """
@@ -31,5 +31,6 @@ host(document);
 def page(film: Film) -> str:
     """The whole page. The module stands in it: a page from a disk may not import one."""
     title = escape(film.title or f"A film of {len(film.base.response)} bytes")
-    assert "</script" not in module(), "the module would end its own element"
-    return PAGE.format(title=title, still=film.html(), module=module())
+    player = module("player.js").replace("export default", "const player =")
+    assert "</script" not in player, "the module would end its own element"
+    return PAGE.format(title=title, still=film.html(), player=player)

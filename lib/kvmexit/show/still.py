@@ -156,9 +156,10 @@ def still(film: Reel) -> str:
         parts.append(lanes_html(frames, story, step))
         parts.append(f"<p>Step {step + 1} of {len(frames)}: {escape(frames[step].sentence)}</p>")
         parts += _cards(frames, step)
+    classes = "kvmexit-film" + " small" * (film.face == "small") + " veiled" * film.veiled
     data = json.dumps(film.traits(), separators=(",", ":")).replace("</", "<\\/")
     return (
-        '<div class="kvmexit-film"><script type="application/json">'
+        f'<div class="{classes}"><script type="application/json">'
         + data
         + "</script>"
         + "".join(parts)

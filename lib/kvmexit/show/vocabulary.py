@@ -171,20 +171,10 @@ END_FIELDS = ("driver returns", "driver prints", "reads of the response", "bytes
 
 WORDS = {
     "film": "Film of a run",
-    "guess": "The line is time. Where would a suspend lose a byte? Choose a place.",
-    "found": "You found one: suspended here, the machine loses a byte.",
-    "lossAfter": "Nothing is lost at your place. A byte is, {steps} later: watch.",
-    "lossBefore": "Nothing is lost at your place. A byte is, {steps} earlier: watch.",
-    "drag": "Drag the arrow: there the machine is suspended, and goes on.",
-    "losses": "A byte goes missing at {missing} of {all} places. At {silent} of them the driver"
-    " does not notice.",
-    "noLoss": "A byte goes missing at none of {all} places.",
-    "by": "suspended by",
     "plain": "Nobody suspends it: the undisturbed run.",
     "suspend": "suspend:",
     "nobody": "no suspend",
     "play": "Play from the request to the first wrong byte",
-    "stop": "Stop",
     "link": "Link",
     "copied": "copied",
     "inAddress": "it is in the address",
@@ -207,6 +197,20 @@ WORDS = {
     "unnamed": "KVM_EXIT_?",
 }
 """Heads of cards, and what stands in a card that has nothing to show."""
+STOP = "Stop"
+"""On the button that has set something moving."""
+ASKING = {
+    "guess": "The line is time. Where would a suspend lose a byte? Choose a place.",
+    "found": "You found one: suspended here, the machine loses a byte.",
+    "lossAfter": "Nothing is lost at your place. A byte is, {steps} later: watch.",
+    "lossBefore": "Nothing is lost at your place. A byte is, {steps} earlier: watch.",
+    "drag": "Drag the arrow: there the machine is suspended, and goes on.",
+    "losses": "A byte goes missing at {missing} of {all} places. At {silent} of them the driver"
+    " does not notice.",
+    "noLoss": "A byte goes missing at none of {all} places.",
+    "by": "suspended by",
+}
+"""What a film says that asks before it tells."""
 
 
 def reason_words(number: int, stale: bool) -> str:
@@ -218,14 +222,15 @@ def reason_words(number: int, stale: bool) -> str:
 
 
 def for_player() -> dict[str, Any]:
-    """The same as JSON values. Lanes are known by their number in ``lanes``."""
+    """The same as JSON values, by the names that they have here. Lanes are known by their number
+    in ``LANES``, and a shape of ``DOTS`` stands apart from the look that it belongs to."""
     order = list(LANES)
     return {
-        "lanes": [
+        "LANES": [
             {"key": lane.value, "name": look.name, "colour": look.colour}
             for lane, look in LANES.items()
         ],
-        "steps": {
+        "STEPS": {
             what.value: {
                 "shape": look.shape,
                 "label": look.label,
@@ -233,28 +238,30 @@ def for_player() -> dict[str, Any]:
             }
             for what, look in STEPS.items()
         },
-        "outcomes": {
+        "OUTCOMES": {
             kind.value: {
                 "colour": look.colour,
                 "bars": look.bars,
-                "dot": look.dot,
                 "opacity": look.opacity,
                 "letter": "" if kind is Kind.OK else kind.letter,
             }
             for kind, look in OUTCOMES.items()
         },
-        "fates": {name: {"sign": look.sign, "word": look.word} for name, look in FATES.items()},
-        "movedUp": MOVED_UP,
-        "told": {kind.value: words for kind, words in TOLD.items()},
-        "harm": {kind.value: fate for kind, fate in HARM.items()},
-        "guesses": {name: {"sign": look.sign, "word": look.word} for name, look in GUESSES.items()},
-        "reasons": {int(reason): reason.c_name for reason in Reason},
-        "mmio": int(Reason.MMIO),
-        "intr": int(Reason.INTR),
-        "registers": REGISTERS,
-        "deviceFields": DEVICE_FIELDS,
-        "endFields": END_FIELDS,
-        "page": PAGE,
-        "pageFields": PAGE_FIELDS,
-        "words": WORDS,
+        "DOTS": {kind.value: look.dot for kind, look in OUTCOMES.items()},
+        "FATES": {name: {"sign": look.sign, "word": look.word} for name, look in FATES.items()},
+        "MOVED_UP": MOVED_UP,
+        "TOLD": {kind.value: words for kind, words in TOLD.items()},
+        "HARM": {kind.value: fate for kind, fate in HARM.items()},
+        "GUESSES": {name: {"sign": look.sign, "word": look.word} for name, look in GUESSES.items()},
+        "REASONS": {int(reason): reason.c_name for reason in Reason},
+        "MMIO": int(Reason.MMIO),
+        "INTR": int(Reason.INTR),
+        "REGISTERS": REGISTERS,
+        "DEVICE_FIELDS": DEVICE_FIELDS,
+        "END_FIELDS": END_FIELDS,
+        "PAGE": PAGE,
+        "PAGE_FIELDS": PAGE_FIELDS,
+        "WORDS": WORDS,
+        "STOP": STOP,
+        "ASKING": ASKING,
     }

@@ -18,7 +18,7 @@ class NightWidget(anywidget.AnyWidget):
 class FilmWidget(anywidget.AnyWidget):
     """Plays ``data``. The other traits are where the reader is."""
 
-    _esm = module()
+    _esm = module("player.js")
     data = traitlets.Dict().tag(sync=True)
     landing = traitlets.Int(0).tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)

@@ -23,7 +23,7 @@ from kvmexit.guest.tis_registers import COMMAND_READY, INDEX, STS, TIS_BASE
 from kvmexit.packet.outcome import Kind
 from kvmexit.show.frame import Seen
 from kvmexit.show.stage import Stage, Verdict
-from kvmexit.show.vocabulary import WORDS
+from kvmexit.show.vocabulary import ASKING, WORDS
 from kvmexit.vmm.machine import Machine
 
 
@@ -171,7 +171,7 @@ def loss_words(verdicts: Sequence[Verdict]) -> str:
     many bytes as it asked for, says nothing."""
     missing = [one for one in verdicts if one.kind == Kind.MISSING.value]
     silent = [one for one in missing if one.returned >= 0 and not one.message]
-    words = WORDS["losses" if missing else "noLoss"]
+    words = ASKING["losses" if missing else "noLoss"]
     return words.format(all=len(verdicts), missing=len(missing), silent=len(silent))
 
 

@@ -9,14 +9,13 @@
      missing         what to say where there is no guess yet */
 
 import { choice } from "./choice.js";
-import { make } from "./dom.js";
+import { KEYS, make } from "./dom.js";
 import { forget, keep, lasts, recall } from "./keep.js";
 import { strip } from "./row.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { GUESSES } from "./vocabulary.js";
 import { CSS } from "./look.js";
 
 const NOT_KEPT = "This browser keeps nothing for this page, so the guess ends with your visit.";
-const KEYS = { "data-lm-suppress-shortcuts": "true" }; // keys in a question are not JupyterLab's
 const button = (textContent) => make("button", { type: "button", textContent, ...KEYS });
 
 /* `home` is the address of the page that counts guesses, where there is one. */
@@ -43,7 +42,7 @@ export function ask(box, home = "") {
     said.replaceChildren();
     if (kept === null) return;
     const { right, words } = parts.judge(kept.guess);
-    const { sign, word } = VOCABULARY.guesses[right ? "right" : "wrong"];
+    const { sign, word } = GUESSES[right ? "right" : "wrong"];
     said.className = `said ${right ? "yes" : "no"}`;
     said.append(make("strong", { textContent: `${sign} ${word}.` }), " ", ...words);
     if (!lasts()) said.append(` ${NOT_KEPT}`);

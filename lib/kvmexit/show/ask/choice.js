@@ -1,7 +1,7 @@
 /* One of several guesses, as radio buttons. The answers come with the guess. */
 
 import { make } from "./dom.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { GUESSES } from "./vocabulary.js";
 
 export function choice(box, name) {
   const options = [...box.querySelectorAll(":scope > details")].map((still, n) => {
@@ -24,7 +24,7 @@ export function choice(box, name) {
       radio.disabled = guess !== null;
       said.hidden = guess === null;
       row.classList.toggle("mine", n === guess);
-      const { sign } = VOCABULARY.guesses[right ? "right" : "wrong"];
+      const { sign } = GUESSES[right ? "right" : "wrong"];
       mark.textContent = guess === null ? "" : n === guess ? `${sign} your guess` : sign;
     }
   }

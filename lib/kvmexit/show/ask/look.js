@@ -1,9 +1,9 @@
 /* How a question looks. Outcomes have the colours of the vocabulary, all else is the page's ink. */
 
-import { VOCABULARY } from "./vocabulary.js";
+import { LANES, OUTCOMES } from "./vocabulary.js";
 
-const outcomes = Object.entries(VOCABULARY.outcomes);
-const [kernel] = VOCABULARY.lanes.filter(({ key }) => key === "kernel");
+const outcomes = Object.entries(OUTCOMES);
+const [kernel] = LANES.filter(({ key }) => key === "kernel");
 
 export const CSS = `
 .kxq{${outcomes.map(([kind, { colour }]) => `--${kind}:${colour}`).join(";")};

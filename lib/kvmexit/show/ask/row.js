@@ -2,7 +2,7 @@
    Pointer, arrow keys and buttons do the same, and the slider says in words where one is. */
 
 import { draw, drawing, make } from "./dom.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { OUTCOMES } from "./vocabulary.js";
 
 const TALL = 20, ENOUGH = 0.9; // of the columns, painted as the run is: that counts as right
 const plural = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
@@ -108,7 +108,7 @@ export function strip(box) {
     hand.hidden = locked;
     answer.hidden = !locked;
     mine.classList.toggle("locked", locked);
-    columns(run, count, (n) => VOCABULARY.outcomes[kinds[n]].bars, (n) => kinds[n]);
+    columns(run, count, (n) => OUTCOMES[kinds[n]].bars, (n) => kinds[n]);
     paint();
     if (locked && paints) mine.querySelector(".here").remove();
   }
@@ -172,7 +172,7 @@ function legend(kinds) {
   for (const kind of kinds) counts[kind] = (counts[kind] ?? 0) + 1;
   return make("p", { className: "legend" }, ...Object.entries(counts).map(([kind, n]) => {
     const svg = canvas(1);
-    columns(svg, 1, () => VOCABULARY.outcomes[kind].bars, kind);
+    columns(svg, 1, () => OUTCOMES[kind].bars, kind);
     return make("span", {}, svg, `${kind}: ${n}`);
   }));
 }

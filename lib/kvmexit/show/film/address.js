@@ -5,8 +5,7 @@
    compensation and restore. What is left out is as the film opens. */
 
 import { visit } from "./place.js";
-
-const KNOBS = { d: "device", p: "policy", c: "compensation", r: "restore" };
+import { KNOBS } from "./reel.js";
 
 export function fragmentOf(film) {
   const { reel, choice, landing, step, stops } = film, { names } = reel.data;
@@ -14,8 +13,8 @@ export function fragmentOf(film) {
   const values = { film: film.name };
   if (film.kinds.length) values.l = landing;
   values.s = named ?? step;
-  Object.entries(KNOBS).forEach(([letter, knob], k) => {
-    if (names[knob].length > 1) values[letter] = names[knob][choice[k]];
+  KNOBS.forEach((knob, k) => {
+    if (names[knob].length > 1) values[knob[0]] = names[knob][choice[k]];
   });
   return `#${new URLSearchParams(values)}`;
 }
@@ -29,8 +28,8 @@ export function stateOf(fragment) {
 /* The film as a fragment says. What cannot be is left as the film opens. */
 export function goTo(film, values) {
   const { reel, opening } = film, { names } = reel.data;
-  const choice = Object.entries(KNOBS).map(([letter, knob], k) => {
-    const at = names[knob].indexOf(values[letter]);
+  const choice = KNOBS.map((knob, k) => {
+    const at = names[knob].indexOf(values[knob[0]]);
     return at < 0 ? opening.choice[k] : at;
   });
   const kinds = reel.kinds(choice), number = (text) => (/^\d+$/.test(text ?? "") ? Number(text) : null);

@@ -1,9 +1,7 @@
 /* What is there once: the film's elements, by name. What they say is painted later. */
 
 import { KEYS, drawing, make } from "./dom.js";
-import { VOCABULARY } from "./vocabulary.js";
-
-const { words } = VOCABULARY;
+import { WORDS } from "./vocabulary.js";
 
 /* Makers that keep what they make in `nodes`, under its name. */
 function makers(nodes) {
@@ -13,10 +11,10 @@ function makers(nodes) {
     note: (name, tag = "div", properties = {}) => keep(name, make(tag, properties)),
     svg: (name, properties) => keep(name, drawing(properties)),
     button: (name, text, label) => keep(name, make("button",
-      { type: "button", textContent: text, "aria-label": label, title: label, ...KEYS })),
+      { type: "button", textContent: text, "aria-label": label, title: label })),
     slider: (role, label, ...children) => keep(role, make("div",
       { role: "slider", tabIndex: 0, "data-role": role, "aria-label": label,
-        "aria-valuemin": 0, ...KEYS }, ...children)),
+        "aria-valuemin": 0 }, ...children)),
   };
 }
 
@@ -39,7 +37,7 @@ function landing({ note, button, svg, slider }, small) {
 /* What the device sent and what the guest got, in the same columns, and what both come to. */
 function bytes({ note, keep }, uid) {
   const row = (name) => {
-    const label = make("div", { className: "name", id: `${uid}-${name}`, textContent: words[name] });
+    const label = make("div", { className: "name", id: `${uid}-${name}`, textContent: WORDS[name] });
     const list = make("ul", { className: "cells", "data-role": name, "aria-labelledby": label.id });
     return [label, keep(name, list)];
   };
@@ -55,33 +53,29 @@ function bytes({ note, keep }, uid) {
 function time({ button, slider, svg }) {
   return make("div", { className: "time" },
     button("back", "‹", "One event back"),
-    button("play", "▶", words.play),
+    button("play", "▶", WORDS.play),
     button("on", "›", "One event on"),
     slider("step", "Step of the run", svg("track", hidden)));
 }
 
-/* All elements of one film, by name; `uid` keeps two films on a page apart. One that `asks` has the
-   question above its strip, and what all landings come to below the bytes. */
-export function build(uid, face, asks) {
+/* All elements of one film, by name; `uid` keeps two films on a page apart. */
+export function build(uid, face) {
   const nodes = {}, tools = makers(nodes), { note, keep, button, svg } = tools;
   const small = face === "small";
   const knobs = note("knobs", "div", { className: "knobs" });
   const head = make("div", { className: "head" },
     note("title", "strong", { className: "title" }),
-    button("link", words.link, "Copy a link to this state"));
+    button("link", WORDS.link, "Copy a link to this state"));
   const where = keep("whereBox", landing(tools, small)), rows = keep("rows", bytes(tools, uid));
   const lanes = make("div", { className: "lanes" }, svg("lanes", hidden));
   const moments = time(tools);
   const more = keep("more", make("details", {},
-    make("summary", { textContent: words.more, ...KEYS }), note("panes")));
+    make("summary", { textContent: WORDS.more }), note("panes")));
   const say = note("say", "p", { className: "say" });
   const hear = note("hear", "div", { className: "hear", role: "status" });
-  const ask = note("ask", "p", { className: "ask" });
-  const tally = note("tally", "p", { className: "tally" });
-  const children = asks ? [ask, where, rows, tally, knobs, hear]
-    : small ? [knobs, where, rows, hear]
+  const children = small ? [knobs, where, rows, hear]
     : [head, knobs, where, rows, lanes, moments, say, more, hear];
   keep("root", make("div",
-    { className: `kx ${face}${asks ? " asks" : ""}`, role: "group", "data-role": "film" }, ...children));
+    { className: `kx ${face}`, role: "group", "data-role": "film", ...KEYS }, ...children));
   return nodes;
 }

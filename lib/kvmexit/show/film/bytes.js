@@ -2,11 +2,12 @@
 
 import { make, set } from "./dom.js";
 import { columns, driverText, told, two } from "./fates.js";
+import { within } from "./reel.js";
 import { sceneAt } from "./scene.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { FATES, MOVED_UP, WORDS } from "./vocabulary.js";
 
-const EACH = [22, 16.8], NARROW = 480, BEFORE = 0.4;
-const { fates, words } = VOCABULARY;
+const EACH = [22, 16.8];
+const NARROW_ROW = 480, BEFORE = 0.4;
 
 /* Once for each run: the columns, and what is said of them. */
 export function readBytes(film) {
@@ -23,19 +24,19 @@ export function readBytes(film) {
 /* Which columns are shown: all, or those about the damage, or about the suspend. */
 function windowOf(film) {
   const { columns: all, steps, stops, reel } = film;
-  const { rowWidth: width } = film, each = EACH[Number(width < NARROW)];
+  const { rowWidth: width } = film, each = EACH[Number(width < NARROW_ROW)];
   const room = Math.max(8, Math.floor(width / each));
   if (all.length <= room) return [0, all.length];
   let about = all.findIndex(([, , fate]) => fate !== "ok");
   if (about < 0) about = sceneAt(reel, steps, stops.request ?? 0).buffer.length;
-  const first = Math.max(0, Math.min(Math.round(about - room * BEFORE), all.length - room));
+  const first = within(all.length - room, Math.round(about - room * BEFORE));
   return [first, first + room];
 }
 
 export function paintBytes(film) {
   const { nodes, buffer, expected } = film;
   const veiled = film.veiled && !film.asks;
-  set(nodes.outcome, veiled ? words.guess : film.told);
+  set(nodes.outcome, veiled ? film.asking.words.guess : film.told);
   set(nodes.driver, veiled ? "" : film.said);
   if (film.reel.data.program || !film.rowWidth) return;
   const [first, last] = windowOf(film), shown = film.columns.slice(first, last);
@@ -48,10 +49,10 @@ export function paintBytes(film) {
       const [sent, , fate] = column, hole = side === 1 && column[1] === null;
       if (column[side] === null && !hole) return;
       const byte = hole ? expected[sent] : values[column[side]];
-      const sign = side === 0 ? "" : up && fate === "moved" ? VOCABULARY.movedUp : fates[fate].sign;
+      const sign = side === 0 ? "" : up && fate === "moved" ? MOVED_UP : FATES[fate].sign;
       cells.push({ k, at: hole ? sent : column[side], byte, fate, sign });
     });
-    row.style.setProperty("--columns", shown.map(widthOf).join(" "));
+    row.style.setProperty("--columns", shown.map(trackOf).join(" "));
     row.classList.toggle("from", first > 0);
     row.classList.toggle("on", rest > 0);
     fill(row, cells, side);
@@ -60,7 +61,7 @@ export function paintBytes(film) {
 }
 
 /* A column whose sign is a word is wider. */
-const widthOf = ([, , fate]) => `minmax(0,${fates[fate].sign.length > 2 ? 1.8 : 1}fr)`;
+const trackOf = ([, , fate]) => `minmax(0,${FATES[fate].sign.length > 2 ? 1.8 : 1}fr)`;
 
 /* As many list items as there are bytes; what is there already is used again. */
 function fill(row, cells, side) {
@@ -75,10 +76,10 @@ function fill(row, cells, side) {
     if (item.dataset.at !== String(at)) item.dataset.at = at;
     const column = String(k + 1);
     if (item.style.gridColumn !== column) item.style.gridColumn = column;
-    const text = byte === undefined ? words.unwritten : two(byte);
+    const text = byte === undefined ? WORDS.unwritten : two(byte);
     set(item.firstChild, text);
     if (side) set(item.lastChild, sign);
-    const title = side && fate !== "ok" ? `${text} ${fates[fate].word}` : "";
+    const title = side && fate !== "ok" ? `${text} ${FATES[fate].word}` : "";
     if (item.title !== title) item.title = title;
   });
 }

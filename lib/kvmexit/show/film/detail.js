@@ -4,9 +4,8 @@
 import { make, set, setClass } from "./dom.js";
 import { two } from "./fates.js";
 import { reasonWords, sceneAt } from "./scene.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { DEVICE_FIELDS, END_FIELDS, MMIO, PAGE, PAGE_FIELDS, REGISTERS, WORDS } from "./vocabulary.js";
 
-const { pageFields, registers, words } = VOCABULARY;
 const READY = 0x10; // of the device's status: it has a byte to give
 
 const cell = (text) => make("td", { className: "v", textContent: text });
@@ -25,22 +24,22 @@ function table(names, into) {
 
 function buildDetail({ nodes, reel }) {
   const made = { registers: [], page: [], device: [], pending: make("div", { className: "two" }) };
-  const middle = registers.length / 2;
-  const halves = [registers.slice(0, middle), registers.slice(middle)]
+  const middle = REGISTERS.length / 2;
+  const halves = [REGISTERS.slice(0, middle), REGISTERS.slice(middle)]
     .map((names) => table(names, made.registers));
   const panes = [
-    card(words.pending, made.pending),
-    card(VOCABULARY.page, table(pageFields, made.page)),
-    card(words.registers, make("div", { className: "regs" }, ...halves)),
-    card(words.device, table(VOCABULARY.deviceFields, made.device)),
+    card(WORDS.pending, made.pending),
+    card(PAGE, table(PAGE_FIELDS, made.page)),
+    card(WORDS.registers, make("div", { className: "regs" }, ...halves)),
+    card(WORDS.device, table(DEVICE_FIELDS, made.device)),
   ];
   if (!reel.data.program) {
-    const heads = [words.undisturbed, words.thisRun]
+    const heads = [WORDS.undisturbed, WORDS.thisRun]
       .map((text) => make("th", { scope: "col", textContent: text }));
     made.ends = make("tbody");
     made.apart = make("p", { className: "two" });
     const head = make("thead", {}, make("tr", {}, make("td"), ...heads));
-    panes.push(card(words.compared, make("table", {}, head, made.ends), made.apart));
+    panes.push(card(WORDS.compared, make("table", {}, head, made.ends), made.apart));
   }
   nodes.panes.className = "panes";
   nodes.panes.replaceChildren(...panes);
@@ -49,10 +48,10 @@ function buildDetail({ nodes, reel }) {
 
 export function paintDetail(film) {
   const { nodes, reel, steps, step } = film;
-  if (!nodes.more.open || film.face === "small") return;
+  if (!nodes.more.open) return;
   film.detail ??= buildDetail(film);
   const scene = sceneAt(reel, steps, step), { detail } = film;
-  set(detail.pending, scene.pending || words.nothing);
+  set(detail.pending, scene.pending || WORDS.nothing);
   paintRegisters(film, scene);
   paintPage(detail, scene);
   paintDevice(film, scene);
@@ -71,28 +70,28 @@ function paintRegisters({ detail, reel, steps, step }, scene) {
 }
 
 function paintPage(detail, { page, immediate }) {
-  const { gpa, size, is_write } = page, mmio = page.reason === VOCABULARY.mmio;
-  const access = mmio ? [`0x${(gpa >>> 0).toString(16)}`, size, is_write] : Array(3).fill(words.nothing);
+  const { gpa, size, is_write } = page, mmio = page.reason === MMIO;
+  const access = mmio ? [`0x${(gpa >>> 0).toString(16)}`, size, is_write] : Array(3).fill(WORDS.nothing);
   const values = [immediate, reasonWords(page), ...access, page.data.map(two).join(" ")];
   values.forEach((value, k) => set(detail.page[k], String(value)));
 }
 
 function paintDevice({ detail, reel, choice }, { device: [offset, status, index] }) {
   const { response } = reel.world(choice), at = reel.data.popping[choice[0]] ? offset : index;
-  const next = status & READY && at < response.length ? two(response[at]) : words.nothing;
+  const next = status & READY && at < response.length ? two(response[at]) : WORDS.nothing;
   [`${at} of ${response.length}`, next, `0x${status.toString(16)}`]
     .forEach((value, k) => set(detail.device[k], value));
 }
 
 function paintEnds({ detail, reel, choice, landing, steps }) {
   const end = reel.end(choice, landing), plain = reel.end(choice, 0);
-  const said = ({ message }) => message ?? words.nothing;
+  const said = ({ message }) => message ?? WORDS.nothing;
   const values = [plain, end].map((one) => [one.returned, said(one), one.reads, one.left].map(String));
-  const rows = VOCABULARY.endFields.map((name, k) => make("tr", {},
+  const rows = END_FIELDS.map((name, k) => make("tr", {},
     make("th", { scope: "row", textContent: name }), cell(values[0][k]),
     make("td", { textContent: values[1][k], className: values[0][k] === values[1][k] ? "v" : "v new" })));
   detail.ends.replaceChildren(...rows);
-  set(detail.apart, landing === 0 ? words.plain : apart(steps));
+  set(detail.apart, landing === 0 ? WORDS.plain : apart(steps));
   detail.of = steps;
 }
 

@@ -15,15 +15,14 @@ export function make(tag, properties = {}, ...children) {
   return node;
 }
 
-export function drawing(attributes) {
-  const node = document.createElementNS(SVG, "svg");
+export function drawing(attributes, tag = "svg") {
+  const node = document.createElementNS(SVG, tag);
   for (const name in attributes) node.setAttribute(name, attributes[name]);
   return node;
 }
 
 export function draw(parent, tag, attributes, text) {
-  const node = document.createElementNS(SVG, tag);
-  for (const name in attributes) node.setAttribute(name, attributes[name]);
+  const node = drawing(attributes, tag);
   if (text !== undefined) node.textContent = text;
   parent.append(node);
   return node;

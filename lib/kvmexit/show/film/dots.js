@@ -2,7 +2,7 @@
 
 import { KEYS, draw, drawing, make } from "./dom.js";
 import { two } from "./fates.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { DOTS, OUTCOMES, WORDS } from "./vocabulary.js";
 
 export const PITCH = 10; // units of the drawing
 export const EDGE = 2;
@@ -78,16 +78,16 @@ export const words = ([, packet, says]) =>
   `${packet[0].toUpperCase()}${packet.slice(1)}. The driver says: ${says}`;
 
 function dot(svg, data, row, n) {
-  const [x, y] = place(data, n), look = VOCABULARY.outcomes[row[3]];
-  return draw(svg, "path", { id: `${data.key}-${n}`, d: `M${x} ${y}${look.dot}`,
+  const [x, y] = place(data, n), look = OUTCOMES[row[3]];
+  return draw(svg, "path", { id: `${data.key}-${n}`, d: `M${x} ${y}${DOTS[row[3]]}`,
     fill: look.colour, "fill-opacity": look.opacity });
 }
 
 /* A count that is a switch: it shows its own dots alone. */
 function tallyButton(row) {
-  const look = VOCABULARY.outcomes[row[3]];
+  const look = OUTCOMES[row[3]];
   const svg = drawing({ viewBox: "0 0 10 10", class: "sample", "aria-hidden": "true" });
-  draw(svg, "path", { d: `M5 5${look.dot}`, fill: look.colour, "fill-opacity": look.opacity });
+  draw(svg, "path", { d: `M5 5${DOTS[row[3]]}`, fill: look.colour, "fill-opacity": look.opacity });
   const number = make("span", { textContent: row[0] });
   return make("button", { type: "button", className: "count", "aria-pressed": "false", ...KEYS,
     title: "Show these alone" }, svg, number);
@@ -106,7 +106,7 @@ export function bytesRow(name, bytes, sent) {
   const long = Math.max(bytes.length, sent.length);
   const cells = Array.from({ length: long }, (_, i) => make("td", {
     className: bytes[i] === sent[i] ? "" : "off",
-    textContent: i < bytes.length ? two(bytes[i]) : VOCABULARY.words.unwritten,
+    textContent: i < bytes.length ? two(bytes[i]) : WORDS.unwritten,
   }));
   return make("tr", {}, make("th", { scope: "row", textContent: name }), ...cells);
 }

@@ -1,8 +1,8 @@
 /* The bytes of a packet, each with what became of it: fates.py, and what is said of them. */
 
-import { VOCABULARY } from "./vocabulary.js";
+import { HARM, TOLD, WORDS } from "./vocabulary.js";
 
-const MOST = 4; // bytes that are named in a sentence
+const NAMED = 4; // bytes that are named in a sentence
 
 export const two = (value) => value.toString(16).padStart(2, "0");
 
@@ -32,15 +32,15 @@ export function columns(buffer, expected, { kind, index, shift }) {
 
 /* "1 byte missing: 2e": what the two rows show, in words. */
 export function told(found, buffer, expected, kind) {
-  const harmed = found.filter(([, , fate]) => fate === VOCABULARY.harm[kind]);
+  const harmed = found.filter(([, , fate]) => fate === HARM[kind]);
   const values = harmed.map(([sent, got]) => (got === null ? expected[sent] : buffer[got]) ?? 0);
-  const named = values.slice(0, MOST).map(two).join(" ") + (values.length > MOST ? " …" : "");
+  const named = values.slice(0, NAMED).map(two).join(" ") + (values.length > NAMED ? " …" : "");
   const count = `${harmed.length} byte${harmed.length === 1 ? "" : "s"}`;
-  return VOCABULARY.told[kind].replace("{count}", count).replace("{bytes}", named);
+  return TOLD[kind].replace("{count}", count).replace("{bytes}", named);
 }
 
 /* What the driver returned and printed. */
 export function driverText({ returned, message }) {
-  const { driver, silent } = VOCABULARY.words, said = message ? `prints "${message}"` : silent;
+  const { driver, silent } = WORDS, said = message ? `prints "${message}"` : silent;
   return `${driver} returns ${returned}, ${said}.`;
 }

@@ -2,18 +2,42 @@
    would lose a byte, and the suspend goes on from there to the nearest place that does. */
 
 import { paintGhosts } from "./bytes.js";
-import { draw, set } from "./dom.js";
+import { draw, make, set } from "./dom.js";
 import { rerun } from "./place.js";
 import { run, stop, walk } from "./play.js";
 import { paintStep } from "./paint.js";
 import { landingX } from "./strip.js";
 import { guessWords, paintTally } from "./tally.js";
+import { ASKING } from "./vocabulary.js";
 
+const ASKING_CSS = `
+.kx .ask{margin:0 0 6px;font-weight:600;font-size:15px}
+.kx .tally{margin:4px 0 8px}
+.kx .moment{fill:var(--device)}
+.kx.arriving [data-role=sent] .ghost{opacity:1}
+.kx.arriving [data-role=got] .ghost,.kx.arriving .told{opacity:0}
+@media (max-width:640px){
+  .kx.asks .told{min-height:60px}
+  .kx .ask,.kx .tally{min-height:2.8em}
+  .kx.asks legend{width:100%}
+}
+@media print{.kx .ask{display:none}}
+`;
 const WHOLE = 3000, DROP = 250, THINK = 1500; // milliseconds
 const SWAY = 36;
 
+/* The question stands above the strip, and below the bytes what all landings come to. */
+function dress({ nodes }) {
+  const { root, whereBox, rows, knobs, hear } = nodes;
+  nodes.ask = make("p", { className: "ask" });
+  nodes.tally = make("p", { className: "tally" });
+  root.classList.add("asks");
+  root.before(make("style", { textContent: ASKING_CSS }));
+  root.replaceChildren(nodes.ask, whereBox, rows, nodes.tally, knobs, hear);
+}
+
 /* The undisturbed run: bytes come one by one, and a dot goes along the line. */
-export function arrive(film) {
+function arrive(film) {
   const { nodes, events } = film, dot = draw(nodes.strip, "circle", { class: "moment", r: 5, cy: 29.5 });
   film.arriving = true;
   nodes.root.classList.add("arriving");
@@ -43,7 +67,7 @@ function invite({ nodes, each }) {
 }
 
 /* On paper there is nobody to be asked: the strip in its colours, and the landing that was meant. */
-export function reveal(film) {
+function reveal(film) {
   if (!film.veiled) return;
   stop(film);
   film.veiled = false;
@@ -52,7 +76,7 @@ export function reveal(film) {
 }
 
 /* Who has chosen a place on a grey strip sees its colours, and the page hears of it. */
-export function guessed(film) {
+function guessed(film) {
   if (!film.veiled) {
     film.guess = "";
     return;
@@ -76,3 +100,6 @@ function nearestLoss({ kinds, landing }) {
   const losses = kinds.flatMap((kind, i) => (kind === "missing" ? [i + 1] : []));
   return losses.sort((a, b) => far(a) - far(b))[0];
 }
+
+/* What a film needs that asks. */
+export const asking = { arrive, dress, guessed, paintTally, reveal, words: ASKING };

@@ -3,14 +3,13 @@
 
 import { draw, setSize } from "./dom.js";
 import { carried } from "./story.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { FATES, LANES, STEPS, WORDS } from "./vocabulary.js";
 
-const LEFT = 58, TALL = 33, TOP = 4, NARROW = 40, WIDE = 62, RUN = 30, GAP = 7;
+const LEFT = 58, LANE_TALL = 33, LANES_TOP = 4, NARROW = 40, WIDE = 62, RUN = 30, GAP = 7;
 const LETTER = 6.3, RIDE = 52; // a letter of a label, and a column with a byte on its message
-const { fates, lanes, steps: looks, words } = VOCABULARY;
-const KERNEL = lanes.findIndex((lane) => lane.key === "kernel");
-const lineY = (lane) => TOP + lane * TALL + 14;
-const LANES_HIGH = TOP + lanes.length * TALL + 6;
+const KERNEL = LANES.findIndex((lane) => lane.key === "kernel");
+const lineY = (lane) => LANES_TOP + lane * LANE_TALL + 14;
+const LANES_HIGH = LANES_TOP + LANES.length * LANE_TALL + 6;
 
 export function paintLanes(film) {
   const { nodes, width } = film;
@@ -69,10 +68,10 @@ function widthOf({ reel, steps, stops }, at) {
 }
 
 const labelOf = (reel, steps, stops, at) =>
-  (at === stops.wrong ? fates.wrong.word : looks[reel.what(steps[at])].label);
+  (at === stops.wrong ? FATES.wrong.word : STEPS[reel.what(steps[at])].label);
 
 function drawLines(parts, width) {
-  lanes.forEach(({ name }, lane) => {
+  LANES.forEach(({ name }, lane) => {
     const y = lineY(lane);
     draw(parts, "line", { class: "rule", x1: LEFT, x2: width, y1: y, y2: y });
     draw(parts, "path", { class: `mark lane${lane}`, d: `M0 ${y - 7}h4v14h-4z` });
@@ -92,7 +91,7 @@ function drawPending(parts, film, k) {
   const from = x + gap(shown[k]), to = (shown[k + 1]?.x ?? film.width) - gap(shown[k + 1]);
   draw(parts, "line", { class: `pend lane${KERNEL}`, x1: from, x2: to, y1: y, y2: y });
   if (!run && reel.what(steps[at]) === "exit")
-    draw(parts, "text", { class: "hush", x: x + 14, y: y - 9 }, words.pending.toLowerCase());
+    draw(parts, "text", { class: "hush", x: x + 14, y: y - 9 }, WORDS.pending.toLowerCase());
 }
 
 /* Does what was pending before these steps end within them? */
@@ -100,16 +99,16 @@ const parted = ({ reel, steps }, { at, run }) =>
   steps.slice(at + 1 - run, at + 1).some((step) => !reel.pending(step));
 
 function drawRun(parts, { x, run }) {
-  const lane = lanes.findIndex(({ key }) => key === "guest"), y = lineY(lane);
+  const lane = LANES.findIndex(({ key }) => key === "guest"), y = lineY(lane);
   const place = `translate(${x} ${y})`;
-  draw(parts, "path", { class: `mark lane${lane}`, d: looks.execute.shape, transform: place });
+  draw(parts, "path", { class: `mark lane${lane}`, d: STEPS.execute.shape, transform: place });
   draw(parts, "text", { x, y: y + 17, "text-anchor": "middle" }, String(run));
 }
 
 /* The mark of a step, what it carries to another lane, and its label on the other side. */
 function drawStep(parts, film, { at, x }) {
   const { reel, steps, stops } = film, step = steps[at], lane = reel.lane(step);
-  const { shape, carries } = looks[reel.what(step)], label = labelOf(reel, steps, stops, at);
+  const { shape, carries } = STEPS[reel.what(step)], label = labelOf(reel, steps, stops, at);
   if (carries.length) drawMessage(parts, lane, carries, x);
   const place = `translate(${x} ${lineY(lane)})`;
   draw(parts, "path", { class: `mark lane${lane}`, d: shape, transform: place });

@@ -1,51 +1,52 @@
-/* One film: made, filled from its model, and kept in step with it. */
+/* One film: made, and filled from its model.
+
+   Traits of the model: `data` (the tables), `landing` (0: nobody suspends), `step`, `choice`
+   (numbers of device, policy, compensation, restore), `live` (a kernel computes the run that is
+   asked for) and then `strip` (the outcome at each landing); `name` in its page, `face` ("small":
+   strip, bytes and knobs), `autoplay` (the suspend walks in once) and `veiled` (the strip is grey
+   until a place is chosen; then the root sends `film:guess` with {landing, kind}). Only what
+   changed is drawn. `kinds` are `asking`, for veiled ones (guess.js), and `whole` (whole.js), for those that are
+   not small: what a page needs. */
 
 import { build } from "./body.js";
-import { buildKnobs, listen, turnKnobs } from "./controls.js";
+import { buildKnobs, handsOn, turnKnobs } from "./controls.js";
 import { make } from "./dom.js";
-import { fit, paintRun } from "./paint.js";
+import { fit } from "./paint.js";
 import { read, rerun, save } from "./place.js";
-import { arrive, reveal } from "./guess.js";
-import { still, stop, walk } from "./play.js";
+import { still, walk } from "./play.js";
 import { Reel } from "./reel.js";
 import { CSS } from "./style.js";
 
 let films = 0;
 
-export function open({ model, el }, name) {
-  const film = start(model, name);
+export function open({ model, el }, kinds, name) {
+  const film = start(model, kinds, name);
   el.classList.add("kx-host");
   el.replaceChildren(make("style", { textContent: CSS }), film.nodes.root);
-  listen(film);
-  const heard = wishes(film);
-  for (const event in heard) model.on(event, heard[event]);
+  if (film.asks) film.asking.dress(film);
+  handsOn(film);
   load(film);
-  const observer = new ResizeObserver(() => fit(film));
-  observer.observe(film.nodes.root);
+  film.observer = new ResizeObserver(() => fit(film));
+  film.observer.observe(film.nodes.root);
   fit(film);
   if (model.get("autoplay")) whenSeen(film);
-  const print = () => reveal(film);
-  addEventListener("beforeprint", print);
-  film.close = () => {
-    removeEventListener("beforeprint", print);
-    stop(film);
-    observer.disconnect();
-    for (const event in heard) model.off(event, heard[event]);
-  };
+  if (film.veiled) addEventListener("beforeprint", film.print);
   return film;
 }
 
 /* All that one film on a page remembers. */
-function start(model, name) {
+function start(model, { asking, whole }, name) {
   const uid = `kx${++films}`, face = model.get("face") || "whole";
-  const asks = face === "small" && Boolean(model.get("veiled"));
+  const veiled = Boolean(asking && model.get("veiled")), asks = face === "small" && veiled;
   const film = {
     model,
     uid,
     face,
     asks, // before it tells
+    asking, // how it does
+    whole: face === "small" ? null : whole, // what a small one has not
     name, // in its page; none in a notebook, which has no address
-    nodes: build(uid, face, asks),
+    nodes: build(uid, face),
     steps: [], // of the run that is played
     events: [], // those that tell it
     stops: {}, // those with a name
@@ -54,19 +55,20 @@ function start(model, name) {
     striped: {}, // what the strip shows now
     timed: {}, // what the time slider shows
     here: "", // where the reader is, in a word: it outlives the run and its tables
-    veiled: Boolean(model.get("veiled")), // the strip is grey until a place is chosen
+    veiled, // the strip is grey until a place is chosen
     width: 0,
     timer: 0,
     arriving: false, // the undisturbed packet comes in, byte by byte
     guess: "", // what is said of the reader's
     moved() {}, // the page's: the state is another one
+    print: () => asking.reveal(film),
   };
   film.nodes.link.classList.toggle("hide", !name);
   return film;
 }
 
 /* New tables: at first, and live, when the run that was asked for has come. */
-function load(film) {
+export function load(film) {
   const { model } = film, first = !film.steps.length;
   film.reel = new Reel(model.get("data"));
   film.detail = null;
@@ -85,34 +87,7 @@ function whenSeen(film) {
   const watch = new IntersectionObserver((entries) => {
     if (!entries.some((one) => one.isIntersecting)) return;
     watch.disconnect();
-    if (!still()) (film.veiled ? arrive(film) : walk(film, film.landing));
+    if (!still()) (film.veiled ? film.asking.arrive(film) : walk(film, film.landing));
   }, { threshold: 0.9 });
   watch.observe(film.nodes.root);
-}
-
-/* What is done when somebody else changes the model. */
-function wishes(film) {
-  const { model } = film;
-  const take = (name, then) => {
-    const value = model.get(name);
-    if (String(value) === String(film[name])) return;
-    film[name] = Array.isArray(value) ? [...value] : value;
-    then();
-  };
-  const told = (act) => () => {
-    film.moved();
-    act();
-  };
-  return {
-    "change:data": () => load(film),
-    "change:strip": () => paintRun(film),
-    "change:choice": told(() => take("choice", () => {
-      turnKnobs(film);
-      rerun(film);
-    })),
-    "change:landing": told(() => take("landing", () => {
-      if (!model.get("live")) rerun(film);
-    })),
-    "change:step": told(() => take("step", () => rerun(film, true))),
-  };
 }

@@ -10,27 +10,17 @@ import { fragmentOf, goTo, stateOf } from "./address.js";
 import { turnKnobs } from "./controls.js";
 import { set } from "./dom.js";
 import { open } from "./open.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { WORDS } from "./vocabulary.js";
 
 const PAUSE = 200; // milliseconds from the last move to the address
 const HEADER = 56; // pixels that the page's own bar covers
-const { words } = VOCABULARY;
 
-function pageModel(traits) {
-  const listeners = new Map();
-  return {
-    get: (name) => traits[name],
-    set(name, value) {
-      if (String(traits[name]) === String(value)) return;
-      traits[name] = value;
-      for (const listener of listeners.get(`change:${name}`) ?? []) listener();
-    },
-    on: (event, listener) => listeners.set(event, [...(listeners.get(event) ?? []), listener]),
-    off: (event, listener) =>
-      listeners.set(event, (listeners.get(event) ?? []).filter((one) => one !== listener)),
-    save_changes() {},
-  };
-}
+/* The model of a film with no kernel behind it: nobody else changes it. */
+const pageModel = (traits) => ({
+  get: (name) => traits[name],
+  set: (name, value) => { traits[name] = value; },
+  save_changes() {},
+});
 
 /* Every film has a name in its page; a second of the same name gets a number. */
 function naming() {
@@ -41,12 +31,12 @@ function naming() {
   };
 }
 
-export function host(page) {
+export function host(page, kinds) {
   const films = new Map(), nameFor = naming();
   for (const still of page.querySelectorAll(".kvmexit-film")) {
     const traits = JSON.parse(still.querySelector('script[type="application/json"]').textContent);
     const el = page.createElement("div"), name = nameFor(traits.name);
-    const film = open({ model: pageModel(traits), el }, name);
+    const film = open({ model: pageModel(traits), el }, kinds, name);
     still.replaceChildren(el);
     film.opening = { choice: film.choice, landing: film.landing, step: film.step };
     films.set(name, film);
@@ -87,7 +77,7 @@ function keepAddress(films) {
   }
   const arrive = () => {
     const film = restore();
-    if (film) show(film.nodes.root);
+    if (film) bringIntoView(film.nodes.root);
     write();
   };
   document.addEventListener("click", () => timer && write(), true);
@@ -98,7 +88,7 @@ function keepAddress(films) {
 }
 
 /* A film that a link has set comes into view, unless it is there. What covers it hears of it first. */
-function show(root) {
+function bringIntoView(root) {
   root.dispatchEvent(new Event("kvmexit-shown", { bubbles: true }));
   const { top, bottom } = root.getBoundingClientRect();
   if (top < HEADER || bottom > innerHeight) root.scrollIntoView({ block: "start" });
@@ -110,10 +100,10 @@ async function copy(film, write) {
   const { link } = film.nodes;
   try {
     await navigator.clipboard.writeText(location.href);
-    set(link, words.copied);
+    set(link, WORDS.copied);
   } catch {
-    set(link, words.inAddress); // a page from a disk may not write to the clipboard
+    set(link, WORDS.inAddress); // a page from a disk may not write to the clipboard
   }
   set(film.nodes.hear, link.textContent);
-  setTimeout(() => set(link, words.link), 2000);
+  setTimeout(() => set(link, WORDS.link), 2000);
 }

@@ -1,16 +1,10 @@
 /* What is drawn when the run is another one, and when only the step is. */
 
 import { paintBytes, paintGhosts, readBytes } from "./bytes.js";
-import { paintDetail } from "./detail.js";
 import { set } from "./dom.js";
 import { driverText } from "./fates.js";
-import { paintLanes } from "./lanes.js";
-import { paintTally } from "./tally.js";
 import { change, paintStrip } from "./strip.js";
-import { paintTime } from "./time.js";
-import { VOCABULARY } from "./vocabulary.js";
-
-const { words } = VOCABULARY;
+import { TOLD, WORDS } from "./vocabulary.js";
 
 /* What depends on the run alone. */
 export function paintRun(film) {
@@ -20,9 +14,9 @@ export function paintRun(film) {
   nodes.rows.classList.toggle("program", reel.data.program);
   nodes.rows.classList.toggle("hide", reel.data.program && !film.kinds.length);
   set(nodes.title, reel.data.title);
-  nodes.root.setAttribute("aria-label", reel.data.title || words.film);
+  nodes.root.setAttribute("aria-label", reel.data.title || WORDS.film);
   readBytes(film);
-  set(nodes.at, landing ? `${words.suspend} ${landing} of ${chain.length}` : words.nobody);
+  set(nodes.at, landing ? `${WORDS.suspend} ${landing} of ${chain.length}` : WORDS.nobody);
   const end = { before: landing <= 0, after: landing >= chain.length };
   for (const name in end) nodes[name].disabled = end[name];
   nodes.earlier.disabled = change(film, -1) === undefined;
@@ -30,32 +24,25 @@ export function paintRun(film) {
   hearLanding(film, chain);
   paintStrip(film);
   paintBytes(film);
-  paintTally(film);
+  if (film.asks) film.asking.paintTally(film);
 }
 
 /* Where the suspend lands and what comes of it, to be heard. */
 function hearLanding({ nodes, reel, landing, told, said, veiled }, chain) {
-  const next = landing && reel.sentence({ text: reel.text[chain[landing - 1]] });
-  const where = landing ? `${landing} of ${chain.length}, before: ${next}` : words.plain;
-  nodes.landing.setAttribute("aria-valuemax", chain.length);
-  nodes.landing.setAttribute("aria-valuenow", landing);
-  nodes.landing.setAttribute("aria-valuetext", veiled ? where : `${where} ${told} ${said}`);
+  const next = landing && reel.sentence(reel.nodeAt(chain[landing - 1]));
+  const where = landing ? `${landing} of ${chain.length}, before: ${next}` : WORDS.plain;
+  setSlider(nodes.landing, chain.length, landing, veiled ? where : `${where} ${told} ${said}`);
+}
+
+export function setSlider(slider, most, now, text) {
+  const values = { max: most, now, text };
+  for (const name in values) slider.setAttribute(`aria-value${name}`, values[name]);
 }
 
 /* What depends on the step. */
 export function paintStep(film) {
-  const { nodes, reel, steps, step } = film, sentence = reel.sentence(steps[step]);
-  nodes.step.setAttribute("aria-valuemax", steps.length - 1);
-  nodes.step.setAttribute("aria-valuenow", step);
-  nodes.step.setAttribute("aria-valuetext", sentence);
-  set(nodes.say, sentence);
-  nodes.back.disabled = step === 0;
-  nodes.on.disabled = step === steps.length - 1;
   paintGhosts(film);
-  if (film.face === "small") return;
-  paintLanes(film);
-  paintTime(film);
-  paintDetail(film);
+  film.whole?.paint(film);
 }
 
 /* The drawings have the width that there is, and texts the lines that the longest of them needs. */
@@ -68,9 +55,7 @@ export function fit(film) {
   paintStrip(film);
   paintBytes(film);
   reserve(film);
-  if (film.face === "small") return;
-  paintLanes(film);
-  paintTime(film);
+  film.whole?.paint(film);
 }
 
 /* Nothing below a text may move: it gets the height of the longest that there is. */
@@ -84,6 +69,6 @@ function reserve({ nodes: { say, told, outcome, driver }, reel: { data } }) {
     nodes.forEach((node, k) => { node.textContent = before[k]; });
   };
   hold(told, [outcome, driver], data.ends.map(([kind, , shift, returned, message]) =>
-    [VOCABULARY.told[kind].replace(/{.*}/, "1 byte 00".padEnd(6 + 3 * Math.min(4, shift))), driverText({ returned, message })]));
+    [TOLD[kind].replace(/{.*}/, "1 byte 00".padEnd(6 + 3 * Math.min(4, shift))), driverText({ returned, message })]));
   hold(say, [say], data.texts.map(([, , text]) => [text]));
 }

@@ -1,6 +1,7 @@
 /* Where the reader is: the choice of a run, its landing, its step; and how each is changed. */
 
 import { paintRun, paintStep } from "./paint.js";
+import { within } from "./reel.js";
 import { paintStrip } from "./strip.js";
 import { eventsOf, stopsOf } from "./story.js";
 
@@ -16,15 +17,16 @@ export function save(film, ...names) {
   const values = { choice: [...film.choice], landing: film.landing, step: film.step };
   for (const name of names) film.model.set(name, values[name]);
   film.model.save_changes();
+  film.moved();
 }
 
 /* Another run. At a named stop the reader stays at it; inside a suspend, at the same kind of step;
    otherwise the request is what there is to see. */
 export function rerun(film, keep = false) {
-  const { reel, choice, here } = film;
-  film.landing = Math.max(0, Math.min(film.landing, reel.world(choice).chain.length));
+  const { reel, choice, here } = film, { chain, expected } = reel.world(choice);
+  film.landing = within(chain.length, film.landing);
   film.steps = reel.run(choice, film.landing);
-  film.stops = stopsOf(reel, film.steps, reel.end(choice, film.landing), reel.world(choice).expected);
+  film.stops = stopsOf(reel, film.steps, reel.end(choice, film.landing), expected);
   film.events = eventsOf(reel, film.steps, film.stops);
   const last = film.steps.length - 1;
   if (!keep) {
@@ -34,7 +36,7 @@ export function rerun(film, keep = false) {
       stops.restore ?? -1, stops.request ?? -1, film.step];
     film.step = places.find((i) => i >= 0);
   }
-  film.step = Math.max(0, Math.min(film.step, last));
+  film.step = within(last, film.step);
   paintRun(film);
   show(film);
 }
@@ -52,7 +54,7 @@ function show(film) {
 
 /* To another step of the same run. */
 export function go(film, to) {
-  const next = Math.max(0, Math.min(film.steps.length - 1, to));
+  const next = within(film.steps.length - 1, to);
   if (next === film.step) return;
   film.step = next;
   show(film);
@@ -69,7 +71,7 @@ export function goBy(film, by) {
 /* To another landing. Live, the run has to be made first: `data` will change when it is. */
 export function land(film, to) {
   const { model } = film;
-  const next = Math.max(0, Math.min(film.reel.world(film.choice).chain.length, to));
+  const next = within(film.reel.world(film.choice).chain.length, to);
   if (next === film.landing) return;
   film.landing = next;
   if (model.get("live")) {
@@ -88,7 +90,7 @@ export function visit(film, { choice, landing, step }) {
   const { stops, reel, steps } = film;
   const kind = () => steps.findIndex((one) => reel.what(one) === step && (!one.own || !stops.request));
   const at = typeof step === "number" ? step : stops[step] ?? kind();
-  film.step = Math.max(0, Math.min(steps.length - 1, at));
+  film.step = within(steps.length - 1, at);
   show(film);
   save(film, "choice", "landing", "step");
 }

@@ -2,10 +2,9 @@
 
 import { set } from "./dom.js";
 import { go, land } from "./place.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { STOP, WORDS } from "./vocabulary.js";
 
 const ALL = 6000, SLOWEST = 900, FLIGHT = 450, WALK = 7, STRIDE = 220, FLASH = 700;
-const { words } = VOCABULARY;
 
 /* No flight for who wants none; the steps are the same. */
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -28,7 +27,7 @@ export function stop(film) {
 
 function label({ nodes, timer }) {
   set(nodes.play, timer ? "❚❚" : "▶");
-  nodes.play.setAttribute("aria-label", timer ? words.stop : words.play);
+  nodes.play.setAttribute("aria-label", timer ? STOP : WORDS.play);
 }
 
 export function play(film) {

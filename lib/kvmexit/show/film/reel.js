@@ -7,13 +7,18 @@ const sums = (steps) => {
   let sum = 0;
   return Int32Array.from(steps, (step) => (sum += step));
 };
+export const within = (last, at) => Math.max(0, Math.min(last, at));
+
 export const fromHex = (text) => text.match(/../g)?.map((two) => parseInt(two, 16)) ?? [];
+
+/* What a run is chosen by, in the order of a choice. */
+export const KNOBS = ["device", "policy", "compensation", "restore"];
 
 export class Reel {
   constructor(data) {
     this.data = data;
     const table = (name) => data[name].map(sums);
-    [this.text, this.regs, this.dev, this.st, this.page, this.write, this.next] = table("nodes");
+    this.nodes = table("nodes");
     this.registers = table("registers");
     this.devices = table("devices");
     this.rows = table("rows");
@@ -28,10 +33,15 @@ export class Reel {
     for (const world of this.worlds) world.own = new Set(world.chain);
   }
 
+  /* A node as a step, of which only the text is known. */
+  nodeAt(node) {
+    return { text: this.nodes[0][node] };
+  }
+
   /* The nodes from `node` to the end of its run. */
   chain(node) {
     const nodes = [];
-    for (; node >= 0; node = this.next[node]) nodes.push(node);
+    for (; node >= 0; node = this.nodes[6][node]) nodes.push(node);
     return nodes;
   }
 
@@ -63,16 +73,10 @@ export class Reel {
   /* A run, step by step: numbers into the tables, and whether the undisturbed run has it too. */
   run(choice, landing) {
     const world = this.world(choice), steps = [];
-    const add = (node) =>
-      steps.push({
-        text: this.text[node],
-        regs: this.regs[node],
-        dev: this.dev[node],
-        st: this.st[node],
-        page: this.page[node],
-        write: this.write[node],
-        own: world.own.has(node),
-      });
+    const add = (node) => {
+      const [text, regs, dev, st, page, write] = this.nodes.map((column) => column[node]);
+      steps.push({ text, regs, dev, st, page, write, own: world.own.has(node) });
+    };
     if (landing === 0) {
       world.chain.forEach(add);
       return steps;

@@ -2,7 +2,7 @@
    and a test holds the two together. */
 
 import { fromHex } from "./reel.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { INTR, REASONS, WORDS } from "./vocabulary.js";
 
 const emptyPage = () => ({
   reason: 0,
@@ -24,7 +24,7 @@ function turn(page, op) {
     fromHex(op[1]).forEach((byte, k) => { page.data[k] = byte; });
   } else if (op[0] === "reason") {
     page.reason = op[1];
-    page.stale = op[1] === VOCABULARY.intr;
+    page.stale = op[1] === INTR;
   }
   return page;
 }
@@ -56,8 +56,7 @@ export function sceneAt(reel, steps, last) {
 
 /* An exit reason by number and name, as vocabulary.py says it. */
 export function reasonWords({ reason, stale }) {
-  const { reasons, words } = VOCABULARY;
-  if (reason === 0 && stale) return `${reason} ${words.unreturned}`;
-  const name = reasons[reason] ?? words.unnamed;
-  return stale ? `${reason} ${name} ${words.stale}` : `${reason} ${name}`;
+  if (reason === 0 && stale) return `${reason} ${WORDS.unreturned}`;
+  const name = REASONS[reason] ?? WORDS.unnamed;
+  return stale ? `${reason} ${name} ${WORDS.stale}` : `${reason} ${name}`;
 }

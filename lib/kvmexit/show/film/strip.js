@@ -2,12 +2,11 @@
    arrow once more, wide enough for a finger. */
 
 import { draw, setSize } from "./dom.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { OUTCOMES, STEPS } from "./vocabulary.js";
 
 const TOP = 11, TALL = 44, ARROW = 8;
 const NEAR_TALL = 26;
 export const NEAR = 24; // pixels of a wide landing
-const { outcomes, steps: looks } = VOCABULARY;
 
 /* Where a landing stands: 0, nobody suspends, left of the first column. */
 export const landingX = (film, landing) => ARROW + landing * film.each;
@@ -47,7 +46,7 @@ function drawColumns(svg, kinds, each) {
   const paths = {};
   let lettered = -20, last = ""; // where a letter stands, and which: a new one needs less room
   kinds.forEach((kind, i) => {
-    const { bars, letter } = outcomes[kind];
+    const { bars, letter } = OUTCOMES[kind];
     const left = ARROW + (i + 0.5) * each, apart = each > 3 && letter ? 0.6 : 0;
     const wide = Math.max(letter ? 1.5 : 1, each - apart); // a lone one is seen on a phone too
     const from = left.toFixed(1), to = (left + wide).toFixed(1);
@@ -79,13 +78,14 @@ function paintNear(film, kinds) {
   }
   for (let k = 0; k < count; k++) {
     const at = landing - (count >> 1) + k, inside = at >= 1 && at <= chain.length;
-    const step = inside && { text: reel.text[chain[at - 1]] };
-    const shapes = inside ? [barOf(kinds[at - 1]), looks[reel.what(step)].shape] : ["", ""];
+    const step = inside && reel.nodeAt(chain[at - 1]);
+    const shapes = inside ? [barOf(kinds[at - 1]), STEPS[reel.what(step)].shape] : ["", ""];
     const classes = inside ? [kinds[at - 1], `mark lane${reel.lane(step)}`] : ["", ""];
     [0, 1].forEach((part) => {
       const node = near.childNodes[1 + 2 * k + part];
-      if (node.getAttribute("d") !== shapes[part]) node.setAttribute("d", shapes[part]);
-      if (node.getAttribute("class") !== classes[part]) node.setAttribute("class", classes[part]);
+      const drawn = { d: shapes[part], class: classes[part] };
+      for (const name in drawn)
+        if (node.getAttribute(name) !== drawn[name]) node.setAttribute(name, drawn[name]);
     });
   }
 }
@@ -93,8 +93,8 @@ function paintNear(film, kinds) {
 /* The bars of an outcome, lying: a thin line where all is well. */
 function barOf(kind) {
   const y = NEAR_TALL - 5;
-  return outcomes[kind].bars
-    .map(([top, bottom]) => `M${top - 10} ${y}H${bottom - 10}v${outcomes[kind].letter ? 4 : 2}H${top - 10}z`)
+  return OUTCOMES[kind].bars
+    .map(([top, bottom]) => `M${top - 10} ${y}H${bottom - 10}v${OUTCOMES[kind].letter ? 4 : 2}H${top - 10}z`)
     .join("");
 }
 

@@ -1,18 +1,18 @@
 /* The film's style sheet. Colours of lanes and outcomes are custom properties and classes that
    bear their names, made from the vocabulary. */
 
-import { VOCABULARY } from "./vocabulary.js";
+import { LANES, OUTCOMES } from "./vocabulary.js";
 
-const lanes = VOCABULARY.lanes, outcomes = Object.entries(VOCABULARY.outcomes);
+const outcomes = Object.entries(OUTCOMES);
 /* Not a property: a browser that knows no light-dark() would then know no accent at all. */
-const kernel = lanes.find(({ key }) => key === "kernel").colour;
+const kernel = LANES.find(({ key }) => key === "kernel").colour;
 
 const properties = [
-  ...lanes.map(({ key, colour }) => `--${key}:${colour}`),
+  ...LANES.map(({ key, colour }) => `--${key}:${colour}`),
   ...outcomes.map(([kind, { colour }]) => `--${kind}:${colour}`),
 ];
 const classes = [
-  ...lanes.map(({ key }, n) => `.kx .lane${n}{fill:var(--${key});stroke:var(--${key})}`),
+  ...LANES.map(({ key }, n) => `.kx .lane${n}{fill:var(--${key});stroke:var(--${key})}`),
   ...outcomes.map(([kind, { opacity }]) => `.kx .${kind}{fill:var(--${kind});opacity:${opacity}}`),
 ];
 
@@ -25,8 +25,8 @@ ${classes.join("\n")}
   break-inside:avoid;scroll-margin:4.5rem 0 1rem}
 .kx *{box-sizing:border-box}
 .kx .hide{display:none}
-.kx svg{display:block;width:100%;overflow:hidden}
-.kx svg text{fill:currentColor;font:12px system-ui,sans-serif}
+.kx svg{display:block;width:100%;overflow:hidden;fill:currentColor}
+.kx svg text{font:12px system-ui,sans-serif}
 .kx svg .hush{font-style:italic}
 .kx .mark{stroke:none;fill-rule:evenodd}
 .kx .now{fill:var(--soft);stroke:currentColor;stroke-width:1.5}
@@ -52,10 +52,9 @@ ${classes.join("\n")}
 .kx [role=slider]{touch-action:pan-y;cursor:pointer;user-select:none;-webkit-user-select:none;
   border-radius:4px}
 .kx .time [role=slider]{flex:1;min-width:0}
-.kx .arrow{fill:currentColor}
 .kx .near{margin-top:1px}
-.kx .tick{fill:currentColor;opacity:.6}
-.kx .thumb{fill:var(--kernel);stroke:none}
+.kx .tick{opacity:.6}
+.kx .thumb{fill:var(--kernel)}
 .kx button{font:inherit;line-height:1;color:inherit;background:var(--soft);border:1px solid var(--line);
   border-radius:4px;min-width:34px;min-height:28px;padding:0 6px;cursor:pointer}
 .kx .head button{font-size:13px}
@@ -72,8 +71,8 @@ ${classes.join("\n")}
 .kx .cells li{grid-row:1;margin:0;padding:0;min-width:0;text-align:center;
   border:1px solid transparent;border-radius:3px;font:12.5px/18px ui-monospace,monospace}
 .kx .cells b{display:block;font-weight:600}
-.kx .cells small{display:block;font:12px/14px system-ui,sans-serif;white-space:nowrap;
-  display:flex;justify-content:center}
+.kx .cells small{display:flex;justify-content:center;font:12px/14px system-ui,sans-serif;
+  white-space:nowrap}
 .kx .cells .ghost{opacity:.68}
 .kx .cells .ghost b{font-weight:400}
 .kx .cells.from::before,.kx .cells.on::after{content:"…";position:absolute;left:-9px;line-height:18px}
@@ -88,11 +87,6 @@ ${classes.join("\n")}
 .kx [data-role=got] [data-fate=twice]{border:2px solid var(--duplicate)}
 .kx [data-role=got] [data-fate=wrong]{border:2px solid var(--torn)}
 .kx [data-role=got] [data-fate=moved]{border-bottom:2px solid currentColor}
-.kx .ask{margin:0 0 6px;font-weight:600;font-size:15px}
-.kx .tally{margin:4px 0 8px}
-.kx .moment{fill:var(--device)}
-.kx.arriving [data-role=sent] .ghost{opacity:1}
-.kx.arriving [data-role=got] .ghost,.kx.arriving .told{opacity:0}
 .kx .told{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:0 1rem;justify-content:space-between;
   min-height:20px;margin-top:2px}
 .kx .lanes{margin-top:4px;touch-action:pan-y}
@@ -117,9 +111,6 @@ ${classes.join("\n")}
   .kx .name{font-size:12px;line-height:15px}
   .kx .name small{display:inline;margin-left:.7em}
   .kx .told{min-height:40px;flex-direction:column;justify-content:flex-start}
-  .kx.asks .told{min-height:60px}
-  .kx .ask,.kx .tally{min-height:2.8em}
-  .kx.asks legend{width:100%}
   .kx .cells b{letter-spacing:-.4px}
 }
 @media (max-width:640px),(pointer:coarse){
@@ -133,7 +124,7 @@ ${classes.join("\n")}
   .kx svg,.kx fieldset :checked+span{forced-color-adjust:none;color:CanvasText}
 }
 @media print{
-  .kx :is(button,input,.time,.near,.ask,details,label:not(:has(:checked))){display:none}
+  .kx :is(button,input,.time,.near,details,label:not(:has(:checked))){display:none}
   .kx .count{text-align:left}
 }
 `;

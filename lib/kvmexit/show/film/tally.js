@@ -1,10 +1,9 @@
 /* What all landings of a choice come to, in a sentence: loss_words in words.py says the same. */
 
 import { set } from "./dom.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { ASKING } from "./vocabulary.js";
 
-const { words } = VOCABULARY;
-const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 /* How many landings there are, how many lose a byte, and of how many of these the driver, which
    got as many bytes as it asked for, says nothing. */
@@ -18,17 +17,16 @@ function countLosses({ reel, choice, kinds }) {
 }
 
 export function paintTally(film) {
-  if (!film.asks) return;
   const counted = countLosses(film), { nodes, veiled, guess } = film;
-  set(nodes.tally, fill(counted.missing ? words.losses : words.noLoss, counted));
+  set(nodes.tally, filled(counted.missing ? ASKING.losses : ASKING.noLoss, counted));
   nodes.tally.style.visibility = veiled ? "hidden" : "";
-  set(nodes.ask, veiled ? words.guess : guess || words.drag);
+  set(nodes.ask, veiled ? ASKING.guess : guess || ASKING.drag);
 }
 
 /* What is said of a guess: `by` is how far behind it the nearest landing lies that loses a byte. */
 export function guessWords(by) {
   if (by === undefined) return "";
-  if (by === 0) return words.found;
+  if (by === 0) return ASKING.found;
   const far = Math.abs(by), steps = `${far} step${far === 1 ? "" : "s"}`;
-  return fill(by > 0 ? words.lossAfter : words.lossBefore, { steps });
+  return filled(by > 0 ? ASKING.lossAfter : ASKING.lossBefore, { steps });
 }

@@ -1,13 +1,13 @@
 /* Time: the events of the run as a slider. They stand evenly; those with a name bear it. */
 
 import { draw, setSize } from "./dom.js";
-import { VOCABULARY } from "./vocabulary.js";
+import { within } from "./reel.js";
+import { STEPS, WORDS } from "./vocabulary.js";
 
-const SIDE = 10, HIGH = 34, LINE = 10, LETTER = 6.6;
-const { steps: looks, words } = VOCABULARY;
+const SIDE = 10, HIGH = 34, LINE = 10, NAME_LETTER = 6.6;
 
-const nameOf = (stop) => ({ wrong: words.wrongByte, end: looks.halt.label })[stop]
-  ?? looks[stop].label;
+const nameOf = (stop) => ({ wrong: WORDS.wrongByte, end: STEPS.halt.label })[stop]
+  ?? STEPS[stop].label;
 
 /* Where a step stands: between two events evenly, too. */
 function stepX(film, step) {
@@ -22,7 +22,7 @@ function stepX(film, step) {
 export function eventAt(film, x) {
   const { events, trackWidth } = film, part = (x - SIDE) / (trackWidth - 2 * SIDE);
   const last = events.length - 1;
-  return events[Math.max(0, Math.min(last, Math.round(part * last)))];
+  return events[within(last, Math.round(part * last))];
 }
 
 export function paintTime(film) {
@@ -46,7 +46,7 @@ function drawNames(film, track, stops, width) {
   const taken = [];
   for (const stop of ["wrong", "request", "restore", "save", "end"]) {
     if (stops[stop] === undefined) continue;
-    const text = nameOf(stop), half = (text.length * LETTER) / 2;
+    const text = nameOf(stop), half = (text.length * NAME_LETTER) / 2;
     const x = Math.max(half, Math.min(width - half, stepX(film, stops[stop])));
     if (taken.some(([at, wide]) => Math.abs(at - x) < wide + half + 2)) continue;
     taken.push([x, half]);

@@ -3,6 +3,8 @@
    The picture is whole without it: each frame has a radio button, and rules of style show the
    frame of the one that is checked. So all that is done here is to check a button. */
 
+import { STOP } from "./vocabulary.js";
+
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 const SPEEDS = { slow: 700, fast: 200, faster: 60 };
 
@@ -100,7 +102,7 @@ function clock(go, now, last, signal) {
   play.onclick = () => {
     if (timer) return stop();
     if (now() === last) go(0);
-    play.textContent = "Pause";
+    play.textContent = STOP;
     timer = setInterval(tick, SPEEDS[speed.value]);
   };
   const touched = (event) => {
