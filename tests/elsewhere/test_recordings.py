@@ -10,10 +10,12 @@ from kvmexit.commands import main
 from kvmexit.elsewhere import compare, observe, recordings
 from kvmexit.elsewhere.facts import x86_facts
 from kvmexit.elsewhere.guests.isa import FIFO
+from kvmexit.elsewhere.machines import MACHINES as BROUGHT
 from kvmexit.elsewhere.observe import ISAS, ROWS
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.retirement import MACHINES
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.probe.cases import ORIGIN
 from sources import read_registry
 
 simulation_of = cache(observe.simulation_of)
@@ -34,6 +36,9 @@ def test_every_machine_has_a_recording_that_says_where_it_was_made():
         assert about["machine"] == name
         assert about["kernel"].startswith("Linux 6.") and " of Debian " in about["kernel"]
         assert about["emulator"].split()[0] == ("Bochs" if name == "vmx" else "QEMU")
+        machine = BROUGHT[name]
+        under = f", {machine.beneath}" if machine.beneath else ""
+        assert about["emulator"].endswith(f", as {machine.processor}{under}")
         assert document["varies"]["date"] >= "2026"
         assert recordings.path_of(name).stat().st_size < 20_000
 
@@ -68,6 +73,11 @@ def test_the_matrix_of_sources_names_the_kernels_that_were_recorded():
     assert len(columns) == len(RECORDED)
 
 
+def test_a_machine_whose_kernel_is_itself_a_guest_says_so():
+    assert "cap-nested-hv=on" in " ".join(BROUGHT["powerpc"].arguments)
+    assert ", nested" in recordings.recording_of("powerpc")["provenance"]["emulator"]
+
+
 def one_piece(found: dict[compare.Key, object]) -> set[compare.Key]:
     """The exits of accesses that take one, restored into a new VM: where the row alone decides."""
     return {key for key in found if key[:2] == ("atlas", "new-vm") and key[-1] == "exit 0"}
@@ -99,14 +109,27 @@ def test_after_the_rules_of_the_emulator_four_outs_fail_and_nothing_else(machine
     found = compare.differences(rules(machine), mine)
     new = {one.key[2] for one in found if one.key[:2] == ("atlas", "new-vm")}
     assert new == {"out dx, al", "out dx, ax", "out dx, eax", "out imm8, al"}
+    same = {one.key[2] for one in found if one.key[:2] == ("atlas", "same-vcpu")}
+    assert same - new == {"in al, dx", "in ax, dx", "in eax, dx", "in al, imm8"}
 
 
 def test_a_shutdown_resets_the_vcpu_on_svm_and_leaves_it_on_vmx():
     """As it was seen, and as the rows have it."""
+    name = "after KVM_EXIT_SHUTDOWN"
+    assert recordings.recording_of("svm")["facts"][name] == {"rip": "0xfff0", "edx": "0x600"}
+    assert x86_facts(SimulatedKernel())[name]["rip"] == hex(ORIGIN)
     for machine in X86:
         kernel = SimulatedKernel(MACHINES[ROWS[machine]])
-        name = "after KVM_EXIT_SHUTDOWN"
         assert x86_facts(kernel)[name] == recordings.recording_of(machine)["facts"][name]
+
+
+def test_what_is_left_to_the_processor_differs_on_svm_and_nothing_else_is_left_out():
+    real = compare.observations(recordings.recording_of("svm"))
+    mine = compare.observations(simulation_of("svm"))
+    left_out = {key for key in real if key not in rules("svm") and key[0] != "fact"}
+    assert left_out == compare.PROCESSORS_OWN
+    for key in left_out:
+        assert (real[key]["asked"], mine[key]["asked"]) == (2, 1)
 
 
 @pytest.mark.parametrize("machine", list(ISAS))

@@ -19,6 +19,7 @@ FOUND = {
     "probe-bug-mmio.strace-kvm": ("KVM_EXIT_MMIO", "", "", "does not show the direction"),
     "probe-bug-rmw.ftrace": ("KVM_EXIT_MMIO", "read", "gpa 0xd0024 len 1", "read repeated"),
     "probe-ignore-rmw.ftrace": ("KVM_EXIT_MMIO", "write", "gpa 0xd0024 len 1", "second half"),
+    "qemu-vapic.strace-kvm": ("KVM_EXIT_IO", "", "", "does not show the direction"),
     "qemu-bad-savevm.ftrace": ("KVM_EXIT_MMIO", "read", "gpa 0xfed40024 len 1", "answer dropped"),
     "qemu-bad-savevm.derived.qtrace": ("KVM_EXIT_MMIO", "", "", "does not show the direction"),
 }

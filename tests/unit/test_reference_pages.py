@@ -105,3 +105,11 @@ def test_the_checklist_leads_to_the_chapter_and_to_sections_of_it() -> None:
     headings = re.findall(r"^## (.+)$", text, re.M)
     for *_, section in rows:
         assert section.startswith("[") or any(h.startswith(section) for h in headings), section
+
+
+def test_how_long_a_bad_vmm_passes_is_what_the_formula_gives() -> None:
+    page = (REFERENCE / "is-my-vmm-right.md").read_text()
+    said = re.search(r"bad at\s+1 save in (\d+) passes (\d+) saves about once in (\d+)", page)
+    assert said
+    one_in, saves, times = map(int, said.groups())
+    assert 0.9 < times * (1 - 1 / one_in) ** saves < 1.1

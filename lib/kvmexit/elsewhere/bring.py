@@ -51,10 +51,11 @@ def bring(machine: Machine, cache: Path, limit: float, say: Progress) -> dict[st
         files["bios"] = kernel / "firmware"
     say("booting")
     document = _boot(machine, emulator, files, work, limit, say)
+    as_what = ", ".join(filter(None, (machine.processor, machine.beneath)))
     document["provenance"] = {
         "machine": machine.name,
         "kernel": f"Linux {document.pop('release')}, {about['kernel']} of Debian {about['suite']}",
-        "emulator": f"{NAMES[machine.emulator[:4]]} {emulator.version}, as {machine.processor}",
+        "emulator": f"{NAMES[machine.emulator[:4]]} {emulator.version}, as {as_what}",
     }
     return document
 

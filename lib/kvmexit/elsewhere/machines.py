@@ -28,6 +28,8 @@ class Machine:
     console: str
     firmware: tuple[str, str] | None = None
     tools: tuple[str, ...] = ()
+    beneath: str = ""
+    """What else stands between the emulated processor and the kernel; "" for nothing."""
     release: str = ""
     """The release whose emulator it must be, with all its libraries; "" takes the reader's own."""
 
@@ -103,5 +105,6 @@ POWERPC = Machine(
         "1G",
     ),
     "console=hvc0 quiet panic=-1",
+    beneath="nested, its hypervisor is QEMU",
 )
 MACHINES = {one.name: one for one in (SVM, VMX, ARM64, RISCV64, POWERPC)}

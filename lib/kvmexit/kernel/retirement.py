@@ -45,7 +45,8 @@ class Retirement:
     asks_page: bool = False
     """Entry completes only if ``exit_reason`` in the shared page still names the exit."""
     shutdown_resets: bool = False
-    """At KVM_EXIT_SHUTDOWN the vCPU has been reset; else it is as it was."""
+    """Where the processor shuts down, the vCPU at KVM_EXIT_SHUTDOWN is one after INIT; else it is
+    as it was."""
 
     def late(self, write: VcpuExit, string: bool) -> bool:
         """Does the instruction that wrote retire only at completion? ``string`` output goes
@@ -77,7 +78,7 @@ SVM = replace(
     FAST_PIO,
     name="x86-svm",
     evidence="ran: Linux 6.1 with kvm_amd in QEMU's TCG; as x86-fast-out, and"
-    " shutdown_interception, arch/x86/kvm/svm/svm.c, resets the vCPU",
+    " shutdown_interception, arch/x86/kvm/svm/svm.c, does an INIT",
     shutdown_resets=True,
 )
 ARM64 = Retirement(
@@ -105,7 +106,8 @@ POWERPC = Retirement(
     mmio_read=Pc.PAST,
     mmio_write=Pc.PAST,
     pio_out=Pc.PAST,
-    evidence="ran: Linux 6.1 with kvm_hv in QEMU's TCG; the functions are kvmppc_emulate_loadstore,"
+    evidence="ran: Linux 6.1 with kvm_hv, itself a guest, in QEMU's TCG; the functions are"
+    " kvmppc_emulate_loadstore,"
     " arch/powerpc/kvm/emulate_loadstore.c at 0e84ec96b561, and kvmppc_complete_mmio_load,"
     " arch/powerpc/kvm/powerpc.c",
     keeps_answer=True,
