@@ -11,7 +11,7 @@ no bundler, because the parts keep six rules:
     the main part alone ends with ``export default``.
 3.  Imports have no circle.
 4.  Parts that are joined share no name at their top, exported or not: there is one scope. What is
-    declared there begins its line, and nothing else of a declaration does.
+    declared there stands on the line that its ``const``, ``function`` or ``class`` begins.
 5.  A const in capitals that is a number is written where its name stands, so that name stands in
     no template's text.
 6.  No template stands in a template, and no regular expression has a space or a quote in it:
@@ -35,9 +35,8 @@ from kvmexit.show.vocabulary import for_player
 
 FOLDERS = [Path(__file__).with_name(name) for name in ("film", "ask", "atlas", "moving")]
 MAINS = ("film.js", "asking.js", "player.js", "night.js", "atlas.js", "picture.js", "question.js")
-"""Parts that stand on their own; a page loads those that it needs. Films are
-played by ``film.js`` where none is veiled, by ``asking.js`` where all are and are small, and by
-``player.js`` wherever they are."""
+"""Parts that stand on their own; a page loads those that it needs. ``film.js`` plays films of which
+none is veiled, ``asking.js`` those that are veiled and small, ``player.js`` all."""
 IMPORT = re.compile(r'^import \{([\w\s,]*)\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
 DEFAULT = re.compile(r"^export default\b", re.MULTILINE)
