@@ -137,7 +137,7 @@ def test_every_fate_of_a_byte_has_a_look():
 def test_the_player_hears_the_same():
     told = for_player()
     assert [lane["key"] for lane in told["LANES"]] == [lane.value for lane in Lane]
-    assert told["REASONS"][told["MMIO"]] == Reason.MMIO.c_name
+    assert told["REASONS"][told["MMIO"]] == Reason.MMIO.name
     assert told["OUTCOMES"]["ok"]["letter"] == "" and told["OUTCOMES"]["lost"]["letter"] == "l"
     assert told["STEPS"]["exit"]["carries"] == [2, 3]
 

@@ -221,6 +221,10 @@ def reason_words(number: int, stale: bool) -> str:
     return f"{number} {name}" + (f" {WORDS['stale']}" if stale else "")
 
 
+FILMED = [one for one in Reason if not one.name.startswith(("ARM_", "RISCV_", "PAPR_"))]
+"""Exits that a film can have: its machine is an x86."""
+
+
 def for_player() -> dict[str, Any]:
     """The same as JSON values, by the names that they have here. Lanes are known by their number
     in ``LANES``, and a shape of ``DOTS`` stands apart from the look that it belongs to."""
@@ -253,7 +257,7 @@ def for_player() -> dict[str, Any]:
         "TOLD": {kind.value: words for kind, words in TOLD.items()},
         "HARM": {kind.value: fate for kind, fate in HARM.items()},
         "GUESSES": {name: {"sign": look.sign, "word": look.word} for name, look in GUESSES.items()},
-        "REASONS": {int(reason): reason.c_name for reason in Reason},
+        "REASONS": {int(reason): reason.name for reason in FILMED},
         "MMIO": int(Reason.MMIO),
         "INTR": int(Reason.INTR),
         "REGISTERS": REGISTERS,

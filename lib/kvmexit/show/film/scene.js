@@ -57,6 +57,6 @@ export function sceneAt(reel, steps, last) {
 /* An exit reason by number and name, as vocabulary.py says it. */
 export function reasonWords({ reason, stale }) {
   if (reason === 0 && stale) return `${reason} ${WORDS.unreturned}`;
-  const name = REASONS[reason] ?? WORDS.unnamed;
+  const name = REASONS[reason] ? `KVM_EXIT_${REASONS[reason]}` : WORDS.unnamed;
   return stale ? `${reason} ${name} ${WORDS.stale}` : `${reason} ${name}`;
 }
