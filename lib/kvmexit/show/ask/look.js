@@ -32,7 +32,7 @@ ${fills.join("\n")}
 .kxq .said:empty{display:none}
 .kxq .said:focus{outline:none}
 .kxq .bar{margin-top:.5rem;display:flex;flex-wrap:wrap;align-items:center;gap:.5rem}
-.kxq .need{flex:1 1 14rem;min-height:1.5em;margin:0}
+.kxq .need{flex:1 1 14rem;min-height:1lh;margin:0}
 .kxq button{font:inherit;color:inherit;background:var(--soft);
   border:1px solid currentColor;border-radius:4px;min-width:44px;min-height:44px;
   padding:0 .8rem;cursor:pointer}
