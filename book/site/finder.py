@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from head import reading_order
+from head import numbered, reading_order
 from ids import WORDS
 from sources import PAGE as SOURCES, SourceMark
 from sphinx import addnodes
@@ -110,10 +110,11 @@ def joined(part: Part) -> Part:
 
 
 def rows(app: Sphinx) -> Iterator[tuple[list[str], list[list[Any]]]]:
-    """For each page its file, name and group, and the rows of its parts."""
+    """For each page its file, title, group, and title with a number, and the rows of its parts."""
     for number, page in enumerate(reading_order(app)):
         group = GROUPS.get(page) or ("chapter" if page.count("/") == 1 else page.split("/")[1])
-        about = [f"{page}.html", app.env.titles[page].astext(), group]
+        title = app.env.titles[page].astext()
+        about = [f"{page}.html", title, group, numbered(page, title)]
         parts = parts_of(app.env.get_doctree(page))
         yield about, [joined(part).row(number) for part in parts]
 

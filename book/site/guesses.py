@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from head import numbered
 from kvmexit.show import player
 from light import classic_script
 from sphinx.application import Sphinx
@@ -87,8 +88,9 @@ class GuessesDirective(SphinxDirective):
         here = self.env.docname.count("/")
         href = f"{'../' * here}{page}.html"
         data = escape(json.dumps(dict(asked)), quote=True)
+        name = escape(numbered(page, title(page)))
         return (
-            f'<tr data-questions="{data}"><td><a href="{href}">{escape(title(page))}</a></td>'
+            f'<tr data-questions="{data}"><td><a href="{href}">{name}</a></td>'
             f"<td>0 of {len(asked)}</td><td>0</td></tr>"
         )
 

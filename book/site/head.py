@@ -35,7 +35,10 @@ ASIDE = {"index": "redirect.html", "404": "404.html"}
 BARE_STYLE = (
     ":root{color-scheme:light dark}"
     "body{font:1rem/1.5 system-ui,sans-serif;margin:0}"
-    "main{max-width:40rem;margin:0 auto;padding:1rem}"
+    "main{max-width:44rem;margin:0 auto;padding:1rem}"
+    "h1{font-size:1.6rem;font-weight:500}ul{list-style:none;padding:0}li{margin:.35rem 0}"
+    "a{color:light-dark(#1257ba,#8fb8ff)}"
+    "input,button{min-height:2.5rem;box-sizing:border-box;padding:0 .6rem}"
     "a{overflow-wrap:anywhere}input,button{font:inherit;max-width:100%}"
 )
 """For a page that loads nothing."""
@@ -75,6 +78,13 @@ def page_name(title: str, book: str) -> str:
     """``Chapter — Book``; the book's own name is not said twice."""
     name = unescape(re.sub(r"<[^>]*>", "", title)).strip()
     return escape(f"{name} — {book}" if name and name != book else book)
+
+
+def numbered(page: str, title: str) -> str:
+    """``5. Where the suspend lands``, as the menu has it: a chapter's file begins with its number.
+    Of a page without one, its title."""
+    number = re.match(r"book/0*([1-9]\d*)-", page)
+    return f"{number[1]}. {title}" if number else title
 
 
 def metatags(
@@ -130,7 +140,9 @@ def describe(app: Sphinx, page: str, template: str, context: dict[str, Any], tre
         "description": escape(about),
         "docstitle": book,
         "doctree_shown": tree is not None,
-        "every_page": [(one, escape(app.env.titles[one].astext())) for one in reading_order(app)],
+        "every_page": [
+            (one, escape(numbered(one, app.env.titles[one].astext()))) for one in reading_order(app)
+        ],
         "page_name": name,
         "pageurl": address_of(app) and f"{address_of(app)}{about_page}.html",
         "root_title": escape(app.env.titles[root].astext()),

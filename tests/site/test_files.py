@@ -4,6 +4,7 @@ import json
 import re
 import struct
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -122,6 +123,18 @@ def test_what_is_searched_is_on_the_page(site: dict[str, Page]) -> None:
     for page, anchor, title, *_ in data["parts"]:
         name = str(data["pages"][int(page)][0]).removesuffix(".html")
         assert anchor in site[name].ids or not anchor, (name, anchor, title)
+
+
+def test_a_chapter_has_its_number_wherever_it_is_listed() -> None:
+    """As in the menu: where one does not exist, what is missed, what is found, what is guessed."""
+    menu = (SITE / "book/reference/guesses.html").read_text()
+    names = re.findall(r'href="\.\./([^"/]*)\.html">\s*(\d+\. [^<\n]+)', menu)
+    assert len({file for file, _ in names}) > 15
+    missed, found = (SITE / "404.html").read_text(), {page[3] for page in searched()["pages"]}
+    for file, name in names:
+        assert f'<a href="book/{file}.html">{name}</a>' in missed and unescape(name) in found
+        row = f'<td><a href="../{file}.html">'
+        assert row not in menu or f"{row}{name}</a>" in menu
 
 
 def test_the_search_gives_no_answer_away() -> None:

@@ -57,7 +57,7 @@ def test_a_guess_is_locked_kept_and_counted(visit: Callable[..., Visit], over_ht
         not first(page).locator(".kxq").get_by_text("Who should have carried it over?").is_visible()
     )
     first(page).get_by_role("button", name="That is my guess").click()
-    assert "Choose one" in first(page).locator(".said").inner_text()
+    assert "Choose one" in first(page).locator(".need").inner_text()
     assert guess(page, right=False).startswith("✗ Not so. Right is:")
     for _ in range(2):
         assert inert(page) == {False}
@@ -117,8 +117,11 @@ def test_a_strip_is_painted(visit: Callable[..., Visit], hand: str) -> None:
     seen = visit(SITE_ON_DISK, STRIP, covered=True, viewport=PHONE, color_scheme="dark")
     page, one = seen.page, first(seen.page)
     slider, commit = one.get_by_role("slider"), one.get_by_role("button", name="That is my guess")
+    need, high = one.locator(".need"), one.evaluate("el => el.offsetHeight")
+    assert one.locator(".here").count() == 0 and "yet" in one.locator(".where").inner_text()
     commit.click()
-    assert "Paint at least one" in one.locator(".said").inner_text()
+    assert "Paint at least one" in need.inner_text()
+    assert one.evaluate("el => el.offsetHeight") == high
     if hand == "keyboard":
         slider.focus()
         assert slider.get_attribute("aria-valuetext") == "Exit 1 of 28: a read of STS, not painted"
@@ -139,6 +142,7 @@ def test_a_strip_is_painted(visit: Callable[..., Visit], hand: str) -> None:
         page.mouse.move(box["x"] + 24.5 * column, y)  # at once: what lies between is painted too
         page.mouse.up()
         painted = 22
+    assert need.inner_text() == "" and one.locator(".here").count() == 1
     commit.press("Enter")
     told = one.locator(".said").inner_text()
     assert f"You painted {painted} of the 22 exits" in told

@@ -8,6 +8,7 @@ from kvmexit.show.player import (
     FOLDERS,
     IMPORT,
     MAINS,
+    TOKEN,
     join,
     lean,
     module,
@@ -73,8 +74,19 @@ export default { a, c: (x) => x - -1, d };
         "const a=1,b=`two  ${a + 1}  spaces`;\nlet c=\"a // b  'c'\"\n"
         "const d=a+ +b\nexport default{a,c:(x)=>x- -1,d};"
     )
-    for name, part in parts().items():
-        assert not re.search(r"`[^`]*\$\{[^}`]*`", part), f"{name}: a template in a template"
+    own = {path.name: path.read_text() for path in OF_A_PAGE.glob("*.js")}
+    for name, part in {**parts(), **own}.items():
+        cut = [text for one in TOKEN.finditer(part) if ends_within(text := one.group())]
+        assert not cut, f"{name}: a template in a template: {cut[0][:80]}"
+
+
+def ends_within(text: str) -> bool:
+    """Is this a template that ends before a ``${`` of its own is closed?"""
+    depth = 0
+    for brace in re.findall(r"\$\{|[{}]", text) if text[0] == "`" else ():
+        if brace == "${" or depth:
+            depth += -1 if brace == "}" else 1
+    return depth > 0
 
 
 def test_a_part_stands_behind_what_it_imports():

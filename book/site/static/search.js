@@ -1,9 +1,9 @@
 /* The page of search: which sections of the book speak of the words in the address.
 
    The sections are in search-data.js (finder.py), which is loaded when there is something to look
-   for: `pages` [file, title, group] in reading order, `parts` [page, id, heading, prose, stressed,
-   code]. A word is found where it begins one: "restore" finds "restored". Nothing is fetched, so
-   a page from a disk can do the same. */
+   for: `pages` [file, title, group, title with a number] in reading order, `parts` [page, id,
+   heading, prose, stressed, code]. A word is found where it begins one: "restore" finds
+   "restored". Nothing is fetched, so a page from a disk can do the same. */
 "use strict";
 
 const WEIGHT = { title: 30, whole: 25, stressed: 14, prose: 4, code: 1.5 };
@@ -93,11 +93,11 @@ function show(data, words, said, list) {
   const [found, all] = sections(data, words);
   const pages = ranked(data, found);
   for (const { at, shown, more } of pages) {
-    const [file, title] = data.pages[at];
+    const [file, title, , numbered] = data.pages[at];
     const item = document.createElement("li");
     for (const part of shown) {
       const line = document.createElement("div");
-      const name = part[2] === title ? title : `${title} › ${part[2]}`;
+      const name = part[2] === title ? numbered : `${numbered} › ${part[2]}`;
       line.append(link(file, part[1], name, words), document.createElement("br"), excerpt(part, words));
       item.append(line);
     }

@@ -25,8 +25,9 @@ export function ask(box, home = "") {
   const parts = kind === "choice" ? choice(box, name) : strip(box);
   const commit = button("That is my guess"), again = button("Ask me again");
   const said = make("p", { className: "said", role: "status", tabIndex: -1 });
+  const need = make("p", { className: "need", role: "status" });
   const tally = make("a", { href: home, textContent: "Your guesses", className: "tally" });
-  const bar = make("div", { className: "bar" }, commit, again, ...(home ? [tally] : []));
+  const bar = make("div", { className: "bar" }, commit, need, again, ...(home ? [tally] : []));
   const paper = make("div", { className: "paper" }, ...still); // for print, all answers open
   const question = asked.cloneNode(true);
   question.id = name;
@@ -37,7 +38,8 @@ export function ask(box, home = "") {
     const kept = recall(key);
     root.classList.toggle("done", kept !== null);
     parts.show(kept?.guess ?? null);
-    commit.hidden = kept !== null;
+    commit.hidden = need.hidden = kept !== null;
+    need.textContent = "";
     again.hidden = tally.hidden = kept === null;
     said.replaceChildren();
     if (kept === null) return;
@@ -52,7 +54,7 @@ export function ask(box, home = "") {
   commit.addEventListener("click", () => {
     const guess = parts.read();
     if (guess === null) {
-      said.textContent = parts.missing;
+      need.textContent = parts.missing;
       return;
     }
     keep(key, { guess, right: parts.judge(guess).right });
@@ -60,6 +62,9 @@ export function ask(box, home = "") {
     said.focus(); // the button that had it is gone
     tell();
   });
+  /* Whoever has chosen is no longer told to. */
+  for (const heard of ["input", "pointerdown", "keydown", "click"])
+    root.addEventListener(heard, () => { if (parts.read() !== null) need.textContent = ""; });
   again.addEventListener("click", () => {
     forget(key);
     draw();

@@ -3,14 +3,16 @@
 import { LANES, OUTCOMES } from "./vocabulary.js";
 
 const outcomes = Object.entries(OUTCOMES);
+const colours = outcomes.map(([kind, { colour }]) => `--${kind}:${colour}`);
+const fills = outcomes.map(([kind, { opacity }]) =>
+  `.kxq .${kind}{fill:var(--${kind});opacity:${opacity}}`);
 const [kernel] = LANES.filter(({ key }) => key === "kernel");
 
 export const CSS = `
-.kxq{${outcomes.map(([kind, { colour }]) => `--${kind}:${colour}`).join(";")};
+.kxq{${colours.join(";")};
   --line:color-mix(in srgb,currentColor 28%,transparent);
   --soft:color-mix(in srgb,currentColor 7%,transparent);--focus:${kernel.colour}}
-${outcomes.map(([kind, { opacity }]) => `.kxq .${kind}{fill:var(--${kind});opacity:${opacity}}`)
-    .join("\n")}
+${fills.join("\n")}
 .kxq *{box-sizing:border-box}
 .kxq [hidden]{display:none!important}
 .kxq p{margin:0 0 .4rem}
@@ -23,12 +25,14 @@ ${outcomes.map(([kind, { opacity }]) => `.kxq .${kind}{fill:var(--${kind});opaci
 .kxq input{accent-color:var(--focus);margin:0;flex:none}
 .kxq input[type=radio]{width:18px;height:18px}
 .kxq input[type=range]{width:100%;min-height:44px}
+.kxq input.unset:not(:focus-visible){opacity:.45}
 .kxq.done input[type=radio]{display:none}
 .kxq .option .kvmexit-answer{margin:0!important;padding:0 .6rem .4rem}
 .kxq .said{margin:.4rem 0}
 .kxq .said:empty{display:none}
 .kxq .said:focus{outline:none}
 .kxq .bar{margin-top:.5rem;display:flex;flex-wrap:wrap;align-items:center;gap:.5rem}
+.kxq .need{flex:1 1 14rem;min-height:1lh;margin:0}
 .kxq button{font:inherit;color:inherit;background:var(--soft);
   border:1px solid currentColor;border-radius:4px;min-width:44px;min-height:44px;
   padding:0 .8rem;cursor:pointer}

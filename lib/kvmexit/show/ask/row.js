@@ -34,17 +34,22 @@ export function strip(box) {
     const state = !paints ? "" : painted.has(at) ? ", painted" : ", not painted";
     return `Exit ${at + 1} of ${count}: ${exits[at]}${state}`;
   };
+  const unset = paints ? "Nothing is painted yet." : "No exit is chosen yet.";
 
   function paint() {
     const chosen = paints ? [...painted] : touched ? [at] : [];
     columns(mine, count, (n) => (chosen.includes(n) ? [[0, TALL]] : []), "guess");
-    const edge = draw(mine, "rect", { x: at, y: 0, width: 1, height: TALL, class: "here" });
-    edge.setAttribute("vector-effect", "non-scaling-stroke");
+    if (touched && !(locked && paints)) {
+      const edge = draw(mine, "rect", { x: at, y: 0, width: 1, height: TALL, class: "here" });
+      edge.setAttribute("vector-effect", "non-scaling-stroke");
+    }
     slider.value = at + 1;
-    slider.setAttribute("aria-valuetext", told());
-    where.textContent = told();
+    slider.classList.toggle("unset", !touched);
+    slider.setAttribute("aria-valuetext", touched || paints ? told() : `${told()}, not chosen`);
+    where.textContent = touched ? told() : unset;
     brush.textContent = painted.has(at) ? "Clear" : "Paint";
     brush.setAttribute("aria-label", `${brush.textContent} exit ${at + 1}`);
+    brush.disabled = !touched;
     back.disabled = at === 0;
     on.disabled = at === count - 1;
   }
@@ -90,6 +95,7 @@ export function strip(box) {
   for (const end of ["pointerup", "pointercancel"])
     mine.addEventListener(end, () => { full = null; });
   slider.addEventListener("input", () => go(slider.value - 1));
+  slider.addEventListener("click", () => { if (!touched) go(at); }); // where it stood already
   slider.addEventListener("keydown", (event) => {
     if (event.key !== " " && event.key !== "Enter") return;
     event.preventDefault();
@@ -97,7 +103,7 @@ export function strip(box) {
     else go(at);
   });
   back.addEventListener("click", () => go(at - 1));
-  on.addEventListener("click", () => go(at + 1));
+  on.addEventListener("click", () => go(touched ? at + 1 : at));
   brush.addEventListener("click", () => pull(at, at, !painted.has(at)));
 
   function show(guess) {
@@ -110,7 +116,6 @@ export function strip(box) {
     mine.classList.toggle("locked", locked);
     columns(run, count, (n) => OUTCOMES[kinds[n]].bars, (n) => kinds[n]);
     paint();
-    if (locked && paints) mine.querySelector(".here").remove();
   }
 
   return {
