@@ -84,7 +84,7 @@ function guess(atlas, fate) {
 }
 
 function next(atlas) {
-  choose(atlas, ...atlas.guesses.next(), true);
+  choose(atlas, ...atlas.guesses.next(atlas.place.n, atlas.place.s), true);
 }
 
 function showAll(atlas) {

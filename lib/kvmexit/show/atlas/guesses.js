@@ -49,10 +49,12 @@ export class Guesses {
     this.keep();
   }
 
-  /* The first cell of the largest group that is still covered. */
-  next() {
-    const left = [...this.groups].filter(([key]) => !this.score.open.includes(key));
-    return left.reduce((a, b) => (b[1].length > a[1].length ? b : a))[1][0];
+  /* The nearest cell from a place on, itself included, that is still covered. */
+  next(exit = 0, save = 0) {
+    const { exits, saves } = this.map, all = exits.length * saves.length;
+    let at = exit * saves.length + save;
+    while (!this.hides(Math.floor(at / saves.length), at % saves.length)) at = (at + 1) % all;
+    return [Math.floor(at / saves.length), at % saves.length];
   }
 
   showAll() {

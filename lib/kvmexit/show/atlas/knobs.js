@@ -33,7 +33,8 @@ export function paintKnobs(atlas, turn, cover, { shown, differ }) {
   const machines = map.machines.map((name) => [name, name]);
   const beside = [...besides(map, world)].map(([name, one]) => [name, one.label]);
   const kinds = [["", "all"], ...pairs(map.kinds), [SEVERAL, "of several exits"]];
-  const fates = pairs(counts(map, world)).map(([fate, number]) => make("button", {
+  const some = pairs(counts(map, world)).filter(([fate, number]) => number || fate === place.fate);
+  const fates = some.map(([fate, number]) => make("button", {
     type: "button", className: fate, textContent: `${fate} ${number}`,
     "aria-pressed": String(place.fate === fate),
     onclick: () => turn("fate", place.fate === fate ? "" : fate) }));

@@ -66,9 +66,11 @@ export function paintWords(atlas, address, { guess, next, showAll, step }) {
   say.replaceChildren(...parts, walk(step));
 }
 
-function answer({ last }, n, s) {
+function answer({ last, map }, n, s) {
   if (!last || last.exit !== n || last.save !== s) return [];
-  const like = last.cells > 1 ? ` All ${last.cells} cells like it are open now. ` : " ";
+  const kind = map.kinds[map.exits[n].kind];
+  const like = last.cells === 1 ? " " : ` All ${last.cells} cells of its kind of access (${kind}),`
+    + " its save and its fate are open now. ";
   return [make("strong", { textContent: last.right ? "Yes." : `Not ${last.fate}.` }), like];
 }
 
