@@ -238,12 +238,19 @@ def test_the_suspend_is_dragged(player: Page) -> None:
     assert value(player, "landing") == there
 
 
-def test_the_next_change_of_outcome(player: Page, made: Film) -> None:
+def test_the_next_damage(player: Page, made: Film) -> None:
+    """Each press lands on damage, on every stretch of it, to the last; then there is none."""
     kinds = ["ok", *made.kinds()]
-    player.get_by_label("On to where the outcome changes").click()
-    at = value(player, "landing")
-    assert at > made.landing and kinds[at] != kinds[made.landing]
-    assert set(kinds[made.landing : at]) == {kinds[made.landing]}
+    later = player.get_by_label("On to the next damage")
+    slider(player, "landing").focus()
+    player.keyboard.press("Home")
+    found = []
+    while later.is_enabled():
+        later.click()
+        found.append(value(player, "landing"))
+    assert found == [at for at, kind in enumerate(kinds) if kind != "ok" and kinds[at - 1] != kind]
+    player.get_by_label("Back to the damage before").click()
+    assert kinds[value(player, "landing")] != "ok" and value(player, "landing") < found[-1]
 
 
 def test_a_finger_can_choose_any_landing_and_a_scroll_chooses_none(phone: Page, made: Film) -> None:

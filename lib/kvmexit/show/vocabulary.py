@@ -204,9 +204,12 @@ ASKING = {
     "found": "You found one: suspended here, the machine loses a byte.",
     "lossAfter": "Nothing is lost at your place. A byte is, {steps} later: watch.",
     "lossBefore": "Nothing is lost at your place. A byte is, {steps} earlier: watch.",
+    "kept": "Nothing is lost here. Drag the arrow.",
+    "silentLoss": "A byte is lost here, and the driver does not notice.",
+    "loudLoss": "A byte is lost here. The driver returns an error.",
     "drag": "Drag the arrow: there the machine is suspended, and goes on.",
     "losses": "A byte goes missing at {missing} of {all} places. At {silent} of them the driver"
-    " does not notice.",
+    " returns as many bytes as it asked for, and does not notice.",
     "noLoss": "A byte goes missing at none of {all} places.",
     "by": "suspended by",
 }

@@ -49,19 +49,18 @@ export function paintBytes(film) {
       const [sent, , fate] = column, hole = side === 1 && column[1] === null;
       if (column[side] === null && !hole) return;
       const byte = hole ? expected[sent] : values[column[side]];
-      const sign = side === 0 ? "" : up && fate === "moved" ? MOVED_UP : FATES[fate].sign;
+      const taken = cells.at(-1)?.sign.length > 2; // a word is wider than its byte
+      const sign = side === 0 || taken ? ""
+        : up && fate === "moved" ? MOVED_UP : FATES[fate].sign;
       cells.push({ k, at: hole ? sent : column[side], byte, fate, sign });
     });
-    row.style.setProperty("--columns", shown.map(trackOf).join(" "));
+    row.style.setProperty("--columns", shown.length);
     row.classList.toggle("from", first > 0);
     row.classList.toggle("on", rest > 0);
     fill(row, cells, side);
   }
   paintGhosts(film);
 }
-
-/* A column whose sign is a word is wider. */
-const trackOf = ([, , fate]) => `minmax(0,${FATES[fate].sign.length > 2 ? 1.8 : 1}fr)`;
 
 /* As many list items as there are bytes; what is there already is used again. */
 function fill(row, cells, side) {

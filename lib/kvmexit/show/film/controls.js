@@ -5,7 +5,7 @@ import { draggable, keyed } from "./drag.js";
 import { land, rerun, save } from "./place.js";
 import { stop } from "./play.js";
 import { KNOBS } from "./reel.js";
-import { NEAR, change, landingAt, nearAt } from "./strip.js";
+import { NEAR, damage, landingAt, nearAt } from "./strip.js";
 
 /* A knob is a row of radio buttons; one with nothing to choose is not there. They are made anew
    only if their names are other ones. */
@@ -58,8 +58,8 @@ function listenLanding(film) {
   };
   nodes.before.onclick = outcome(() => land(film, film.landing - 1));
   nodes.after.onclick = outcome(() => land(film, film.landing + 1));
-  nodes.earlier.onclick = outcome(() => land(film, change(film, -1) ?? film.landing));
-  nodes.later.onclick = outcome(() => land(film, change(film, 1) ?? film.landing));
+  nodes.earlier.onclick = outcome(() => land(film, damage(film, -1) ?? film.landing));
+  nodes.later.onclick = outcome(() => land(film, damage(film, 1) ?? film.landing));
   keyed(nodes.landing, (by) => {
     land(film, film.landing + Math.max(-1e6, Math.min(1e6, by)));
     film.asking?.guessed(film);

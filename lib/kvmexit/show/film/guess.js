@@ -18,7 +18,8 @@ const ASKING_CSS = `
 .kx.arriving [data-role=got] .ghost,.kx.arriving .told{opacity:0}
 @media (max-width:640px){
   .kx.asks .told{min-height:60px}
-  .kx .ask,.kx .tally{min-height:2.8em}
+  .kx .ask{min-height:2.8em}
+  .kx .tally{min-height:4.4em}
   .kx.asks legend{width:100%}
 }
 @media print{.kx .ask{display:none}}
@@ -89,6 +90,7 @@ function guessed(film) {
   if (!film.asks) return;
   const to = nearestLoss(film);
   film.guess = guessWords(to && to - film.landing);
+  film.guessed = film.landing;
   paintTally(film);
   set(nodes.hear, `${film.guess} ${nodes.tally.textContent}`);
   if (to && to !== film.landing) film.timer = setTimeout(walk, THINK, film, to);

@@ -3,7 +3,7 @@
 import { paintBytes, paintGhosts, readBytes } from "./bytes.js";
 import { set } from "./dom.js";
 import { driverText } from "./fates.js";
-import { change, paintStrip } from "./strip.js";
+import { damage, paintStrip } from "./strip.js";
 import { TOLD, WORDS } from "./vocabulary.js";
 
 /* What depends on the run alone. */
@@ -19,8 +19,8 @@ export function paintRun(film) {
   set(nodes.at, landing ? `${WORDS.suspend} ${landing} of ${chain.length}` : WORDS.nobody);
   const end = { before: landing <= 0, after: landing >= chain.length };
   for (const name in end) nodes[name].disabled = end[name];
-  nodes.earlier.disabled = change(film, -1) === undefined;
-  nodes.later.disabled = change(film, 1) === undefined;
+  nodes.earlier.disabled = !damage(film, -1);
+  nodes.later.disabled = !damage(film, 1);
   hearLanding(film, chain);
   paintStrip(film);
   paintBytes(film);

@@ -98,11 +98,12 @@ function barOf(kind) {
     .join("");
 }
 
-/* The next landing, one way or the other, at which the outcome is another; undefined: there is
-   none. */
-export function change({ kinds, landing }, direction) {
-  const kind = (at) => (at === 0 ? "ok" : kinds[at - 1]);
+/* The next landing that does damage, one way or the other, beyond the damage where the suspend is;
+   undefined: there is none. */
+export function damage({ kinds, landing }, direction) {
+  const kind = (at) => kinds[at - 1] ?? "ok";
   let at = landing;
-  do at += direction; while (at >= 0 && at <= kinds.length && kind(at) === kind(landing));
-  return at >= 0 && at <= kinds.length ? at : undefined;
+  do at += direction; while (kinds[at - 1] && kind(at) === kind(landing));
+  while (kinds[at - 1] && kind(at) === "ok") at += direction;
+  return kinds[at - 1] && at;
 }

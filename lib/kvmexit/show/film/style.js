@@ -65,10 +65,10 @@ ${classes.join("\n")}
 .kx .rows.program>:not(.told){display:none}
 .kx .name{font-size:13px;font-weight:600;line-height:20px;white-space:nowrap}
 .kx .name small{display:block;font:12px/16px system-ui,sans-serif;width:0}
-.kx .cells{display:grid;grid-template-columns:var(--columns);
+.kx .cells{display:grid;grid-template-columns:repeat(var(--columns),minmax(0,1fr));
   margin:0;padding:0;list-style:none;height:21px;position:relative}
 .kx .cells[data-role=got]{height:38px}
-.kx .cells li{grid-row:1;margin:0;padding:0;min-width:0;text-align:center;
+.kx .cells li{grid-row:1;height:21px;margin:0;padding:0;min-width:0;text-align:center;
   border:1px solid transparent;border-radius:3px;font:12.5px/18px ui-monospace,monospace}
 .kx .cells b{display:block;font-weight:600}
 .kx .cells small{display:flex;justify-content:center;font:12px/14px system-ui,sans-serif;
@@ -110,6 +110,8 @@ ${classes.join("\n")}
   .kx .rows{grid-template-columns:minmax(0,1fr)}
   .kx .name{font-size:12px;line-height:15px}
   .kx .name small{display:inline;margin-left:.7em}
+  .kx .bar{flex-wrap:wrap;justify-content:space-between;gap:0 5px;margin:0}
+  .kx .count{flex:1 0 100%;order:-1;line-height:1.2}
   .kx .told{min-height:40px;flex-direction:column;justify-content:flex-start}
   .kx .cells b{letter-spacing:-.4px}
 }

@@ -5,13 +5,17 @@ import { ASKING } from "./vocabulary.js";
 
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
+/* Does the driver, which has as many bytes as it asked for, say nothing? */
+function silentAt({ reel, choice }, landing) {
+  const { returned, message } = reel.end(choice, landing);
+  return returned >= 0 && !message;
+}
+
 /* How many landings there are, how many lose a byte, and of how many of these the driver, which
    got as many bytes as it asked for, says nothing. */
-function countLosses({ reel, choice, kinds }) {
-  const silent = kinds.filter((kind, i) => {
-    const { returned, message } = reel.end(choice, i + 1);
-    return kind === "missing" && returned >= 0 && !message;
-  });
+function countLosses(film) {
+  const { kinds } = film;
+  const silent = kinds.filter((kind, i) => kind === "missing" && silentAt(film, i + 1));
   const missing = kinds.filter((kind) => kind === "missing");
   return { all: kinds.length, missing: missing.length, silent: silent.length };
 }
@@ -20,7 +24,16 @@ export function paintTally(film) {
   const counted = countLosses(film), { nodes, veiled, guess } = film;
   set(nodes.tally, filled(counted.missing ? ASKING.losses : ASKING.noLoss, counted));
   nodes.tally.style.visibility = veiled ? "hidden" : "";
-  set(nodes.ask, veiled ? ASKING.guess : guess || ASKING.drag);
+  const said = film.guessed === film.landing ? guess : "";
+  set(nodes.ask, veiled ? ASKING.guess : said || resultWords(film));
+}
+
+/* What comes of a suspend where the arrow is. */
+function resultWords(film) {
+  const kind = film.kinds[film.landing - 1];
+  if (!kind) return ASKING.drag;
+  if (kind !== "missing") return kind === "ok" ? ASKING.kept : film.told;
+  return silentAt(film, film.landing) ? ASKING.silentLoss : ASKING.loudLoss;
 }
 
 /* What is said of a guess: `by` is how far behind it the nearest landing lies that loses a byte. */
