@@ -241,7 +241,7 @@ def test_the_suspend_is_dragged(player: Page) -> None:
 def test_the_next_damage(player: Page, made: Film) -> None:
     """Each press lands on damage, on every stretch of it, to the last; then there is none."""
     kinds = ["ok", *made.kinds()]
-    later = player.get_by_label("On to the next damage")
+    later = player.get_by_label("Next damage")
     slider(player, "landing").focus()
     player.keyboard.press("Home")
     found = []
@@ -249,7 +249,7 @@ def test_the_next_damage(player: Page, made: Film) -> None:
         later.click()
         found.append(value(player, "landing"))
     assert found == [at for at, kind in enumerate(kinds) if kind != "ok" and kinds[at - 1] != kind]
-    player.get_by_label("Back to the damage before").click()
+    player.get_by_label("Previous damage").click()
     assert kinds[value(player, "landing")] != "ok" and value(player, "landing") < found[-1]
 
 

@@ -23,11 +23,11 @@ const hidden = { "aria-hidden": "true" };
 /* The suspend: how many there are, one on and one back, and the strip, which is the slider. */
 function landing({ note, button, svg, slider }, small) {
   const bar = make("div", { className: "bar" },
-    button("earlier", "‹ damage", "Back to the damage before"),
+    button("earlier", "‹ damage", "Previous damage"),
     button("before", "−", "One landing earlier"),
     note("at", "span", { className: "count" }),
     button("after", "+", "One landing later"),
-    button("later", "damage ›", "On to the next damage"));
+    button("later", "damage ›", "Next damage"));
   const box = slider("landing", "Where the suspend lands",
     svg("strip", hidden), svg("near", { class: "near", ...hidden }));
   if (small) return box;
