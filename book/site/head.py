@@ -37,7 +37,7 @@ BARE_STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;margin:0}"
     "main{max-width:44rem;margin:0 auto;padding:1rem}"
     "h1{font-size:1.6rem;font-weight:500}ul{list-style:none;padding:0}li{margin:.35rem 0}"
-    "a{color:light-dark(#1257ba,#8fb8ff)}"
+    "a{color:light-dark(mediumblue,lightskyblue)}"
     "input,button{min-height:2.5rem;box-sizing:border-box;padding:0 .6rem}"
     "a{overflow-wrap:anywhere}input,button{font:inherit;max-width:100%}"
 )
