@@ -78,7 +78,6 @@ def test_the_adapter_of_the_book(policy, kvm, capsys, monkeypatch):
     stops = str(draws(2, in_ci=60))
     _, said = run(capsys, "--adapter", str(CODE / "own_adapter.py"), "--stops", stops)
     assert said["vmm"]["version"] == f"own_vmm.py, policy {policy}"
-    # What the last stop has broken may not have been said yet.
-    broken = set(said["pending"]) - {said["stops"]} if policy == "skip-entry" else set()
-    assert broken <= set(said["broken"]) <= set(said["pending"]), said["reason"]
+    # A read that was not served yet is pending too, and saved there it is whole.
+    assert set(said["broken"]) <= set(said["pending"]), said["reason"]
     assert policy == "skip-entry" or not said["broken"], said["reason"]

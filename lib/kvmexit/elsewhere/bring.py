@@ -178,7 +178,10 @@ def fetch_emulator(machine: Machine, cache: Path, say: Progress) -> Emulator:
     if machine.release:  # the C library of another release must be loaded by its own loader
         loaders = (path for path in root.rglob("ld-linux*.so.*") if path.is_file())
         return Emulator([str(next(loaders)), "--library-path", path], {}, root, version)
-    places = [word for name in DATA for word in ("-L", str(root / name))]
+    # What was installed already was not unpacked: its data lie where they are installed.
+    places = [
+        word for top in (root, Path("/")) for name in DATA for word in ("-L", str(top / name))
+    ]
     return Emulator([str(program), *places], {"LD_LIBRARY_PATH": path}, root, version)
 
 
