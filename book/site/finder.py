@@ -133,7 +133,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 def switch_off(app: Sphinx) -> None:
     """Sphinx builds no index of its own, and no page of search."""
     if app.builder.format == "html":
-        app.builder.search = False  # type: ignore[attr-defined]
+        app.builder.search = False  # type: ignore[attr-defined]  # the HTML builder's
 
 
 def add_page(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -16,7 +16,6 @@ Five kinds of damage, each with what must hold afterwards:
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import time
@@ -27,6 +26,7 @@ from pathlib import Path
 
 from kvmexit.errors import KvmExitError
 from kvmexit.tracelint import Report, Verdict, lint_bytes
+from seeds import seeds
 
 LOGS = Path(__file__).parents[2] / "book" / "logs"
 Lines = list[bytes]
@@ -202,13 +202,10 @@ def check(seed: int) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("count", type=int, nargs="?", default=100_000)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    asked = seeds(__doc__)
     said: Counter[str] = Counter()
     wrong, slowest = 0, (0.0, 0)
-    for seed in range(args.seed, args.seed + args.count):
+    for seed in asked:
         begin = time.process_time()
         try:
             said[check(seed)] += 1
@@ -216,7 +213,7 @@ def main() -> int:
             wrong += 1
             print(problem, file=sys.stderr)
         slowest = max(slowest, (time.process_time() - begin, seed))
-    print(f"{args.count} damaged logs: {dict(said)}, {wrong} wrong")
+    print(f"{len(asked)} damaged logs: {dict(said)}, {wrong} wrong")
     print(f"the slowest took {slowest[0]:.2f} s of processor time: --seed {slowest[1]}")
     return 1 if wrong else 0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 NEEDS = {"MMIO read": 6, "MMIO write": 6, "IO read": 2, "IO write": 2}
 NUMBER = {**NEEDS, "HLT": 5, "SHUTDOWN": 8}
@@ -67,8 +68,8 @@ Act = Iterator[Callable[[], bool] | None]
 """A thread's life: it yields ``None`` to let others go on, or what it waits for."""
 
 
-def _log(world: World, what: str, vcpu: Vcpu, thread: int, **rest: object) -> None:
-    world.steps.append(Step(what, vcpu.process, thread, vcpu, **rest))  # type: ignore[arg-type]
+def _log(world: World, what: str, vcpu: Vcpu, thread: int, **rest: Any) -> None:
+    world.steps.append(Step(what, vcpu.process, thread, vcpu, **rest))
 
 
 def run(world: World, vcpu: Vcpu, exit: str, made: bool = True, rng: random.Random | None = None):

@@ -56,10 +56,10 @@ class Adapter(ABC):
     def save(self, saved: Path) -> None:
         """Write the state of the paused VM into the folder ``saved``. Return when it is there."""
 
-    def started(self) -> None:  # noqa: B027
+    def started(self) -> None:  # noqa: B027  # not every VMM needs it
         """Called when the process of ``start`` or ``load`` runs: connect, boot."""
 
-    def loaded(self) -> None:  # noqa: B027
+    def loaded(self) -> None:  # noqa: B027  # not every VMM needs it
         """Called after that when the process was to load: return when the state is in."""
 
     def environment(self) -> dict[str, str]:
@@ -100,7 +100,7 @@ class Adapter(ABC):
             return ""
         return next(iter(said.stdout.decode("utf-8", "replace").splitlines()), "")
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:  # noqa: B027  # not every VMM needs it
         """Called before the process is ended: close connections."""
 
 

@@ -50,7 +50,7 @@ def _earlier(vcpu: Vcpu, begun: Case) -> None:
 
 def _reason(vcpu: Vcpu, begun: Case) -> None:
     # A field of the page: any userspace can write it, and no protocol of ours needs to.
-    setattr(vcpu.kvm_run, "exit_reason", 0)  # noqa: B010
+    setattr(vcpu.kvm_run, "exit_reason", 0)  # noqa: B010  # so it is in no protocol
 
 
 EXPERIMENTS: dict[str, Callable[[Vcpu, Case], None]] = {
