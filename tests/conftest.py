@@ -8,6 +8,7 @@ kernel of another machine.
 
 import os
 import shutil
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -21,6 +22,13 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 settings.register_profile("fuzz", max_examples=5000, deadline=None)
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so does all that it starts in its
+    turn; tests send it to programs that heed it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
