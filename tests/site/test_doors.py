@@ -159,7 +159,7 @@ def test_a_wrong_address_leads_back(visit: Callable[..., Visit], deep: str, lost
     seen = visit(deep, lost.removeprefix("/").removesuffix(".html"))
     assert seen.page.locator("h1").inner_text() == "This page is not in the book"
     assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    seen.page.get_by_role("link", name="One exit", exact=True).click()
+    seen.page.get_by_role("link", name="2. One exit", exact=True).click()
     seen.page.wait_for_url(f"{deep}/book/02-one-exit.html")
     assert seen.page.title().startswith("2. One exit")
 

@@ -22,7 +22,8 @@ def test_a_driver_that_complains_or_returns_an_error_has_noticed():
         verdict("missing", -62, "Unable to read remainder of result"),
     ]
     assert loss_words(ends) == (
-        "A byte goes missing at 4 of 6 places. At 2 of them the driver does not notice."
+        "A byte goes missing at 4 of 6 places. At 2 of them the driver returns as many bytes as it"
+        " asked for, and does not notice."
     )
     assert loss_words(ends[:2]) == "A byte goes missing at none of 2 places."
 
@@ -34,9 +35,12 @@ def test_it_counts_what_the_experiment_counts():
     named = landings_of(made.worlds[0])
     ended = [run(SimulatedKernel(), Scenario(response), one) for one in named.values()]
     missing = [one for one in ended if one.outcome.kind.value == "missing"]
-    quiet = [one for one in missing if one.ending.returned >= 0 and not one.ending.message]
+    quiet = [
+        one for one in missing if one.ending.returned == len(response) and not one.ending.message
+    ]
     assert len(missing) > len(quiet) > 0
     assert loss_words([made.verdict(at) for at in named]) == (
         f"A byte goes missing at {len(missing)} of {len(named)} places."
-        f" At {len(quiet)} of them the driver does not notice."
+        f" At {len(quiet)} of them the driver returns as many bytes as it asked for, and does not"
+        " notice."
     )
