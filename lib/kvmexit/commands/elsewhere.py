@@ -57,8 +57,6 @@ class Clock:
 
     def say(self, machine: str, what: str) -> None:
         """One line."""
-        if not what:
-            return
         with self._lock:
             seconds = time.monotonic() - self._begun
             print(f"[{seconds:6.1f} s] {machine:8} {what}", file=sys.stderr, flush=True)

@@ -25,6 +25,8 @@ Progress = Callable[[str], None]
 QUIET = "-nodefaults -no-user-config -display none -no-reboot -serial stdio -accel tcg -smp 1"
 RUNNING: set[subprocess.Popen[bytes]] = set()
 """The emulators of this process: none of them outlives it."""
+OFTEN = 15
+"""Seconds between two lines on how far a long stage is."""
 BOOTING = "the kernel to boot and to bring KVM up"
 
 
@@ -68,7 +70,8 @@ class Console:
 def listen(console: Console, limit: float, say: Progress, log: Path) -> dict[str, Any]:
     """Follow a machine through its stages to its document. Raises KvmExitError at the first that
     takes longer than ``limit`` seconds, or ends otherwise."""
-    stage, until = BOOTING, time.monotonic() + limit
+    stage, said = BOOTING, time.monotonic()
+    until = said + limit
     document: list[str] | None = None
     while True:
         try:
@@ -92,8 +95,11 @@ def listen(console: Console, limit: float, say: Progress, log: Path) -> dict[str
         if word == "kvm":
             say(f"Linux {rest} is up, with KVM")
         elif word == "stage":
-            stage = rest
+            stage, said = rest, time.monotonic()
             say(stage)
+        elif word == "done" and time.monotonic() > said + OFTEN:
+            said = time.monotonic()
+            say(f"{stage}: {rest}")
         elif word == "document":
             document = []
         elif word == "whole" and document is not None:

@@ -23,9 +23,9 @@ RACES = ("svm",)
 off, and ours have."""
 
 
-def say(what: str) -> None:
+def say(stage: str, done: int = 0, of: int = 0) -> None:
     """A line for whoever reads the console."""
-    print(f"@@ stage {what}" if what else "@@ alive", flush=True)
+    print(f"@@ done {done} of {of}" if done else f"@@ stage {stage}", flush=True)
 
 
 def main(machine: str, file: str) -> None:

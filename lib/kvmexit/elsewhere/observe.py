@@ -8,8 +8,7 @@ kernels alone, ``facts``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from kvmexit.elsewhere.guests.arm64 import ARM64
 from kvmexit.elsewhere.guests.isa import Isa
@@ -27,25 +26,27 @@ from kvmexit.packet.sweeps import sweep
 from kvmexit.probe.as_data import as_data
 from kvmexit.probe.atlas import atlas_cases
 from kvmexit.probe.cases import Case
-from kvmexit.probe.report import probe
+from kvmexit.probe.report import probe_restores
+from kvmexit.probe.saves import RESTORES
 
 ISAS = {isa.name: isa for isa in (ARM64, RISCV, POWERPC)}
 """The machines with guests of their own, by the name that `kvmexit elsewhere` takes."""
 ROWS = {"svm": "x86-svm", "vmx": "x86-fast-out"} | {isa.name: isa.row for isa in ISAS.values()}
 """The row of :data:`MACHINES` that each machine is held against."""
-RESTORES = ("new-vm", "same-vcpu")
+ATLAS = "the atlas, restored into a new VM and into the same vCPU"
+PACKET = "the packet, saved at every byte"
 PACKET_LENGTH = 20
 SWEEPS = (("save-at-once", "new-vm"), ("save-at-once", "same-vcpu"), ("drain", "new-vm"))
 """Policies, and where they restore into."""
 
-Progress = Callable[[str], None]
+
+class Progress(Protocol):
+    """Hears which stage has begun and, in a long one, how much of it is ``done``."""
+
+    def __call__(self, stage: str, done: int = 0, of: int = 0) -> None: ...
 
 
-ALIVE = ""
-"""Said now and then in a long stage, so that nobody takes it for stuck."""
-
-
-def silent(what: str) -> None:
+def silent(stage: str, done: int = 0, of: int = 0) -> None:
     """Nobody listens."""
 
 
@@ -56,38 +57,41 @@ def cases_of(isa: Isa | None) -> list[Case]:
 
 def observe(kernel: Kernel, isa: Isa | None, say: Progress = silent) -> dict[str, Any]:
     """The document of ``kernel``, without facts. ``say`` hears what is being done."""
-    atlas: dict[str, list[dict[str, Any]]] = {}
-    for restore in RESTORES:
-        say(f"the atlas, restored into {restore}")
-        atlas[restore] = []
-        for one in cases_of(isa):
-            atlas[restore].append(reported(kernel, one, restore))
-            say(ALIVE)
+    atlas: dict[str, list[dict[str, Any]]] = {restore: [] for restore in RESTORES}
+    cases = cases_of(isa)
+    say(ATLAS)
+    for done, one in enumerate(cases, 1):
+        for restore, report in reported(kernel, one).items():
+            atlas[restore].append(report)
+        say(ATLAS, done, len(cases))
     say("registers and page written while an exit is pending")
     pending = experiments(kernel, x86_cases() if isa is None else foreign_cases(isa))
-    say("the packet, saved at every byte")
+    say(PACKET)
     read = x86_packet(kernel, say) if isa is None else packet(kernel, isa)
     return {"atlas": atlas, "pending": pending, "packet": read}
 
 
-def reported(kernel: Kernel, one: Case, restore: str) -> dict[str, Any]:
-    """A report as data, by the name of its access; whose kernel it was is said elsewhere."""
+def reported(kernel: Kernel, one: Case) -> dict[str, dict[str, Any]]:
+    """Reports as data, by where what was saved is restored; whose kernel it was is said
+    elsewhere."""
     try:
-        report = as_data(probe(kernel, one, restore))
+        reports = {report.restore: as_data(report) for report in probe_restores(kernel, one)}
     except KvmExitError as problem:
         raise KvmExitError(f"{one.name}: {problem}") from None
-    return {"name": one.name} | {
-        key: value for key, value in report.items() if key not in ("kernel", "restore")
+    return {
+        restore: {"name": one.name}
+        | {key: value for key, value in data.items() if key not in ("kernel", "restore")}
+        for restore, data in reports.items()
     }
 
 
 def x86_packet(kernel: Kernel, say: Progress = silent) -> dict[str, Any]:
     """The report's driver and its TPM, suspended at every landing: a letter each."""
     found: dict[str, Any] = {"packet": response_of(PACKET_LENGTH).hex()}
-    for policy, restore in SWEEPS:
+    for done, (policy, restore) in enumerate(SWEEPS, 1):
         scenario = Scenario(response_of(PACKET_LENGTH), policy=policy, restore=restore)
         swept = sweep(kernel, scenario)
-        say(ALIVE)
+        say(PACKET, done, len(SWEEPS))
         found[f"{policy}, {restore}"] = {
             phase.value: "".join(o.kind.letter for _, o in swept.at(phase)) for phase in Phase
         }

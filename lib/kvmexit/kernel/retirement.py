@@ -68,7 +68,7 @@ FAST_PIO = Retirement(
     mmio_read=Pc.AT,
     mmio_write=Pc.PAST,
     pio_out=Pc.AT,
-    evidence="ran: Linux 6.1 with kvm_amd in QEMU's TCG; the function"
+    evidence="ran: Linux 6.1 with kvm_amd in QEMU's TCG, and with kvm_intel in Bochs; the function"
     " is kvm_fast_pio_out, arch/x86/kvm/x86.c, since 45def77ebf79 (v5.1), port 0x7e excepted since"
     " 8764ed55c970; string output goes through the emulator",
     out_past=(0x7E,),

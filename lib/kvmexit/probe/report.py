@@ -8,7 +8,8 @@ puts each of these states into a machine that goes on from there (:mod:`kvmexit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from kvmexit.exits import DataExit, Interrupted, VcpuState
 from kvmexit.kernel.protocol import Kernel
@@ -63,16 +64,29 @@ def probe(
 ) -> Report:
     """Save at every exit of ``case`` in each of the five ways. ``saved`` is how much of the vCPU's
     state is saved: a key of :data:`SAVED`, or the function that loads it."""
+    (report,) = probe_restores(kernel, case, (restore,), saved)
+    return report
+
+
+def probe_restores(
+    kernel: Kernel, case: Case, restores: Iterable[str] = RESTORES, saved: str | Load = "whole"
+) -> list[Report]:
+    """:func:`probe` for each of ``restores``: all of them try the saves of one walk."""
     run = undisturbed(kernel, case)
     rows = _measure(kernel, case, run)
-    attempt = Remembered(RESTORES[restore](kernel, run, load_of(saved)))
-    for row, verdicts in zip(rows, try_saves(kernel, case, attempt), strict=True):
-        row.save = verdicts
-    if saved == "whole" and attempt.events:
-        alone = attempt.otherwise(RESTORES[restore](kernel, run, registers_alone))
-        for row, verdicts in zip(rows, try_saves(kernel, case, alone), strict=True):
-            row.alone = {name: v for name, v in verdicts.items() if v and v != row.save[name]}
-    return Report(case, kernel.name, restore, rows, run.log, run.end, run.points[-1].state)
+    attempts = {name: Remembered(RESTORES[name](kernel, run, load_of(saved))) for name in restores}
+    reports = []
+    tried = try_saves(kernel, case, *attempts.values())
+    for (restore, attempt), verdicts in zip(attempts.items(), tried, strict=True):
+        mine = [replace(row, save=save) for row, save in zip(rows, verdicts, strict=True)]
+        if saved == "whole" and attempt.events:
+            alone = attempt.otherwise(RESTORES[restore](kernel, run, registers_alone))
+            (without,) = try_saves(kernel, case, alone)
+            for row, save in zip(mine, without, strict=True):
+                row.alone = {name: v for name, v in save.items() if v and v != row.save[name]}
+        end = run.points[-1].state
+        reports.append(Report(case, kernel.name, restore, mine, run.log, run.end, end))
+    return reports
 
 
 def _measure(kernel: Kernel, case: Case, run: Undisturbed) -> list[Row]:

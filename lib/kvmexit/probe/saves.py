@@ -75,6 +75,8 @@ class Phase(Enum):
     COMPLETED = "completed"
 
 
+Rows = list[dict[str, Verdict | None]]
+"""For each exit the verdict on each of :data:`SAVES`; None: it never comes to that save."""
 Attempt = Callable[[Stand, Stand, Phase], Verdict]
 """Try a save: the last quiet point before the exit, what is saved, how far the exit is."""
 
@@ -104,36 +106,54 @@ class Remembered:
         return again
 
 
-def try_saves(kernel: Kernel, case: Case, attempt: Attempt) -> Iterator[dict[str, Verdict | None]]:
-    """Walk again, try each save once, and give it to the policies that make it."""
-    unserved: list[Verdict] = []
-    served: list[Verdict] = []
-    quiet: dict[int, Verdict] = {}  # by the number of exits before it
+class _Tried:
+    """An attempt, and what became of it all along a walk."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.unserved: list[Verdict] = []
+        self.served: list[Verdict] = []
+        self.quiet: dict[int, Verdict] = {}
+        """By the number of exits before it."""
+
+    def by_policy(self) -> Rows:
+        """The verdicts of each exit, to the policies whose saves they are."""
+        drained = None
+        rows: Rows = []
+        for k in reversed(range(len(self.served))):
+            then = self.quiet.get(k + 1)
+            drained = drained if then is None else then
+            last = k + 1 == len(self.served)
+            rows.append(
+                {
+                    "served": self.served[k],
+                    "unserved": self.unserved[k],
+                    "kick-once": then or (None if last else self.unserved[k + 1]),
+                    "serve-once": then or (None if last else self.served[k + 1]),
+                    "drain": drained,
+                }
+            )
+        return rows[::-1]
+
+
+def try_saves(kernel: Kernel, case: Case, *attempts: Attempt) -> list[Rows]:
+    """Walk again, try each save once with each of ``attempts``, and give the verdicts to the
+    policies that make it."""
+    tried, served = [_Tried(attempt) for attempt in attempts], 0
     base = _beginning(kernel, case)
     for result, vm in walk(kernel, case):
-        here = stand(vm, len(served))
+        here = stand(vm, served)
         if isinstance(result, Interrupted):
-            quiet[len(served)] = attempt(base, here, Phase.COMPLETED)
+            for one in tried:
+                one.quiet[served] = one.attempt(base, here, Phase.COMPLETED)
             base = here
             continue
-        unserved.append(attempt(base, here, Phase.UNSERVED))
-        served.append(attempt(base, replace(here, served=len(served) + 1), Phase.SERVED))
-    drained = None
-    rows: list[dict[str, Verdict | None]] = []
-    for k in reversed(range(len(served))):
-        then = quiet.get(k + 1)
-        drained = drained if then is None else then
-        last = k + 1 == len(served)
-        rows.append(
-            {
-                "served": served[k],
-                "unserved": unserved[k],
-                "kick-once": then or (None if last else unserved[k + 1]),
-                "serve-once": then or (None if last else served[k + 1]),
-                "drain": drained,
-            }
-        )
-    return reversed(rows)
+        served += 1
+        answered = replace(here, served=served)
+        for one in tried:
+            one.unserved.append(one.attempt(base, here, Phase.UNSERVED))
+            one.served.append(one.attempt(base, answered, Phase.SERVED))
+    return [one.by_policy() for one in tried]
 
 
 def _beginning(kernel: Kernel, case: Case) -> Stand:
