@@ -6,6 +6,7 @@ from kvmexit.exits import EINTR, Hlt, InternalError, MmioRead, Shutdown
 from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.probe.cases import Case, case
 from kvmexit.probe.verdict import begin
+from small_guests import SVM
 
 
 def nothing_to_finish(vm: Vm) -> bool:
@@ -36,9 +37,10 @@ def test_hlt_has_retired_and_the_halt_is_not_in_the_state(kernel: Kernel) -> Non
 def test_a_shutdown_happens_again(kernel: Kernel) -> None:
     vm = begin(kernel, Case("ud2", b"\x0f\x0b\xf4"))
     assert vm.vcpu.run() == Shutdown()
-    assert vm.vcpu.get_state().rip == 0x1000
+    assert vm.vcpu.get_state().rip == (0xFFF0 if SVM else 0x1000)
     assert nothing_to_finish(vm)
-    assert again(kernel, vm).vcpu.run() == Shutdown()
+    if not SVM:  # there the guest that failed is gone, and a new one begins
+        assert again(kernel, vm).vcpu.run() == Shutdown()
 
 
 def test_what_cannot_be_emulated_is_tried_again(kernel: Kernel) -> None:
