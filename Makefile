@@ -63,9 +63,9 @@ logs: .venv/ready ## N generated logs of runs that know the truth (N=100000), N 
 	@PYTHONPATH=tests $(BIN)/python tests/tracelint/generate.py $(N)
 	@PYTHONPATH=tests $(BIN)/python tests/tracelint/fuzz.py $(N)
 
-MACHINES ?= svm vmx arm64 riscv64 powerpc
-elsewhere: .venv/ready ## real KVM on processors that are not here, in emulators (MACHINES="arm64 ...")
-	@$(BIN)/kvmexit elsewhere $(MACHINES)
+MACHINES ?= vmx svm arm64 riscv64 powerpc
+elsewhere: .venv/ready ## real KVM on processors that are not here, in emulators (MACHINES="arm64 ...", TESTS=1)
+	@$(BIN)/kvmexit elsewhere $(MACHINES) $(if $(TESTS),--tests)
 
 clean: ## remove what was built, .venv included
 	rm -rf _build .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from kvmexit.exits import EINTR
 from kvmexit.kernel.alarm import Alarm
 
@@ -9,6 +10,7 @@ LOOP = "ebfe"  # jmp to itself
 READ = "a000000080 f4"  # mov al, [0x80000000]; hlt
 
 
+@pytest.mark.stays_inside
 def test_it_ends_a_guest_that_loops(boot):
     vm = boot(LOOP)
     with Alarm() as alarm:

@@ -258,6 +258,7 @@ def test_a_closed_kernel_says_so(any_kernel: Kernel, tmp_path: Path) -> None:
     vm.close()
 
 
+@pytest.mark.stays_inside
 def test_closing_ends_a_run_in_another_thread_and_frees_nothing_under_it(
     kernel: RealKernel,
 ) -> None:

@@ -151,6 +151,7 @@ def test_a_new_vcpu_is_a_processor_after_reset():
     assert sregs.cr0 & 1 == 0, "real mode"
 
 
+@pytest.mark.stays_inside
 def test_a_signal_leaves_a_reason_of_its_own():
     """immediate_exit leaves the old exit_reason; a signal in the guest leaves KVM_EXIT_INTR."""
     with RealKernel(limit=PATIENCE) as kernel, kernel.create_vm(RAM) as vm:

@@ -77,6 +77,7 @@ def hardly(n: int, probability: float, false_alarm: float = 1e-9) -> int:
     return next(k for k in range(n + 1) if sum(weights[k + 1 :]) < false_alarm)
 
 
+@pytest.mark.stays_inside
 def test_a_race_loses_nearly_every_pending_byte_without_a_drain_and_none_with_it():
     """By chance, and yet to be trusted. From one suspend in five, on a machine where ten want
     to run at once, to two in three find a read pending; were it one in ten, 300 would all miss

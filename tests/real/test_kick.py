@@ -20,6 +20,7 @@ from kvmexit.kernel.real import RealKernel
 from patience import draws, until
 from small_guests import START, Boot
 
+pytestmark = pytest.mark.stays_inside
 LOOP = "ebfe"  # jmp to itself
 COUNTER = 0x3000
 COUNT = "ff05 00300000 ebf8"  # again: inc dword [COUNTER]; jmp again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import signal
 import sys
@@ -15,9 +16,9 @@ from typing import Any
 from kvmexit.commands.probe import print_columns
 from kvmexit.commands.scenario import print_json
 from kvmexit.elsewhere import boot, compare, recordings
-from kvmexit.elsewhere.bring import bring
+from kvmexit.elsewhere.bring import bring, bring_tests
 from kvmexit.elsewhere.machines import MACHINES
-from kvmexit.elsewhere.observe import ROWS, simulation_of
+from kvmexit.elsewhere.observe import ISAS, ROWS, simulation_of
 from kvmexit.errors import KvmExitError
 
 CACHE = Path(".cache/elsewhere")
@@ -45,6 +46,12 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--at-once", type=int, metavar="N", help="machines at a time (default: one a processor)"
     )
+    parser.add_argument(
+        "--tests",
+        action="store_true",
+        help="run the project's own tests of the real kernel there, too (svm and vmx; in its"
+        " folder; it may take an hour)",
+    )
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(func=main)
 
@@ -68,10 +75,16 @@ def main(args: argparse.Namespace) -> int:
     clock, cache = Clock(), CACHE.absolute()
     machines = list(dict.fromkeys(args.machine))
     at_once = args.at_once or os.cpu_count() or 1
+    tests: dict[str, dict[str, Any]] = {}
 
     def one(name: str) -> dict[str, Any] | KvmExitError:
         try:
-            return bring(MACHINES[name], cache, args.limit, lambda what: clock.say(name, what))
+            machine, say = MACHINES[name], functools.partial(clock.say, name)
+            document = bring(machine, cache, args.limit, say)
+            if args.tests and name not in ISAS:
+                own = bring_tests(machine, cache, args.limit, say, Path.cwd())
+                tests[name] = own["tests"]
+            return document
         except KvmExitError as problem:
             return problem
         except OSError as problem:
@@ -89,6 +102,8 @@ def main(args: argparse.Namespace) -> int:
             signal.signal(signal.SIGTERM, before)
     documents = {name: one for name, one in found.items() if isinstance(one, dict)}
     judged = {name: judge(name, document) for name, document in documents.items()}
+    for name, tally in tests.items():
+        judged[name]["tests"] = tally
     if args.record:
         for name, document in documents.items():
             changed = recordings.save(name, document)
@@ -101,7 +116,8 @@ def main(args: argparse.Namespace) -> int:
     problems = [f"{name}: {one}" for name, one in found.items() if isinstance(one, KvmExitError)]
     if problems:
         raise KvmExitError("; and ".join(problems))
-    return int(any(verdict["differences"] for verdict in judged.values()))
+    failed = (tally["failed"] for tally in tests.values())
+    return int(any(failed) or any(verdict["differences"] for verdict in judged.values()))
 
 
 def judge(name: str, document: dict[str, Any]) -> dict[str, Any]:
@@ -121,6 +137,7 @@ def judge(name: str, document: dict[str, Any]) -> dict[str, Any]:
         "against the simulator": len(rules),
         "against the recording": held,
         "differences": found,
+        "not run": document.get("not run", {}),
     }
 
 
@@ -138,6 +155,25 @@ def print_text(name: str, document: dict[str, Any], judged: dict[str, Any]) -> N
     )
     for difference in judged["differences"]:
         print(f"  {difference}")
+    for what, why in judged["not run"].items():
+        print(f"not run: {what}: {why}")
+    if "tests" in judged:
+        print_tests(judged["tests"])
+
+
+def print_tests(tally: dict[str, Any]) -> None:
+    """What came of the project's own tests, and each that was not run."""
+    left = {why: sorted(set(names)) for why, names in tally["not run"].items()}
+    print(
+        f"\nthe project's own tests of the real kernel: {tally['passed']} passed,"
+        f" {len(tally['failed'])} failed, {sum(map(len, left.values()))} not run"
+    )
+    for name, why in tally["failed"].items():
+        print(f"  failed: {name}: {why}")
+    for why, names in left.items():
+        print(f"  not run, for {why}:")
+        for name in names:
+            print(f"    {name}")
 
 
 def _few(names: list[str]) -> str:

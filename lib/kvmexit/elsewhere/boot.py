@@ -70,7 +70,7 @@ class Console:
 def listen(console: Console, limit: float, say: Progress, log: Path) -> dict[str, Any]:
     """Follow a machine through its stages to its document. Raises KvmExitError at the first that
     takes longer than ``limit`` seconds, or ends otherwise."""
-    stage, said = BOOTING, time.monotonic()
+    stage, doing, said = BOOTING, BOOTING, time.monotonic()
     until = said + limit
     document: list[str] | None = None
     while True:
@@ -78,11 +78,11 @@ def listen(console: Console, limit: float, say: Progress, log: Path) -> dict[str
             line = console.line(until)
         except queue.Empty:
             raise KvmExitError(
-                f"waited {limit:g} seconds for {stage}: this machine is too slow or too busy for"
+                f"waited {limit:g} seconds for {doing}: this machine is too slow or too busy for"
                 f" that; give --limit more seconds, or see what it said in {log}"
             ) from None
         if line is None:
-            raise KvmExitError(f"the emulator ended while we waited for {stage}; see {log}")
+            raise KvmExitError(f"the emulator ended while we waited for {doing}; see {log}")
         if not line.startswith("@@ "):
             if document is None:
                 console.keep(line)
@@ -96,7 +96,10 @@ def listen(console: Console, limit: float, say: Progress, log: Path) -> dict[str
             say(f"Linux {rest} is up, with KVM")
         elif word == "stage":
             stage, said = rest, time.monotonic()
+            doing = stage
             say(stage)
+        elif word == "doing":
+            doing = rest
         elif word == "done" and time.monotonic() > said + OFTEN:
             said = time.monotonic()
             say(f"{stage}: {rest}")

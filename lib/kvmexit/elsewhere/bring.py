@@ -18,8 +18,16 @@ from typing import Any
 
 from kvmexit.elsewhere import boot
 from kvmexit.elsewhere.bochs import start_bochs
+from kvmexit.elsewhere.checkout import files_for_tests
 from kvmexit.elsewhere.fetch import Archive, Progress, call, own_suite, whole
-from kvmexit.elsewhere.initramfs import contents, initramfs, merged, module, python_archive
+from kvmexit.elsewhere.initramfs import (
+    contents,
+    initramfs,
+    library,
+    merged,
+    module,
+    python_archive,
+)
 from kvmexit.elsewhere.machines import Machine
 from kvmexit.errors import KvmExitError
 
@@ -36,6 +44,24 @@ DATA = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu")
 
 def bring(machine: Machine, cache: Path, limit: float, say: Progress) -> dict[str, Any]:
     """The document of ``machine``, with its provenance. ``limit`` is in seconds, for each stage."""
+    return _bring(machine, cache, limit, say, "inside", list(library()))
+
+
+def bring_tests(
+    machine: Machine, cache: Path, limit: float, say: Progress, checkout: Path
+) -> dict[str, Any]:
+    """What came of the tests of ``checkout`` that ask the real kernel, in a boot of their own."""
+    return _bring(machine, cache, limit, say, "testing", files_for_tests(checkout))
+
+
+def _bring(
+    machine: Machine,
+    cache: Path,
+    limit: float,
+    say: Progress,
+    job: str,
+    along: list[tuple[str, bytes]],
+) -> dict[str, Any]:
     with FETCHING:
         kernel = fetch_kernel(machine, cache, say)
         emulator = fetch_emulator(machine, cache, say)
@@ -45,7 +71,7 @@ def bring(machine: Machine, cache: Path, limit: float, say: Progress) -> dict[st
     work = cache / "run" / machine.name
     work.mkdir(parents=True, exist_ok=True)
     files = {"kernel": kernel / "vmlinux", "initrd": work / "initrd"}
-    added = initramfs(modules, machine.name, about["python"])
+    added = initramfs(modules, f"{job} {machine.name}", about["python"], along)
     files["initrd"].write_bytes((kernel / "python.cpio").read_bytes() + added)
     if machine.firmware:
         files["bios"] = kernel / "firmware"

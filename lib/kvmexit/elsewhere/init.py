@@ -39,9 +39,9 @@ def load_modules() -> None:
             os.close(file)
 
 
-def observe(machine: str) -> None:
+def work(job: str, machine: str) -> None:
     """Run the job, and print its document, packed, between two marks."""
-    argv = [sys.executable, "-m", "kvmexit.elsewhere.inside", machine, "/out/document"]
+    argv = [sys.executable, "-m", f"kvmexit.elsewhere.{job}", machine, "/out/document"]
     environment = {"PYTHONPATH": "/lab", "HOME": "/tmp", "PATH": "/usr/bin", "PYTHONHASHSEED": "0"}
     status = subprocess.run(argv, env=environment).returncode
     if status or not os.path.exists("/out/document"):
@@ -60,8 +60,8 @@ def main() -> None:
     try:
         load_modules()
         say("kvm" if os.path.exists("/dev/kvm") else "nokvm", os.uname().release)
-        with open("/machine") as machine:
-            observe(machine.read())
+        with open("/job") as job:
+            work(*job.read().split())
     except Exception as problem:
         say("failed", repr(problem))
     say("off")

@@ -85,20 +85,23 @@ def python_archive(packages: list[Path]) -> tuple[bytes, str]:
     return cpio.end(), python
 
 
-def initramfs(modules: list[tuple[str, bytes]], machine: str, python: str) -> bytes:
-    """What is added to Python: kernel ``modules``, this library, and the job for ``machine``. The
-    kernel takes archives one behind the other."""
+def initramfs(
+    modules: list[tuple[str, bytes]], job: str, python: str, files: Iterable[tuple[str, bytes]]
+) -> bytes:
+    """What is added to Python: kernel ``modules``, the ``files`` of the job, and its words: a
+    module of this package and its argument. The kernel takes archives one behind the other."""
     cpio = Cpio()
     for folder in "dev proc sys tmp run out".split():
         cpio.folder(folder)
     cpio.put("dev/console", 0o020600, device=(5, 1))
-    for name, data in library():
+    for name, data in files:
         cpio.file(name, data)
-        _byte_code(cpio, name, data, python)
+        if name.endswith(".py"):
+            _byte_code(cpio, name, data, python)
     for name, data in modules:
         cpio.file(f"modules/{name}.ko", data)
     cpio.file("modules/order", "\n".join(name for name, _ in modules).encode())
-    cpio.file("machine", machine.encode())
+    cpio.file("job", job.encode())
     init = (LIBRARY / "elsewhere" / "init.py").read_bytes()
     cpio.file("init", b"#!" + python.encode() + b" -S\n" + init, 0o755)
     return cpio.end()
@@ -175,7 +178,7 @@ def _byte_code(cpio: Cpio, name: str, data: bytes, python: str) -> None:
     """Byte code beside a module, if this Python is of the version inside: it is imported in a
     quarter of the time, which under an emulator is seconds. The form is that of PEP 552, with a
     hash that nobody checks."""
-    if not python.endswith("python{}.{}".format(*sys.version_info[:2])) or name.endswith(".pyi"):
+    if not python.endswith("python{}.{}".format(*sys.version_info[:2])):
         return
     folder, base = os.path.split(name)
     try:
