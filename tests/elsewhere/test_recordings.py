@@ -16,6 +16,7 @@ from kvmexit.elsewhere.pending import NOPS
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.retirement import MACHINES
 from kvmexit.kernel.simulated import SimulatedKernel
+from kvmexit.probe.atlas import atlas_cases
 from kvmexit.probe.cases import ORIGIN
 from sources import read_registry
 
@@ -216,6 +217,18 @@ def test_the_atlas_of_the_command_line_is_that_of_the_kernel(machine, restore, c
     for report in said:
         del report["kernel"], report["restore"]
     assert said == recordings.recording_of(machine)["atlas"][restore]
+
+
+@pytest.mark.parametrize("restore", ["new-vm", "same-vcpu"])
+def test_the_atlas_of_x86_fast_out_is_that_of_svm_and_of_vmx(restore, capsys):
+    argv = ["atlas", "--machine", "x86-fast-out", "--json"]
+    assert main([*argv, *(["--same-vcpu"] if restore == "same-vcpu" else [])]) == 0
+    said = json.loads(capsys.readouterr().out)
+    for report in said:
+        del report["kernel"], report["restore"]
+    assert len(said) == len(atlas_cases()) > 100
+    for machine in X86:
+        assert said == recordings.recording_of(machine)["atlas"][restore]
 
 
 def test_a_table_for_a_person_is_in_the_machine_s_own_words(capsys):
