@@ -31,6 +31,9 @@ def test_bad():
 def test_wants_more():
     import rich_as_can_be
 
+def test_wants_a_library():
+    raise ImportError("liblzma.so.5: no rich_as_can_be")
+
 def test_has_no_such_thing():
     pytest.skip("no such thing here")
 """
@@ -54,12 +57,16 @@ def test_what_passes_what_fails_and_what_was_not_run(tmp_path, machine):
         why: sorted(n.rpartition("/")[2] for n in names) for why, names in found["not run"].items()
     }
     wants = {name for why, names in left.items() if "rich_as_can_be" in why for name in names}
-    assert wants == {"test_other.py", "test_some.py::test_wants_more"}
+    assert wants == {
+        "test_other.py",
+        "test_some.py::test_wants_more",
+        "test_some.py::test_wants_a_library",
+    }
     assert left.get("in Bochs no signal gets this test's guest out of KVM_RUN") == (
         ["test_some.py::test_long"] if machine == "vmx" else None
     )
     assert ["test_some.py::test_has_no_such_thing"] in left.values()
-    tests = 5 if machine == "vmx" else 6
+    tests = 6 if machine == "vmx" else 7
     assert said.count(f"@@ done {tests} of {tests}") == 1
     assert sum(line.startswith("@@ doing ") for line in said) == tests
 

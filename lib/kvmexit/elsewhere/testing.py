@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ STAYS_INSIDE = "stays_inside"
 """The mark of a test whose guest stays in KVM_RUN, interrupts off, until a signal gets it out."""
 NO_WAY_OUT = ("vmx",)
 """Where no signal does: in Bochs an interrupt of the host waits while the guest has its own off."""
+IMPORT = re.compile(r"\b(ModuleNotFound|Import)Error: ")
+"""How a test ends that needs more than is packed."""
 LEFT_OUT = "unittest debugging doctest junitxml pastebin cacheprovider".split()
 """Plugins of pytest that need parts of Python's library which are not packed."""
 
@@ -63,7 +66,7 @@ class Tally:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """One of a test's three parts has ended."""
-        missing = report.failed and "ModuleNotFoundError" in _last(report)
+        missing = report.failed and IMPORT.search(_last(report))
         if report.skipped or missing:
             self.leave(report.nodeid, report.longrepr[2] if report.skipped else _last(report))
         elif report.failed:
