@@ -85,11 +85,12 @@ class Tracefs:
             raise
 
     def before(self, command: list[str], number: int) -> list[str]:
+        """Nothing is recorded until the instance knows whom to follow: whoever else uses KVM
+        meanwhile must not be in the log."""
         self.logs.append(self._folder / f"{number}.ftrace")
         self._put("trace", "")
-        self._put("tracing_on", "1")
-        us = f'echo $$ > "{self._instance}/set_event_pid"; exec "$@"'
-        return ["/bin/sh", "-c", us, "sh", *command]
+        us = f'echo $$ > "{self._instance}/set_event_pid" && echo 1 > "{self._instance}/tracing_on"'
+        return ["/bin/sh", "-c", f'{us} && exec "$@"', "sh", *command]
 
     def after(self) -> None:
         """Stop, and write what was recorded."""
