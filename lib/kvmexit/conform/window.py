@@ -90,4 +90,4 @@ def window(log: Path, wanted: frozenset[Access]) -> Window:
 
 def _is_one(line: str, wanted: frozenset[Access]) -> bool:
     found = _PIO.search(line)
-    return bool(found) and Access(found[1] == "read", int(found[2], 16)) in wanted
+    return found is not None and Access(found[1] == "read", int(found[2], 16)) in wanted
