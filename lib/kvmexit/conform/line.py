@@ -19,7 +19,7 @@ import threading
 import time
 import tty
 
-from kvmexit.conform.guests import COUNT_BIT, FIRST, LAST
+from kvmexit.conform.bodies import COUNT_BIT, FIRST, LAST
 
 SPAN = LAST - FIRST + 1
 WINDOW, CHUNK = 48, 16

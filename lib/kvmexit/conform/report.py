@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Any
 
-from kvmexit.conform.guests import COUNT_BIT
+from kvmexit.conform.bodies import COUNT_BIT
 from kvmexit.conform.run import Plan, Result
 from kvmexit.conform.sequence import Break
 from kvmexit.conform.verdict import Judgement, Verdict
