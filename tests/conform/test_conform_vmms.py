@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conform_json import validated
 from kvmexit.conform import GUESTS
-from kvmexit.tracelint import Verdict, lint
+from kvmexit.tracelint import Verdict, excerpt, lint
 from kvmexit.tracelint.pair import compare
 
 VMMS = Path(__file__).parents[2] / "book" / "vmms"
@@ -56,6 +56,11 @@ def test_a_log_gets_its_verdict(name: str) -> None:
     first = said.findings[0]
     assert said.verdict is Verdict.FINDINGS
     assert (first.exit, first.direction, first.where) == FOUND[name]
+
+
+def test_a_thread_whose_name_has_a_blank_is_left_out_of_an_excerpt() -> None:
+    line = excerpt(str(VMMS / "firecracker-reader-pvm-source.ftrace"), 54, 54)
+    assert line.split(maxsplit=1) == ["54", "sys_ioctl -> 0x0"]
 
 
 @pytest.mark.parametrize(
