@@ -14,7 +14,12 @@ from kvmexit.tracelint import Report, lint
 
 STRACE = ("-f", "-y", "-e", "trace=ioctl", "-e", "kvm=vcpu", "-e", "signal=none")
 TRACEFS = Path("/sys/kernel/tracing")
-EVENTS = ("kvm", "syscalls/sys_enter_ioctl", "syscalls/sys_exit_ioctl")
+EVENTS = (
+    "kvm",
+    "syscalls/sys_enter_ioctl",
+    "syscalls/sys_exit_ioctl",
+    "syscalls/sys_enter_tgkill",
+)
 _BUFFER = 16384
 """KiB a processor. When it is full the oldest lines go, and the save is in the newest."""
 
