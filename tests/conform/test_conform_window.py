@@ -5,10 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from conform_json import validated
+from kvmexit.conform import VMMS, Plan, Result, judge, summary
 from kvmexit.conform.guests import GUESTS, POP
+from kvmexit.conform.harness import Seen
 from kvmexit.conform.landing import Access
 from kvmexit.conform.record import TRACEFS, Tracefs
-from kvmexit.conform.window import foretell, window
+from kvmexit.conform.report import as_json
+from kvmexit.conform.sequence import undisturbed
+from kvmexit.conform.window import Foretold, foretell, window
 from kvmexit.errors import KvmExitError
 
 
@@ -64,6 +69,20 @@ def test_shares_of_several_stops_are_added_up(tmp_path: Path) -> None:
     assert (told.stops, told.reads) == (20, sum(range(3, 42, 2)))
     assert told.pending == pytest.approx(sum(each)) and told.share == pytest.approx(sum(each) / 20)
     assert told.spread == pytest.approx((20 * told.share * (1 - told.share)) ** 0.5)
+
+
+def test_it_stands_beside_what_was_seen_and_a_break_in_what_the_guest_said() -> None:
+    said = undisturbed(300)
+    judgement = judge(Seen(GUESTS["reader"], False, said[:110] + said[112:], [100], [1]))
+    plan = Plan(VMMS["qemu"], "qemu", GUESTS["reader"], stops=1, trace="tracefs")
+    result = Result(plan, judgement, 1.0, "", [], Foretold(1, 26, 0.25, 0.25, 0.43))
+    text = " ".join(" ".join(summary(result)).split())
+    assert "the logs foretell 0.2 of 1 stop with the access pending" in text
+    assert "one standard deviation is 0.4); seen: 1" in text
+    assert "round the first break the guest said: 6b 6c 6d 6e 71 72 73 74" in text
+    document = validated(as_json(result))
+    assert document["foretold"]["share"] == 0.25
+    assert document["first_break"]["around"].split()[4] == "71"
 
 
 def test_an_empty_log_foretells_nothing(tmp_path: Path) -> None:
