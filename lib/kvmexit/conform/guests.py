@@ -32,7 +32,8 @@ class Guest:
     finds: str
     misses: str
     forgives: str = ""
-    """Why a save at once shows nothing in what this guest says, if it never does."""
+    """Why it says nothing if this guest is not broken, where that is so: a save at once does not
+    show in what it says, or nobody knows how often it would."""
 
     @cached_property
     def program(self) -> Program:
@@ -109,6 +110,8 @@ GUESTS = {
             pending=POP,
             finds="what reader finds, sooner: there is no other read than the one that pops",
             misses="a byte that is read as 0 in its place: it is missing, as any other",
+            forgives="a read that finds nothing may be pending too, and pops nothing, so nobody"
+            " knows how many stops it takes: the reader's whole is one",
         ),
         Guest(
             "divide",
