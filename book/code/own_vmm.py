@@ -37,7 +37,7 @@ class Serial:
             case PioIn(port=0x3FD):
                 run.answer(bytes([EMPTY | (READY if self.filled() else 0)]))
             case PioIn(port=0x3F8):
-                run.answer(bytes([self.fifo.popleft() if self.fifo else 0]))
+                run.answer(bytes([self.fifo.popleft() if self.filled() else 0]))
             case PioIn(size=size, count=count):
                 run.answer(b"\xff" * size * count)
             case PioOut(port=0x3F8, data=data):

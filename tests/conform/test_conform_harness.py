@@ -75,6 +75,12 @@ def test_every_fault_is_counted_once_and_at_its_stop(fault, same, tmp_path):
             assert f"at stop {at}: expected" in judgement.reason
 
 
+@pytest.mark.parametrize("same", [False, True], ids=["new-process", "same-process"])
+def test_a_guest_that_gets_no_time_is_not_fed_more_than_its_device_holds(same, tmp_path):
+    """On a busy machine the VMM's own buffer held more than its FIFO, and was in no snapshot."""
+    assert not total(judge(seen(tmp_path, "starve", 0, 2, 1, same)))
+
+
 @pytest.mark.parametrize("seed", range(50))
 def test_a_break_that_no_stop_made_is_not_laid_at_its_door(seed):
     """A line that loses bytes by itself cannot show what a stop does."""

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from kvmexit.conform.guests import COUNT_BIT, FIRST, LAST
+from kvmexit.conform.bodies import COUNT_BIT, FIRST, LAST
 from kvmexit.conform.sequence import Kind, after, breaks, counts, undisturbed
 
 LENGTH = 400

@@ -4,9 +4,6 @@ A guest has no operating system. It greets, and then does one thing for ever. Ev
 sends carries the guest's own count in its top bit, which changes with each: so a byte that the
 VMM wrote twice is told from one that the guest read twice. The seven other bits go round and
 round from 1 to 126: 0 and 127 are sent by nobody, and read from a device that has nothing.
-
-The bytes of these programs mean the same in 32 and in 64 bits: no stack, no absolute address,
-none of the short forms whose bytes became prefixes.
 """
 
 from __future__ import annotations
@@ -14,98 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from kvmexit.conform import bodies
 from kvmexit.conform.image import LOAD, elf
 from kvmexit.conform.landing import Access
 from kvmexit.guest.assembler import Program, assemble
 
-PORT, FIFO_CONTROL, LINE_STATUS = 0x3F8, 0x3FA, 0x3FD
-"""The first serial port of a PC: data, FIFO control, line status."""
-FIRST, LAST = 1, 126
-"""The values that are fed and written, in order, round and round."""
-COUNT_BIT = 0x80
-POP = frozenset({Access(True, PORT)})
-NOWHERE = 0xD0000FFE
-"""Four bytes from here cross a page, and no device of these machines answers there."""
-
-GREET = """
-        mov dx, FIFO_CONTROL
-        mov al, 1                   ; FIFOs on
-        out dx, al
-        mov dx, PORT
-        mov esi, greeting
-greet:  mov al, [esi]
-        out dx, al
-        add esi, 1
-        cmp al, 0x0a
-        jne greet
-        mov ebx, 0                  ; bl: the count's bit, bh: the next value
-        mov bh, 1
-next:
-"""
-
-READER = """
-        mov dx, LINE_STATUS
-wait:   in al, dx
-        test al, 1                  ; a byte is there
-        je wait
-        mov dx, PORT
-        in al, dx                   ; and is popped
-        and al, 0x7f
-        xor al, bl
-        out dx, al
-        xor bl, 0x80
-        jmp next
-"""
-
-WRITER = """
-        mov dx, PORT
-        mov al, bh
-        xor al, bl
-        out dx, al
-        xor bl, 0x80
-        add bh, 1
-        cmp bh, LAST+1
-        jne next
-        mov bh, 1
-        jmp next
-"""
-
-
-STRING = """
-        mov dx, LINE_STATUS
-wait:   in al, dx
-        test al, 1
-        je wait
-        mov dx, PORT
-        mov edi, cell
-        insb                        ; popped, and stored by the completion
-        mov esi, cell
-        mov al, [esi]
-        and al, 0x7f
-        xor al, bl
-        out dx, al
-        xor bl, 0x80
-        jmp next
-cell:   db 0
-"""
-
-WIDE = """
-        mov dx, PORT
-        mov al, bh
-        xor al, bl
-        out dx, al
-        xor bl, 0x80
-        mov ecx, 64
-        mov esi, NOWHERE
-load:   mov eax, [esi]              ; two exits
-        sub ecx, 1
-        jne load
-        add bh, 1
-        cmp bh, LAST+1
-        jne next
-        mov bh, 1
-        jmp next
-"""
+POP = frozenset({Access(True, bodies.PORT)})
 
 
 @dataclass(frozen=True)
@@ -121,20 +32,22 @@ class Guest:
     finds: str
     misses: str
     forgives: str = ""
-    """Why a save at once shows nothing in what this guest says, if it never does."""
+    """Why it says nothing if this guest is not broken, where that is so: a save at once does not
+    show in what it says, or nobody knows how often it would."""
 
     @cached_property
     def program(self) -> Program:
         """The machine code, and where it stands."""
         greeting = f'greeting: db "kvmexit {self.name}", 0x0a'
         return assemble(
-            f"{GREET}{self.body}{greeting}",
+            f"{bodies.GREET}{self.body}{greeting}",
             LOAD,
-            PORT=PORT,
-            FIFO_CONTROL=FIFO_CONTROL,
-            LINE_STATUS=LINE_STATUS,
-            LAST=LAST,
-            NOWHERE=NOWHERE,
+            PORT=bodies.PORT,
+            FIFO_CONTROL=bodies.FIFO_CONTROL,
+            LINE_CONTROL=bodies.LINE_CONTROL,
+            LINE_STATUS=bodies.LINE_STATUS,
+            LAST=bodies.LAST,
+            NOWHERE=bodies.NOWHERE,
         )
 
     @property
@@ -153,7 +66,7 @@ GUESTS = {
     for guest in (
         Guest(
             "reader",
-            READER,
+            bodies.READER,
             reads=True,
             pending=POP,
             finds="a byte that is lost because the read which popped it was saved uncompleted",
@@ -161,15 +74,15 @@ GUESTS = {
         ),
         Guest(
             "writer",
-            WRITER,
+            bodies.WRITER,
             reads=False,
-            pending=frozenset({Access(False, PORT)}),
+            pending=frozenset({Access(False, bodies.PORT)}),
             finds="a byte that is written again, where KVM completes an out at the next entry",
             misses="anything on a KVM whose out has retired at its exit; any read",
         ),
         Guest(
             "string",
-            STRING,
+            bodies.STRING,
             reads=True,
             pending=POP,
             finds="what reader finds, and a byte that the completion stored in memory too late",
@@ -177,15 +90,68 @@ GUESTS = {
         ),
         Guest(
             "wide",
-            WIDE,
+            bodies.WIDE,
             reads=False,
             pending=frozenset(
-                {Access(True, NOWHERE, memory=True), Access(True, NOWHERE + 2, memory=True)}
+                {
+                    Access(True, bodies.NOWHERE, memory=True),
+                    Access(True, bodies.NOWHERE + 2, memory=True),
+                }
             ),
             finds="by its log alone (--trace): a load in two exits of which one was served",
             misses="anything by what it says: no device is there that would mind",
             forgives="nothing answers where this guest reads, so it cannot tell a read that is"
             " repeated; its log can (--trace)",
+        ),
+        Guest(
+            "polling",
+            bodies.POLLING,
+            reads=True,
+            pending=POP,
+            finds="what reader finds, sooner: there is no other read than the one that pops",
+            misses="a byte that is read as 0 in its place: it is missing, as any other",
+            forgives="a read that finds nothing may be pending too, and pops nothing, so nobody"
+            " knows how many stops it takes: the reader's whole is one",
+        ),
+        Guest(
+            "divide",
+            bodies.DIVIDE,
+            reads=True,
+            pending=POP,
+            finds="what reader finds; where a byte is read as 0 it divides by it, and is gone",
+            misses="a second exit of one access; a write that is made twice",
+        ),
+        Guest(
+            "burst",
+            bodies.BURST,
+            reads=False,
+            pending=frozenset({Access(False, bodies.PORT)}),
+            finds="a rep outsb of which a byte is lost, in a VMM that saves before it has served",
+            misses="a save after the byte was served, which has retired at its exit on x86",
+            forgives="an outsb has retired at its exit, so that a VMM which saves at once loses"
+            " nothing; its log tells (--trace)",
+        ),
+        Guest(
+            "update",
+            bodies.UPDATE,
+            reads=False,
+            pending=frozenset(Access(read, bodies.NOWHERE, memory=True) for read in (True, False)),
+            finds="by its log alone (--trace): a read and a write of one instruction, of which"
+            " the write was left",
+            misses="anything by what it says: no device is there that would mind",
+            forgives="nothing answers where this guest reads and writes, so it cannot tell an"
+            " update that is repeated; its log can (--trace)",
+        ),
+        Guest(
+            "indexed",
+            bodies.INDEXED,
+            reads=False,
+            pending=frozenset({Access(False, bodies.LINE_CONTROL), Access(False, bodies.PORT)}),
+            finds="an index that is lost, in a VMM that saves before it has served: then what is"
+            " meant for the divisor of the serial port is written as a byte",
+            misses="a read that is made again: a divisor does not mind",
+            forgives="a divisor that is read or written again is the same, so that a VMM which"
+            " saves at once loses nothing; its log tells (--trace)",
         ),
     )
 }

@@ -4,6 +4,11 @@ The serial port of a VMM can lose bytes where no vCPU has a part in it: what one
 from its standard input after the save is gone with it, and one that waits for its state may take
 a byte before the state arrives. So each process gets a terminal of its own. When it is paused,
 what it has not taken is taken back, and given to its successor once that one runs.
+
+Nor may a VMM take more than its device can hold: what waits in a buffer of its own, of its
+standard input say, is in no snapshot. So there is never more on its way than a FIFO of 64 bytes
+takes. How much that is, the values say: the guest says what it has read, and what was lost before
+that is on its way no longer.
 """
 
 from __future__ import annotations
@@ -14,12 +19,13 @@ import threading
 import time
 import tty
 
-from kvmexit.conform.guests import FIRST, LAST
+from kvmexit.conform.bodies import COUNT_BIT, FIRST, LAST
 
+SPAN = LAST - FIRST + 1
 WINDOW, CHUNK = 48, 16
 """Bytes that are on their way at most, and how many are given at a time."""
 IDLE = 0.05
-"""Seconds after which a byte that did not come back no longer holds up the rest."""
+"""Seconds of silence after which one more chunk is given: perhaps all that was fed is lost."""
 
 
 class Line:
@@ -27,7 +33,11 @@ class Line:
 
     def __init__(self, fed: bool) -> None:
         self.fed, self.heard = fed, bytearray()
-        self._sent, self._value, self._left = 0, FIRST, b""
+        self._value, self._left = FIRST, b""
+        self._last = FIRST - 1
+        """The last value that came back."""
+        self._one_more = True
+        self._begun = False
         self._master = self._slave = self._own = self._reads = self._writes = -1
         self._stop, self._feeding = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -75,6 +85,7 @@ class Line:
                 os.write(self._master, self._left)
                 self._left = b""
         if self.fed:
+            self._begun = True
             self._feeding.set()
 
     def hold(self) -> None:
@@ -100,28 +111,32 @@ class Line:
             if ready:
                 said = os.read(self._reads, 1 << 16)
                 open_ = bool(said)
-                self.heard += said
+                self._hear(said)
                 moved = time.monotonic()
-            idle = time.monotonic() - moved > IDLE
+            idle = self._one_more and time.monotonic() - moved > IDLE
             if self._feeding.is_set() and (self._on_its_way() <= WINDOW - CHUNK or idle):
-                self._give(idle)
-                moved = time.monotonic()
+                self._give()
+                self._one_more = self._one_more and not idle
+
+    def _hear(self, said: bytes) -> None:
+        self.heard += said
+        self._one_more = True
+        if self._begun:
+            values = (byte & ~COUNT_BIT for byte in reversed(said))
+            self._last = next((value for value in values if FIRST <= value <= LAST), self._last)
 
     def _on_its_way(self) -> int:
-        return self._sent - len(self.heard)
+        """Bytes that were fed after the last that came back."""
+        return (self._value - 1 - self._last) % SPAN
 
-    def _give(self, idle: bool) -> None:
+    def _give(self) -> None:
         with self._lock:
             if not self._feeding.is_set():
                 return
-            span = LAST - FIRST + 1
             start = self._value - FIRST
-            chunk = bytes(FIRST + (start + k) % span for k in range(CHUNK))
+            chunk = bytes(FIRST + (start + k) % SPAN for k in range(CHUNK))
             try:
                 given = os.write(self._master, chunk)
             except BlockingIOError:
                 given = 0
-            self._value = FIRST + (start + given) % span
-            if idle:  # lost bytes must not use up the credit of those that follow
-                self._sent = len(self.heard)
-            self._sent = max(self._sent, len(self.heard)) + given
+            self._value = FIRST + (start + given) % SPAN

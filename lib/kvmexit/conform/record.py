@@ -14,7 +14,12 @@ from kvmexit.tracelint import Report, lint
 
 STRACE = ("-f", "-y", "-e", "trace=ioctl", "-e", "kvm=vcpu", "-e", "signal=none")
 TRACEFS = Path("/sys/kernel/tracing")
-EVENTS = ("kvm", "syscalls/sys_enter_ioctl", "syscalls/sys_exit_ioctl")
+EVENTS = (
+    "kvm",
+    "syscalls/sys_enter_ioctl",
+    "syscalls/sys_exit_ioctl",
+    "syscalls/sys_enter_tgkill",
+)
 _BUFFER = 16384
 """KiB a processor. When it is full the oldest lines go, and the save is in the newest."""
 
@@ -85,11 +90,12 @@ class Tracefs:
             raise
 
     def before(self, command: list[str], number: int) -> list[str]:
+        """Nothing is recorded until the instance knows whom to follow: whoever else uses KVM
+        meanwhile must not be in the log."""
         self.logs.append(self._folder / f"{number}.ftrace")
         self._put("trace", "")
-        self._put("tracing_on", "1")
-        us = f'echo $$ > "{self._instance}/set_event_pid"; exec "$@"'
-        return ["/bin/sh", "-c", us, "sh", *command]
+        us = f'echo $$ > "{self._instance}/set_event_pid" && echo 1 > "{self._instance}/tracing_on"'
+        return ["/bin/sh", "-c", f'{us} && exec "$@"', "sh", *command]
 
     def after(self) -> None:
         """Stop, and write what was recorded."""

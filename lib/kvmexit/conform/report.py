@@ -5,10 +5,12 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Any
 
+from kvmexit.conform.bodies import COUNT_BIT
 from kvmexit.conform.run import Plan, Result
 from kvmexit.conform.sequence import Break
 from kvmexit.conform.verdict import Judgement, Verdict
 from kvmexit.conform.vmms import VMMS
+from kvmexit.conform.window import Foretold
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.doctor import machine
 from kvmexit.tracelint import Report
@@ -37,6 +39,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "counts": judgement.counts,
         "broken": judgement.broken,
         "first_break": _first(judgement),
+        "foretold": _foretold(result),
         "chance_of_a_break": round(judgement.chance, 4),
         "more_stops": judgement.more,
         "logs": [_log(one) for one in result.stopped_logs],
@@ -53,6 +56,30 @@ def _first(judgement: Judgement) -> dict[str, Any] | None:
         "at": found.at,
         "expected": found.expected,
         "seen": found.seen,
+        "around": around(judgement).hex(" "),
+    }
+
+
+AROUND = 4
+"""Bytes before and behind a break that are shown."""
+
+
+def around(judgement: Judgement) -> bytes:
+    """What the guest said round the first break, without its count's bit."""
+    _, found = judgement.breaks[0]
+    said = judgement.seen.heard[max(0, found.at - AROUND) : found.at + AROUND]
+    return bytes(byte & ~COUNT_BIT & 0xFF for byte in said)
+
+
+def _foretold(result: Result) -> dict[str, Any] | None:
+    if (said := result.foretold) is None:
+        return None
+    return {
+        "stops": said.stops,
+        "reads": said.reads,
+        "share": round(said.share, 4),
+        "pending": round(said.pending, 1),
+        "spread": round(said.spread, 1),
     }
 
 
@@ -82,8 +109,12 @@ def summary(result: Result) -> list[str]:
         f" {result.seconds:.0f} s, seed {plan.seed}",
         "  " + ", ".join(f"{count} {kind}" for kind, count in judgement.counts.items()),
     ]
+    if judgement.breaks:
+        lines.append(f"  round the first break the guest said: {around(judgement).hex(' ')}")
     if judgement.breaks or seen.blind:
         lines.append("  " + _landings(judgement))
+    if result.foretold:
+        lines.append("  " + _told_before(result.foretold, len(seen.pending)))
     if judgement.verdict is not Verdict.NOT_WHOLE:
         lines.append(f"  this guest does not find: {plan.guest.misses}")
     return [part for line in lines for part in _wrapped(line)] + _of_logs(result)
@@ -106,6 +137,15 @@ def _landings(judgement: Judgement) -> str:
     if judgement.broken:
         said += f"; {_stops(len(judgement.broken))} broke the guest, {both} among those"
     return said
+
+
+def _told_before(said: Foretold, seen: int) -> str:
+    """What the logs say of where the pauses were to land, beside where they did."""
+    return (
+        f"the logs foretell {said.pending:.1f} of {_stops(said.stops)} with the access pending"
+        f" (it was for {said.share:.0%} of the time; one standard deviation is {said.spread:.1f});"
+        f" seen: {seen}"
+    )
 
 
 def _stops(count: int) -> str:

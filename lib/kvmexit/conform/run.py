@@ -17,6 +17,7 @@ from kvmexit.conform.process import program
 from kvmexit.conform.record import RECORDERS, Recorder, read
 from kvmexit.conform.retired import out_is_repeated
 from kvmexit.conform.verdict import Judgement, Verdict, judge
+from kvmexit.conform.window import Foretold, foretell
 from kvmexit.errors import KvmExitError
 from kvmexit.tracelint import Report, Verdict as Found
 
@@ -44,13 +45,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a plan. ``logs`` are lint's reports, one a process, or why there is none."""
+    """What came of a plan. ``logs`` are lint's reports, one a process, or why there is none.
+    ``foretold`` is what logs of tracefs say of where pauses land."""
 
     plan: Plan
     judgement: Judgement
     seconds: float
     version: str
     logs: list[Report | KvmExitError] = field(default_factory=list)
+    foretold: Foretold | None = None
 
     @property
     def found(self) -> bool:
@@ -87,7 +90,10 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
             judgement = _stops(harness, plan, forgives, began + plan.seconds, progress)
             judgement = judge(harness.finish(), forgives)
         said = read(recorder.logs) if recorder is not None else []
-    return Result(plan, judgement, time.monotonic() - began, version, said)
+        foretold = None
+        if recorder is not None and plan.trace == "tracefs" and not plan.same:
+            foretold = foretell(recorder.logs[: judgement.seen.stops], plan.guest.pending)
+    return Result(plan, judgement, time.monotonic() - began, version, said, foretold)
 
 
 def _made(kind: type[Adapter], binary: str, kernel: Path) -> tuple[Adapter, str]:

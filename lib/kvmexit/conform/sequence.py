@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kvmexit.conform.guests import COUNT_BIT, FIRST, LAST
+from kvmexit.conform.bodies import COUNT_BIT, FIRST, LAST
 
 SPAN = LAST - FIRST + 1
 _NEAR = SPAN // 2

@@ -9,7 +9,7 @@ from kvmexit.errors import KvmExitError
 from kvmexit.tracelint.reading import opened
 
 _PREFIX = re.compile(
-    r"\s*\S+-\d+ +\[\d+\] \S+ +[\d.]+: +"  # tracefs: task, CPU, flags, time
+    r"^\s*\S[^\[]*-\d+ +\[\d+\] \S+ +[\d.]+: +"  # tracefs: task, CPU, flags, time
     r"|\s*\S+ +\d+ +\[\d+\] +[\d.]+: +"  # perf script: task, CPU, time
     r"|\d+@[\d.]+:"  # QEMU: process, time
     r"|\d+ +(?:\d\d:\d\d:\d\d\.\d+ +)?"  # strace -f, -tt: process, time
