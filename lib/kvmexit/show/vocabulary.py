@@ -178,7 +178,9 @@ WORDS = {
     "link": "Link",
     "copied": "copied",
     "inAddress": "it is in the address",
-    "more": "Registers, kvm_run, device, comparison",
+    "more": "Registers, kvm_run, device, comparison, marks",
+    "marks": "Marks",
+    "executes": "guest",
     "pending": "Pending",
     "nothing": "none.",
     "registers": "Registers",
@@ -212,6 +214,15 @@ ASKING = {
     " returns as many bytes as it asked for, and does not notice.",
     "noLoss": "A byte goes missing at none of {all} places.",
     "by": "suspended by",
+    "time": "time →",
+    "marks": {
+        "ok": "nothing is lost",
+        "missing": "a byte is missing",
+        "stale": "a byte is stale",
+        "duplicate": "a byte came twice",
+        "torn": "bytes are wrong",
+        "lost": "a write is lost",
+    },
 }
 """What a film says that asks before it tells."""
 
