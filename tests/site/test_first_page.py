@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from kvmexit.show import film
-from kvmexit.show.vocabulary import ASKING, OUTCOMES
+from kvmexit.show.vocabulary import MARKS, OUTCOMES
 from kvmexit.show.words import loss_words
 from playwright.sync_api import Locator, Page
 from visits import PHONE, Visit, wait_until
@@ -97,7 +97,7 @@ def test_it_moves_and_asks_and_two_touches_tell(page: Page) -> None:
     assert page.locator(".tally").inner_text() == counted[0]
 
     marks = page.locator(".legend span").all_inner_texts()
-    shown = [ASKING["marks"][kind.value] for kind in OUTCOMES if kind.value in made.kinds()]
+    shown = [MARKS[kind] for kind in OUTCOMES if kind.value in made.kinds()]
     assert [mark[-len(words) :] for mark, words in zip(marks, shown, strict=True)] == shown
 
     if page.evaluate("navigator.maxTouchPoints > 0"):

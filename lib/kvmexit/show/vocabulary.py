@@ -215,16 +215,17 @@ ASKING = {
     "noLoss": "A byte goes missing at none of {all} places.",
     "by": "suspended by",
     "time": "time →",
-    "marks": {
-        "ok": "nothing is lost",
-        "missing": "a byte is missing",
-        "stale": "a byte is stale",
-        "duplicate": "a byte came twice",
-        "torn": "bytes are wrong",
-        "lost": "a write is lost",
-    },
 }
 """What a film says that asks before it tells."""
+MARKS = {
+    Kind.OK: "nothing is lost",
+    Kind.MISSING: "a byte is missing",
+    Kind.STALE: "a byte is stale",
+    Kind.DUPLICATE: "a byte came twice",
+    Kind.TORN: "bytes are wrong",
+    Kind.LOST: "a write is lost",
+}
+"""What the marks of outcomes mean, to who has not heard their words."""
 
 
 def reason_words(number: int, stale: bool) -> str:
@@ -283,4 +284,5 @@ def for_player() -> dict[str, Any]:
         "WORDS": WORDS,
         "STOP": STOP,
         "ASKING": ASKING,
+        "MARKS": {kind.value: words for kind, words in MARKS.items()},
     }

@@ -9,7 +9,7 @@ import { legend, outcomeMark } from "./legend.js";
 import { paintStep } from "./paint.js";
 import { TALL, landingAt, landingX } from "./strip.js";
 import { guessWords, paintTally } from "./tally.js";
-import { ASKING, HARM, OUTCOMES } from "./vocabulary.js";
+import { ASKING, HARM, MARKS, OUTCOMES } from "./vocabulary.js";
 import { walk } from "./walk.js";
 
 const ASKING_CSS = `
@@ -69,7 +69,7 @@ function paintAsked(film) {
 
 /* The marks that the film has as it opens. */
 const marksOf = ({ kinds }) => Object.keys(OUTCOMES).filter((kind) => kinds.includes(kind))
-  .map((kind) => outcomeMark(kind, `${OUTCOMES[kind].letter} ${ASKING.marks[kind]}`.trim()));
+  .map((kind) => outcomeMark(kind, `${OUTCOMES[kind].letter} ${MARKS[kind]}`.trim()));
 
 /* From the suspend's place in time to the byte that it harms: the line and the rows below it have
    two scales. The line says that it is one of time. */
