@@ -199,8 +199,8 @@ WORDS = {
     "unnamed": "KVM_EXIT_?",
 }
 """Heads of cards, and what stands in a card that has nothing to show."""
-STOP = "Stop"
-"""On the button that has set something moving."""
+PLAY, STOP, AGAIN = "Play", "Stop", "Play from the start"
+"""On the button that sets something moving, that has, and that would from the beginning."""
 ASKING = {
     "guess": "The line is time. Where would a suspend lose a byte? Choose a place.",
     "found": "You found one: suspended here, the machine loses a byte.",
@@ -282,7 +282,9 @@ def for_player() -> dict[str, Any]:
         "PAGE": PAGE,
         "PAGE_FIELDS": PAGE_FIELDS,
         "WORDS": WORDS,
+        "PLAY": PLAY,
         "STOP": STOP,
+        "AGAIN": AGAIN,
         "ASKING": ASKING,
         "MARKS": {kind.value: words for kind, words in MARKS.items()},
     }
