@@ -68,7 +68,7 @@ class Bare(HTMLParser):
         self.feed(re.sub(r"<style>.*?</style>|<svg.*?</svg>|<(input|br|hr)[^>]*>", "", html))
 
     def handle_starttag(self, tag, attrs) -> None:
-        if self.hidden or "hidden" in dict(attrs):
+        if self.hidden or dict(attrs).get("hidden"):
             self.hidden += 1
 
     def handle_endtag(self, tag) -> None:

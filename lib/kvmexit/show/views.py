@@ -21,12 +21,15 @@ def widget_view(name: str, traits: dict[str, Any]) -> dict[str, Any]:
 
 def styled(html: str, name: str, words: str) -> str:
     """``html``, one element of the class ``name``, for who has its styles, which it brings along;
-    ``words`` for who has taken them away, and would see every state of it one below the other."""
+    ``words`` for who has taken them away, and would see every state of it one below the other.
+
+    JupyterLab does, and keeps no attribute that has no value.
+    """
     begins = f'<div class="{name}"'
     if not html.startswith(begins):
         raise ValueError(f"this is no {name}: {html[:40]}")
     return (
         f"<style>.{name}[hidden]{{display:block!important}}.{name}+.kvmexit-bare{{display:none}}"
-        f"</style>{begins} hidden{html.removeprefix(begins)}"
+        f"</style>{begins} hidden='hidden'{html.removeprefix(begins)}"
         f'<p class="kvmexit-bare">{escape(words)} Run the cell to see it drawn.</p>'
     )
