@@ -8,7 +8,7 @@ from kvmexit.show import film
 from kvmexit.show.vocabulary import MARKS, OUTCOMES
 from kvmexit.show.words import loss_words
 from playwright.sync_api import Locator, Page
-from visits import PHONE, Visit, wait_until
+from visits import HEADER, PHONE, Visit, wait_until
 
 FIRST = "book/00-start-here"
 SMALL_DESK = {"width": 1280, "height": 720}
@@ -20,6 +20,13 @@ LINE, GUEST = ".kx [data-role=landing]", ".kx [data-role=got]"
 LOSSES = f"{LINE} .missing"
 """The columns of the strip at which a byte goes missing, one path."""
 HOLE = f"{GUEST} [data-fate=missing]"
+ON_ITS_SIDE = {"width": 844, "height": 390}
+FAR = """() => {
+  const box = (role) => document.querySelector(`.kx [data-role=${role}]`).getBoundingClientRect();
+  const from = box("landing").top;
+  return { got: box("got").bottom - from, driver: box("driver").bottom - from };
+}"""
+"""How far below the top of the line the bytes end, and the driver's word."""
 THREAD = """() => {
   const line = document.querySelector(".kx .thread");
   const { left } = line.ownerSVGElement.getBoundingClientRect();
@@ -108,6 +115,9 @@ def test_it_moves_and_asks_and_two_touches_tell(page: Page) -> None:
     assert page.locator(f"{GUEST} li").count() == LENGTH
     assert page.locator("[data-role=outcome]").inner_text() == "Every byte arrived."
     assert page.locator(".tally").inner_text() == counted[1]
+    page.set_viewport_size(ON_ITS_SIDE)
+    far = page.evaluate(FAR)
+    assert far["got"] <= 180 and far["driver"] <= ON_ITS_SIDE["height"] - HEADER
 
 
 def test_the_first_drag_changes_the_bytes(page: Page) -> None:

@@ -203,7 +203,7 @@ PLAY, STOP, AGAIN = "Play", "Stop", "Play from the start"
 """On the button that sets something moving, that has, and that would from the beginning."""
 ASKING = {
     "guess": "The line is time. Where would a suspend lose a byte? Choose a place.",
-    "found": "You found one: suspended here, the machine loses a byte.",
+    "found": "You found one: suspended here, the machine loses a byte. Drag the arrow.",
     "lossAfter": "Nothing is lost at your place. A byte is, {steps} later: watch.",
     "lossBefore": "Nothing is lost at your place. A byte is, {steps} earlier: watch.",
     "kept": "Nothing is lost here. Drag the arrow.",
