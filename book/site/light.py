@@ -82,7 +82,7 @@ def played(html: str) -> list[str]:
     """The scripts that a page needs for what it holds."""
     found = [script for script in MAINS if re.search(rf'class="{mark_of(script)}[" ]', html)]
     films = [set(kinds.split()) for kinds in re.findall(r'class="kvmexit-film\b([^"]*)"', html)]
-    if any("veiled" in kinds for kinds in films):
+    if any({"small", "veiled"} & kinds for kinds in films):
         found = [script for script in found if script != "film.js"]
         asks = all({"small", "veiled"} <= kinds for kinds in films)
         found.append("asking.js" if asks else "player.js")

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from conftest import visiting
 from playwright.sync_api import Browser, Page
-from visits import DESK, SITE_ON_DISK, Visit
+from visits import DESK, PHONE, SITE_ON_DISK, Visit
 
 CHAPTER = "book/10-the-atlas-of-exits"
 SCREENS = 1.5
 """Heights of a desk's screen that the whole map may take."""
+FINGER, PANEL = 40, 0.28
+"""Pixels of a button; the share of a phone's screen that the words may take, or the knobs."""
 COLOURED = "() => document.querySelectorAll('.kvmexit-atlas td.{}:not(.dim)').length"
 
 
@@ -57,9 +59,11 @@ def test_a_guess_uncovers_its_like_and_is_kept(page: Page) -> None:
     press(page, "lost")
     assert "Not lost." in said(page) and "repeated. The registers stand before" in said(page)
     assert count(page, "repeated") > 50 and count(page, "lost") == 0
-    press(page, "next guess")
+    fresh = page.locator(".kvmexit-atlas td.fresh")
+    assert fresh.count() == count(page, "repeated"), "what the guess has opened is outlined"
+    press(page, "next")
     page.keyboard.press("f")  # a letter is a guess
-    assert "of 2 guesses right" in said(page)
+    assert "of 2 right" in said(page)
     score = said(page).splitlines()[-1]
     page.reload()
     assert said(page).splitlines()[-1] == score and count(page, "repeated") > 50
@@ -123,6 +127,30 @@ def test_a_link_of_the_text_leads_to_each_place_it_names(page: Page) -> None:
         assert chosen.get_attribute("id") == wanted, href
         if "beside=" in href:
             assert "Beside it" in said(page), href
+
+
+def test_on_a_phone_the_map_is_seen_beside_its_words(visit: Callable[..., Visit]) -> None:
+    """What is said, and what can be turned, leave most of the screen to the map."""
+    hand = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+    page = visit(SITE_ON_DISK, CHAPTER, **hand).page
+    words, knobs = page.locator(".kvmexit-atlas .say"), page.locator(".kvmexit-atlas .knobs")
+
+    def tall() -> float:
+        boxes = [it.bounding_box() for it in words.locator("button").all()]
+        assert all(box and min(box["width"], box["height"]) >= FINGER for box in boxes)
+        return words.evaluate("(it) => it.offsetHeight")
+
+    least = PHONE["height"] * PANEL
+    assert tall() <= least
+    words.get_by_role("button", name="repeated").tap()
+    assert tall() <= least
+    page.get_by_role("button", name="show all").tap()
+    words.get_by_role("button", name="The next exit").tap()
+    assert tall() <= least and "exit 1 of 1" in words.inner_text()
+    assert knobs.evaluate("(it) => it.offsetHeight") <= least
+    open_cell = "getComputedStyle(document.querySelector('.kvmexit-atlas td.fine')).outlineColor"
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(open_cell) != page.evaluate(paper)
 
 
 def test_without_scripts_on_a_narrow_screen(visit: Callable[..., Visit]) -> None:

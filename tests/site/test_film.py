@@ -13,6 +13,7 @@ from kvmexit.show.films import Film, landing_of
 from kvmexit.show.page import page as page_of
 from kvmexit.show.scene import scene
 from kvmexit.show.story import events, stops
+from kvmexit.show.vocabulary import OUTCOMES, STEPS
 from playwright.sync_api import Browser, Locator, Page
 from visits import DESK, PHONE, SMALL_TEXT, WIDER_THAN_THE_SCREEN, patient, wait_until
 
@@ -156,6 +157,7 @@ def test_every_step_shows_what_the_run_was(player: Page, made: Film) -> None:
             hex(frame.seen.registers[8]),
             frame.seen.pending or "none.",
         ]
+    assert player.locator(".legend path").count() == len(OUTCOMES) + len(STEPS) + 1
     reads = player.locator("tr", has_text="reads of the response").locator("td")
     assert reads.all_inner_texts() == ["14", "15"]
 

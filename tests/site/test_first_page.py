@@ -5,22 +5,38 @@ from collections.abc import Callable
 
 import pytest
 from kvmexit.show import film
+from kvmexit.show.vocabulary import MARKS, OUTCOMES
 from kvmexit.show.words import loss_words
 from playwright.sync_api import Locator, Page
-from visits import PHONE, Visit, wait_until
+from visits import HEADER, PHONE, Visit, wait_until
 
 FIRST = "book/00-start-here"
 SMALL_DESK = {"width": 1280, "height": 720}
 SCREENS = {
     "desk": {"viewport": SMALL_DESK, "color_scheme": "light"},
-    "phone": {"viewport": PHONE, "color_scheme": "dark", "has_touch": True},
+    "phone": {"viewport": PHONE, "color_scheme": "dark", "has_touch": True, "is_mobile": True},
 }
 LINE, GUEST = ".kx [data-role=landing]", ".kx [data-role=got]"
 LOSSES = f"{LINE} .missing"
 """The columns of the strip at which a byte goes missing, one path."""
 HOLE = f"{GUEST} [data-fate=missing]"
+ON_ITS_SIDE = {"width": 844, "height": 390}
+FAR = """() => {
+  const box = (role) => document.querySelector(`.kx [data-role=${role}]`).getBoundingClientRect();
+  const from = box("landing").top;
+  return { got: box("got").bottom - from, driver: box("driver").bottom - from };
+}"""
+"""How far below the top of the line the bytes end, and the driver's word."""
+THREAD = """() => {
+  const line = document.querySelector(".kx .thread");
+  const { left } = line.ownerSVGElement.getBoundingClientRect();
+  return left + line.getPointAtLength(line.getTotalLength()).x;
+}"""
+"""Where the thread from the suspend's place ends, from the left."""
 ARRIVING = "!!document.querySelector('.kx.arriving')"
 LENGTH = 16
+FINGER = 40
+"""Pixels of a button."""
 EDGE = 8
 """Pixels of the strip on either side of its columns."""
 
@@ -49,6 +65,24 @@ def choose(page: Page, place: float) -> None:
         line.click(position=at)
 
 
+def a_finger_is_wide(page: Page, kinds: list[str]) -> None:
+    """Beside a mark it means the mark; far from all it means the place where it is; and there are
+    buttons for each place, large enough."""
+    box = page.locator(LINE).bounding_box()
+    assert box
+    bad, wide = kinds.index("missing") + 1, box["width"]
+    for away, lost in ((-3, 1), (-30, 0)):
+        choose(page, (EDGE + bad * (wide - 2 * EDGE) / len(kinds) + away) / wide)
+        assert page.locator(HOLE).count() == lost
+    now = int(page.locator(LINE).get_attribute("aria-valuenow") or 0)
+    for way, step in (("later", 1), ("earlier", 0)):
+        button = page.get_by_label(f"One landing {way}")
+        size = button.bounding_box()
+        assert size and min(size["width"], size["height"]) >= FINGER
+        button.tap()
+        assert page.locator(LINE).get_attribute("aria-valuenow") == str(now + step)
+
+
 def test_it_moves_and_asks_and_two_touches_tell(page: Page) -> None:
     """A guess, which shows a byte that goes missing; and the VMM that keeps it."""
     wait_until(page, ARRIVING, "the packet to come in by itself")
@@ -63,15 +97,27 @@ def test_it_moves_and_asks_and_two_touches_tell(page: Page) -> None:
     assert in_view(page, page.locator(HOLE))
     assert "1 byte missing" in page.locator("[data-role=outcome]").inner_text()
     assert page.locator(LOSSES).count() == 1
+    hole = page.locator(HOLE).bounding_box()
+    assert hole and hole["x"] < page.evaluate(THREAD) < hole["x"] + hole["width"]
     made = film(LENGTH, policy=["save-at-once", "drain"])
     counted = [loss_words([run[3] for run in runs]) for runs in made.runs.values()]
     assert page.locator(".tally").inner_text() == counted[0]
 
+    marks = page.locator(".legend span").all_inner_texts()
+    shown = [MARKS[kind] for kind in OUTCOMES if kind.value in made.kinds()]
+    assert [mark[-len(words) :] for mark, words in zip(marks, shown, strict=True)] == shown
+
+    if page.evaluate("navigator.maxTouchPoints > 0"):
+        a_finger_is_wide(page, made.kinds())
     page.get_by_role("radio", name="careful").check()
+    assert page.evaluate("document.querySelector('.kx .thread').getAttribute('d')") == ""
     assert page.locator(HOLE).count() == page.locator(LOSSES).count() == 0
     assert page.locator(f"{GUEST} li").count() == LENGTH
     assert page.locator("[data-role=outcome]").inner_text() == "Every byte arrived."
     assert page.locator(".tally").inner_text() == counted[1]
+    page.set_viewport_size(ON_ITS_SIDE)
+    far = page.evaluate(FAR)
+    assert far["got"] <= 180 and far["driver"] <= ON_ITS_SIDE["height"] - HEADER
 
 
 def test_the_first_drag_changes_the_bytes(page: Page) -> None:

@@ -11,6 +11,27 @@ from visits import PHONE, Visit, wait_until
 CHAPTER = "book/01-a-byte-goes-missing"
 FALLING = "document.querySelector('.kx-night').dataset.falling !== undefined"
 
+COUNTED = """async () => {
+  const root = document.querySelector(".kx-night"), wrong = [];
+  const colour = (one) => one.getAttribute("fill") + one.getAttribute("fill-opacity");
+  const counts = [...root.querySelectorAll(".count")];
+  for (let frame = 0; frame < 12; frame++) {
+    await new Promise((then) => requestAnimationFrame(() => setTimeout(then)));
+    const there = [...root.querySelectorAll("[role=listbox] > path[fill]")].filter((one) =>
+      !one.hasAttribute("visibility") && !one.hasAttribute("opacity"));
+    const said = counts.reduce((sum, one) => sum + Number(one.textContent), 0);
+    if (said !== there.length) wrong.push(`${said} said, ${there.length} there`);
+    for (const kind of new Set(there.map(colour))) {
+      const of = counts.filter((one) => colour(one.querySelector("path")) === kind);
+      const sum = of.reduce((all, one) => all + Number(one.textContent), 0);
+      const dots = there.filter((one) => colour(one) === kind).length;
+      if (sum !== dots) wrong.push(`${kind}: ${sum} said, ${dots} there`);
+    }
+  }
+  return wrong;
+}"""
+"""In some frames of the fall: the counts, where they are not those of the dots in their places."""
+
 
 @pytest.fixture(scope="module")
 def night() -> LongTest:
@@ -35,6 +56,7 @@ def test_the_dots_fall_when_they_are_seen(
     assert not page.evaluate(FALLING), "nobody has seen them yet"
     dots.scroll_into_view_if_needed()
     wait_until(page, FALLING, "the dots to fall")
+    assert page.evaluate(COUNTED) == [], "a count is ahead of its dots, or behind them"
     dots.tap()
     assert not page.evaluate(FALLING)
     assert counts.all_inner_texts() == whole
@@ -75,6 +97,7 @@ def test_every_packet_is_the_runs(
         assert agrees() == first
     still.keyboard.press("End")
     assert agrees() == len(night.suspends)
+    assert figure.get_by_role("button", name="The next packet").is_disabled()
     still.keyboard.press("Home")
     assert agrees() == 1
     box = dots.bounding_box()

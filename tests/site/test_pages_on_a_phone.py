@@ -3,6 +3,10 @@
 from looks import too_wide_at_320
 from visits import HEADER, PHONE, SITE_ON_DISK, Visit, is_its_turn
 
+CUT_LISTINGS = """() => [...document.querySelectorAll(".kvmexit-listing")]
+  .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"""
+"""Machine code whose lines are wider than what is to be seen of them."""
+
 
 def test_axe_finds_nothing(phone: Visit, name: str) -> None:
     assert phone.page.evaluate("document.documentElement.dataset.theme") == "dark"
@@ -15,6 +19,10 @@ def test_the_screen_is_wide_enough(phone: Visit) -> None:
 
 def test_the_narrowest_screen_is_wide_enough(phone: Visit) -> None:
     assert too_wide_at_320(phone) == []
+
+
+def test_no_listing_is_cut(phone: Visit) -> None:
+    assert phone.page.evaluate(CUT_LISTINGS) == []
 
 
 def test_no_text_is_small(phone: Visit) -> None:

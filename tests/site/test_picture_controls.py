@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from kvmexit.show.vocabulary import AGAIN
 from visits import SITE_ON_DISK, Visit, wait_until
 
 KICK = "book/12-the-whole-stop-path"
@@ -77,6 +78,7 @@ def test_time_runs_when_asked_and_stops_at_any_touch(visit: Callable[..., Visit]
     page.wait_for_timeout(500)
     assert page.evaluate(AT)[0] == start, "it plays by itself"
     page.get_by_label("speed").select_option("faster")
+    assert page.get_by_role("button", name="Play").inner_text() == AGAIN, "it stands at the end"
     page.get_by_role("button", name="Play").click()
     wait_until(page, f"(({AT})()[0] > 3) && (({AT})()[0] < {start})", "a few frames")
     page.mouse.wheel(0, 10)

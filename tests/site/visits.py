@@ -77,6 +77,13 @@ PICTURES = """() => [...document.querySelectorAll(".kvmexit-picture")].map((root
     if (slider.getAttribute("aria-valuetext") !== says) wrong.push(`${at}: other words`);
     if (root.getBoundingClientRect().bottom + scrollY !== below) wrong.push(`${at}: moves`);
   }
+  if (frames.concat([...root.querySelectorAll("[type=radio]")]).some((one) =>
+    one.type === "radio" && one.checkVisibility({opacityProperty: true})))
+    wrong.push("a bare button");
+  const wide = (one) => Math.round(one.getBoundingClientRect().width);
+  const drawn = Math.max(...[...root.querySelectorAll(".kxp-frame *, .kxp-still *")].map(wide));
+  if (Math.abs(drawn - wide(slider)) > 20) wrong.push(`${drawn} drawn over ${wide(slider)}`);
+  if (getComputedStyle(slider.parentElement).position !== "sticky") wrong.push("it may be left");
   const tops = (frame) => [...frame.querySelectorAll("svg, .kxp-bytes")]
     .map((one) => Math.round(one.getBoundingClientRect().top)).join();
   frames.forEach((frame, at) => {

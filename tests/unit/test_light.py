@@ -19,7 +19,7 @@ VEILED = film(4, veiled=True).html()
     [
         ("<p>nothing moves</p>", []),
         (WHOLE, ["film.js"]),
-        (WHOLE + SMALL, ["film.js"]),
+        (WHOLE + SMALL, ["player.js"]),
         (ASKING, ["asking.js"]),
         (ASKING + WHOLE, ["player.js"]),
         (ASKING + SMALL, ["player.js"]),

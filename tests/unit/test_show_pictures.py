@@ -4,6 +4,7 @@ import gzip
 import re
 from functools import cache
 from html import unescape
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ from kvmexit.packet import (
     windows,
 )
 from kvmexit.packet.last_copy import PAGE, STOPPED_AT, last_copies
-from kvmexit.show import chances, kicks, migration, parks, two_machines, walk
+from kvmexit.probe import atlas_cases, probe
+from kvmexit.show import atlas_map, chances, kicks, migration, parks, two_machines, walk
 from kvmexit.show.moving.log_walk import rows_of
 from kvmexit.show.moving.parked import stop_of
 from kvmexit.show.moving.picture import Picture
@@ -55,6 +57,33 @@ def all_pictures() -> dict[str, Picture]:
         "chances": chances(),
         "parked": parks(dict.fromkeys(POLICIES, "somebody")),
     }
+
+
+class Bare(HTMLParser):
+    """What is read of HTML where its styles and drawings have been taken away."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.hidden, self.words = 0, ""
+        self.feed(re.sub(r"<style>.*?</style>|<svg.*?</svg>|<(input|br|hr)[^>]*>", "", html))
+
+    def handle_starttag(self, tag, attrs) -> None:
+        if self.hidden or dict(attrs).get("hidden"):
+            self.hidden += 1
+
+    def handle_endtag(self, tag) -> None:
+        self.hidden -= bool(self.hidden)
+
+    def handle_data(self, data) -> None:
+        self.words += "" if self.hidden else data
+
+
+def test_who_takes_the_styles_away_sees_a_sentence_and_no_heap() -> None:
+    """JupyterLab does, of a notebook that it does not trust."""
+    asked = atlas_map([probe(SimulatedKernel(), one) for one in list(atlas_cases())[:3]])
+    for picture in (*all_pictures().values(), asked):
+        words = Bare(picture.html()).words
+        assert words.endswith("Run the cell to see it drawn.") and len(words) < 400
 
 
 def shown(drawing: str) -> str:

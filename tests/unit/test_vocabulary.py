@@ -105,6 +105,7 @@ def test_no_word_that_is_shown_stands_in_two_files():
         vocabulary.STOP,
         *WORDS.values(),
         *vocabulary.ASKING.values(),
+        *vocabulary.MARKS.values(),
     }
     shown |= {reason.c_name for reason in Reason}
     for word in shown - names - {""}:

@@ -34,8 +34,10 @@ from kvmexit.show.atlas_words import (
     reason,
     verdict_of,
 )
-from kvmexit.show.views import widget_view
+from kvmexit.show.views import styled, widget_view
 
+GOES_ON = ", on"
+"""Behind the name of a part, where a line of the map goes on with it."""
 LETTERS = string.ascii_letters + string.digits
 """A letter a (fate, reason): there are fewer than these, as :mod:`.atlas_words` has no more."""
 Place = tuple[str, int]
@@ -156,13 +158,16 @@ class AtlasMap:
         )
         data = json.dumps(self.traits(), ensure_ascii=False, separators=(",", ":"))
         data = data.replace("</", "<\\/")
-        return (
+        drawn = (
             f'<div class="kvmexit-atlas" id="{key}">'
             f'<script type="application/json">{data}</script>'
             f"<style>{style()}</style>{views}<table><caption><b>{escape(str(world))}</b>: a"
             " column an exit, a row a save; a letter is the first of its word, and blank is fine"
             f"</caption>{bands}</table>{self._legend()}</div>"
         )
+        cells = len(self.places) * len(SAVES)
+        words = f"The map of {len(self.places)} exits and {len(SAVES)} saves: {cells} cells."
+        return styled(drawn, "kvmexit-atlas", words)
 
     def _bands(self) -> Iterator[str]:
         """The exits, a band a line of the map; each begins with the names of the saves."""
@@ -177,7 +182,8 @@ class AtlasMap:
         for row in report.rows:
             begins = ' class="a"' if row.k == 0 else ""
             if part and row.k == 0:
-                begins = f' class="a p" data-part="{escape(part)}"'
+                goes_on = " on" if part.endswith(GOES_ON) else ""
+                begins = f' class="a p{goes_on}" data-part="{escape(part)}"'
             cells = "".join(
                 f'<td class="{word}">{word}</td>'
                 for word in (verdict_of(name, row, save).value for save in SAVES)
@@ -249,7 +255,8 @@ def _by_restore(reports: Iterable[Report]) -> dict[str, list[Report]]:
 
 def bands(reports: Iterable[Report]) -> Iterator[list[tuple[Report, str]]]:
     """Reports in lines of at most :data:`BAND` pixels, each with the name of the part that begins
-    with it, if one does. What is wider than a line has one of its own."""
+    with it, if one does; a line that goes on with a part says so, where that name has room. What is
+    wider than a line has one of its own."""
     part_of = {case.name: part for part, cases in atlas_parts().items() for case in cases}
     line: list[tuple[Report, str]] = []
     at, part = 0.0, ""
@@ -262,6 +269,11 @@ def bands(reports: Iterable[Report]) -> Iterator[list[tuple[Report, str]]]:
         if line and at + max(width, PART_LETTER * len(begins)) > BAND:
             yield line
             line, at = [], 0.0
+        if not line and not begins:
+            begins = here + GOES_ON
+        elif begins and line and line[0][1].endswith(GOES_ON):
+            if at < PART_LETTER * len(line[0][1]):
+                line[0] = (line[0][0], "")
         line.append((report, begins))
         at, part = at + width, here
     if line:

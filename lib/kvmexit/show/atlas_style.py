@@ -48,6 +48,7 @@ MAP = """
 {is} tr.a{margin-left:3px}
 {is} tr.p::before{content:attr(data-part);position:absolute;top:0;left:0;font-size:12px;
   font-weight:600;line-height:15px;white-space:nowrap}
+{is} tr.on::before{font-weight:400}
 {is} tr>th{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);
   white-space:nowrap;padding:0}
 {is} tr:first-child{width:72px}
@@ -88,6 +89,8 @@ SCRIPTED = """
 .kvmexit-atlas td[tabindex]{cursor:pointer}
 {is} td.here{outline:3px solid;outline-offset:-1px;position:relative;z-index:1}
 .kvmexit-atlas td.hid{background:var(--line)}
+{is} td:not(.hid,.dim,.here){outline-color:var(--line)}
+{is} td.fresh:not(.here){outline:2px solid}
 .kvmexit-atlas td.dim{background:color-mix(in srgb,currentColor 3%,transparent)}
 {is} td.dim{text-indent:2ch}
 {is} td.dim::before{content:none}
@@ -95,10 +98,17 @@ SCRIPTED = """
 {is} td.two::before{content:attr(data-two);font-size:12px}
 .kvmexit-atlas .knobs p{margin:.2rem 0}
 .kvmexit-atlas .knobs p:empty{display:none}
-.kvmexit-atlas .walk{display:none}
+.kvmexit-atlas .walk{display:none;gap:.25rem}
+@media (max-width:719px){
+ .kvmexit-atlas .line:has(select){display:grid;
+  grid-template-columns:repeat(auto-fit,minmax(6.4rem,1fr));gap:.2rem .4rem}
+ .kvmexit-atlas .line label{display:block;margin:0;font-size:13px}
+ .kvmexit-atlas .line select{width:100%;padding:0 .2rem}
+ .kvmexit-atlas .line{gap:.25rem .3rem}
+ .kvmexit-atlas .say{min-height:6.6em}}
 @media (max-height:500px){.kvmexit-atlas .say{position:static}}
 @media (forced-colors:active){{is} td.hid::before{content:"?"}}
-@media (pointer:coarse){.kvmexit-atlas :is(button,select){min-height:40px;min-width:44px}
+@media (pointer:coarse){.kvmexit-atlas :is(button,select){min-height:40px;min-width:40px}
  .kvmexit-atlas .walk{display:flex}}
 @media print{.kvmexit-atlas :is(.line,.say,input,label){display:none}}
 """

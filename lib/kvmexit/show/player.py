@@ -36,7 +36,7 @@ from kvmexit.show.vocabulary import for_player
 FOLDERS = [Path(__file__).with_name(name) for name in ("film", "ask", "atlas", "moving")]
 MAINS = ("film.js", "asking.js", "player.js", "night.js", "atlas.js", "picture.js", "question.js")
 """Parts that stand on their own; a page loads those that it needs. ``film.js`` plays films of which
-none is veiled, ``asking.js`` those that are veiled and small, ``player.js`` all."""
+none is small or veiled, ``asking.js`` those that are veiled and small, ``player.js`` all."""
 IMPORT = re.compile(r'^import \{([\w\s,]*)\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
 DEFAULT = re.compile(r"^export default\b", re.MULTILINE)

@@ -178,7 +178,9 @@ WORDS = {
     "link": "Link",
     "copied": "copied",
     "inAddress": "it is in the address",
-    "more": "Registers, kvm_run, device, comparison",
+    "more": "Registers, kvm_run, device, comparison, marks",
+    "marks": "Marks",
+    "executes": "guest",
     "pending": "Pending",
     "nothing": "none.",
     "registers": "Registers",
@@ -197,11 +199,11 @@ WORDS = {
     "unnamed": "KVM_EXIT_?",
 }
 """Heads of cards, and what stands in a card that has nothing to show."""
-STOP = "Stop"
-"""On the button that has set something moving."""
+PLAY, STOP, AGAIN = "Play", "Stop", "Play from the start"
+"""On the button that sets something moving, that has, and that would from the beginning."""
 ASKING = {
     "guess": "The line is time. Where would a suspend lose a byte? Choose a place.",
-    "found": "You found one: suspended here, the machine loses a byte.",
+    "found": "You found one: suspended here, the machine loses a byte. Drag the arrow.",
     "lossAfter": "Nothing is lost at your place. A byte is, {steps} later: watch.",
     "lossBefore": "Nothing is lost at your place. A byte is, {steps} earlier: watch.",
     "kept": "Nothing is lost here. Drag the arrow.",
@@ -212,8 +214,18 @@ ASKING = {
     " returns as many bytes as it asked for, and does not notice.",
     "noLoss": "A byte goes missing at none of {all} places.",
     "by": "suspended by",
+    "time": "time →",
 }
 """What a film says that asks before it tells."""
+MARKS = {
+    Kind.OK: "nothing is lost",
+    Kind.MISSING: "a byte is missing",
+    Kind.STALE: "a byte is stale",
+    Kind.DUPLICATE: "a byte came twice",
+    Kind.TORN: "bytes are wrong",
+    Kind.LOST: "a write is lost",
+}
+"""What the marks of outcomes mean, to who has not heard their words."""
 
 
 def reason_words(number: int, stale: bool) -> str:
@@ -270,6 +282,9 @@ def for_player() -> dict[str, Any]:
         "PAGE": PAGE,
         "PAGE_FIELDS": PAGE_FIELDS,
         "WORDS": WORDS,
+        "PLAY": PLAY,
         "STOP": STOP,
+        "AGAIN": AGAIN,
         "ASKING": ASKING,
+        "MARKS": {kind.value: words for kind, words in MARKS.items()},
     }

@@ -48,11 +48,11 @@ function paint(atlas) {
   last?.removeAttribute("aria-describedby");
   chosen.setAttribute("aria-label", label(atlas, place.n, place.s));
   chosen.setAttribute("aria-describedby", atlas.say.id);
-  paintKnobs(atlas, (name, value) => turn(atlas, { [name]: value }), () => cover(atlas), told);
+  paintKnobs(atlas, (name, value) => turn(atlas, { [name]: value }),
+    { cover: () => cover(atlas), showAll: () => showAll(atlas) }, told);
   paintWords(atlas, write(map.key, place, atlas.opening), {
     guess: (fate) => guess(atlas, fate),
     next: () => next(atlas),
-    showAll: () => showAll(atlas),
     step: (exits, saves) => step(atlas, exits, saves),
   });
 }
@@ -149,7 +149,7 @@ function start(root) {
 /* A widget's way in, where there is a kernel. */
 function render({ model, el }) {
   el.innerHTML = model.get("html");
-  start(el.firstElementChild);
+  start(el.querySelector(".kvmexit-atlas"));
 }
 
 /* Each map of a page comes to life. */

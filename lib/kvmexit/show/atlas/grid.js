@@ -23,8 +23,9 @@ export function paintCells({ map, world, other, place, guesses, grid }) {
     shown += wanted;
     differ += two;
     const split = `linear-gradient(105deg, var(--${fate || "none"}) 50%, var(--${beside || "none"}) 50%)`;
+    const fresh = guesses.opened(exit, save) ? " fresh" : "";
     if (two) td.dataset.two = `${fate[0] ?? "–"}${beside[0] ?? "–"}`;
-    put(td, `${fate}${two ? " two" : ""}${wanted ? "" : " dim"}${here}`,
+    put(td, `${fate}${two ? " two" : ""}${wanted ? "" : " dim"}${fresh}${here}`,
       two ? `${fate || NONE} / ${beside || NONE}` : fate, two && wanted ? split : "");
   }));
   return { shown, differ };

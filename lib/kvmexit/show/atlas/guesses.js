@@ -39,10 +39,15 @@ export class Guesses {
     return this.covered && !this.score.open.includes(keyOf(this.map, exit, save));
   }
 
+  /* Has the last guess opened it? */
+  opened(exit, save) {
+    return this.covered && this.last?.key === keyOf(this.map, exit, save);
+  }
+
   /* The answer, and how many cells it uncovers. */
   guess(exit, save, fate) {
     const key = keyOf(this.map, exit, save), [true_] = cell(this.map, this.map.worlds[0], exit, save);
-    this.last = { exit, save, fate, right: fate === true_, cells: this.groups.get(key).length };
+    this.last = { key, exit, save, fate, right: fate === true_, cells: this.groups.get(key).length };
     this.score.asked += 1;
     this.score.right += this.last.right;
     this.score.open.push(key);

@@ -20,11 +20,12 @@ function counts(map, world) {
   return found;
 }
 
-export function paintKnobs(atlas, turn, cover, { shown, differ }) {
+export function paintKnobs(atlas, turn, { cover, showAll }, { shown, differ }) {
   const { map, world, other, place, guesses, knobs } = atlas;
   if (guesses.covered) {
     knobs.replaceChildren(make("p", { textContent: "The map is covered. Choose a cell, and say what"
-      + " becomes of the access there, with a button or its first letter: all cells like it open." }));
+      + " becomes of the access there, with a button or its first letter: all cells like it open. " },
+      make("button", { type: "button", textContent: "show all", onclick: showAll })));
     return;
   }
   const focused = [...knobs.querySelectorAll("select, button")].indexOf(document.activeElement);

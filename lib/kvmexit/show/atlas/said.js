@@ -15,8 +15,9 @@ export function worldWords(map, { machine, restore, saved }) {
   return `${machine}, ${map.into[restore]}, ${map.saved[saved]}`;
 }
 
-function wayOf(map, world, save) {
-  return `${upper(map.when[map.saves[save]])}, ${worldWords(map, world)}`;
+/* How it was saved; the world too, where the one above the map may not be what is meant. */
+function wayOf({ map, world, other }, save) {
+  return upper(map.when[map.saves[save]]) + (other ? `, ${worldWords(map, world)}` : "");
 }
 
 function said(map, world, exit, save) {
@@ -35,13 +36,14 @@ export function label({ map, world, other, guesses }, exit, save) {
 
 /* For fingers, which are wider than a cell. */
 function walk(step) {
-  const button = (textContent, ...by) => make("button",
-    { type: "button", textContent, onclick: () => step(...by) });
-  return make("div", { className: "line walk" }, button("‹ exit", -1, 0), button("exit ›", 1, 0),
-    button("‹ save", 0, -1), button("save ›", 0, 1));
+  const button = (textContent, label, ...by) => make("button",
+    { type: "button", textContent, "aria-label": label, title: label, onclick: () => step(...by) });
+  return make("span", { className: "walk" }, button("◂", "The exit before", -1, 0),
+    button("▸", "The next exit", 1, 0), button("▴", "The save above", 0, -1),
+    button("▾", "The save below", 0, 1));
 }
 
-export function paintWords(atlas, address, { guess, next, showAll, step }) {
+export function paintWords(atlas, address, { guess, next, step }) {
   const { map, world, other, place, guesses, say } = atlas, { n, s } = place;
   const exit = map.exits[n];
   const parts = [make("p", {}, make("a", { href: address, textContent: exit.name }), " ",
@@ -49,31 +51,27 @@ export function paintWords(atlas, address, { guess, next, showAll, step }) {
   if (guesses.hides(n, s)) {
     const buttons = map.fates.map((fate) =>
       make("button", { type: "button", textContent: fate, onclick: () => guess(fate) }));
-    parts.push(make("p", { textContent: `${wayOf(map, world, s)}: what becomes of it?` }),
+    parts.push(make("p", { textContent: `${wayOf(atlas, s)}: what becomes of it?` }),
       make("div", { className: "line" }, ...buttons));
   } else {
-    parts.push(make("p", {}, ...answer(guesses, n, s), wayOf(map, world, s),
+    parts.push(make("p", {}, ...answer(guesses, n, s), wayOf(atlas, s),
       ...said(map, world, n, s)));
     if (other)
       parts.push(make("p", {}, `Beside it, ${worldWords(map, other)}`, ...said(map, other, n, s)));
     parts.push(make("p", {}, make("small", { textContent: `${facts(map, world, n)}.` })));
   }
-  if (guesses.covered)
-    parts.push(make("div", { className: "line" },
-      make("button", { type: "button", textContent: "next guess", onclick: next }),
-      make("button", { type: "button", textContent: "show all", onclick: showAll }),
-      make("span", { textContent: score(guesses) })));
-  say.replaceChildren(...parts, walk(step));
+  const more = guesses.covered
+    ? [make("button", { type: "button", textContent: "next", title: "To the next guess", onclick: next }), score(guesses)] : [];
+  say.replaceChildren(...parts, make("div", { className: "line" }, walk(step), ...more));
 }
 
 function answer({ last, map }, n, s) {
   if (!last || last.exit !== n || last.save !== s) return [];
   const kind = map.kinds[map.exits[n].kind];
-  const like = last.cells === 1 ? " " : ` All ${last.cells} cells of its kind of access (${kind}),`
-    + " its save and its fate are open now. ";
+  const like = last.cells === 1 ? " " : ` All ${last.cells} cells like it (${kind}, ${map.saves[s]}) are open now. `;
   return [make("strong", { textContent: last.right ? "Yes." : `Not ${last.fate}.` }), like];
 }
 
 function score({ score: { asked, right } }) {
-  return asked ? `${right} of ${asked} guesses right` : "no guess yet";
+  return asked ? `${right} of ${asked} right` : "";
 }

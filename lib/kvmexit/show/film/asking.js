@@ -2,5 +2,6 @@
 
 import { asking } from "./guess.js";
 import { host } from "./page.js";
+import { walking } from "./walk.js";
 
-export default { host: (page) => host(page, { asking }) };
+export default { host: (page) => host(page, { asking, walking }) };

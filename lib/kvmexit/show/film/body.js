@@ -28,9 +28,10 @@ function landing({ note, button, svg, slider }, small) {
     note("at", "span", { className: "count" }),
     button("after", "+", "One landing later"),
     button("later", "damage ›", "Next damage"));
-  const box = slider("landing", "Where the suspend lands",
-    svg("strip", hidden), svg("near", { class: "near", ...hidden }));
+  const box = slider("landing", "Where the suspend lands", svg("strip", hidden));
+  const near = svg("near", { class: "near", ...hidden });
   if (small) return box;
+  box.append(near);
   return make("div", { className: "where" }, bar, box);
 }
 

@@ -60,6 +60,7 @@ export function paintBytes(film) {
     fill(row, cells, side);
   }
   paintGhosts(film);
+  if (film.asks) film.asking.paintAsked(film);
 }
 
 /* As many list items as there are bytes; what is there already is used again. */

@@ -61,12 +61,13 @@ function listenLanding(film) {
   nodes.earlier.onclick = outcome(() => land(film, damage(film, -1) ?? film.landing));
   nodes.later.onclick = outcome(() => land(film, damage(film, 1) ?? film.landing));
   keyed(nodes.landing, (by) => {
-    land(film, film.landing + Math.max(-1e6, Math.min(1e6, by)));
+    land(film, film.landing + by);
     film.asking?.guessed(film);
   });
   draggable(nodes.landing, (x, down) => {
     if (film.timer) stop(film);
-    land(film, nodes.near.contains(down.of) ? nearby(film, x, down) : landingAt(film, x));
+    const place = nodes.near.contains(down.of) ? nearby : film.asking?.meant ?? landingAt;
+    land(film, place(film, x, down));
     film.asking?.guessed(film);
   });
 }

@@ -1,10 +1,12 @@
-/* What is folded: pending, the shared page, the registers, the device, and the undisturbed run.
+/* What is folded: pending, the shared page, the registers, the device, the undisturbed
+   run, and what the marks mean.
    It is made when it is first opened, and painted only while it is open. */
 
 import { make, set, setClass } from "./dom.js";
 import { two } from "./fates.js";
+import { legend, outcomeMark } from "./legend.js";
 import { reasonWords, sceneAt } from "./scene.js";
-import { DEVICE_FIELDS, END_FIELDS, MMIO, PAGE, PAGE_FIELDS, REGISTERS, WORDS } from "./vocabulary.js";
+import { DEVICE_FIELDS, END_FIELDS, MMIO, OUTCOMES, PAGE, PAGE_FIELDS, REGISTERS, STEPS, WORDS } from "./vocabulary.js";
 
 const READY = 0x10; // of the device's status: it has a byte to give
 
@@ -41,10 +43,18 @@ function buildDetail({ nodes, reel }) {
     const head = make("thead", {}, make("tr", {}, make("td"), ...heads));
     panes.push(card(WORDS.compared, make("table", {}, head, made.ends), made.apart));
   }
+  panes.push(card(WORDS.marks, legend(marks())));
   nodes.panes.className = "panes";
   nodes.panes.replaceChildren(...panes);
   return made;
 }
+
+/* Those of the strip, then those of the lanes. */
+const marks = () => [
+  ...Object.keys(OUTCOMES).map((kind) => outcomeMark(kind)),
+  ["M-9 0H9", "pend lane2", WORDS.pending],
+  ...Object.values(STEPS).map(({ shape, label }) => [shape, "mark", label || WORDS.executes]),
+];
 
 export function paintDetail(film) {
   const { nodes, reel, steps, step } = film;

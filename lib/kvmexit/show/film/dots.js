@@ -24,6 +24,7 @@ export const CSS = `
   background:color-mix(in srgb,currentColor 7%,transparent)}
 .kx-night button[aria-pressed=true]{background:color-mix(in srgb,currentColor 22%,transparent);
   outline:2px solid}
+.kx-night button:disabled{opacity:.4;cursor:default}
 .kx-night button:focus-visible{outline:3px solid currentColor;outline-offset:2px}
 .kx-night table{border-collapse:collapse;width:100%;margin:.3rem 0;border:0}
 .kx-night tr{background:none;border:0}

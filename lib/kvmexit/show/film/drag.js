@@ -6,14 +6,14 @@ const STIR = 6; // pixels in which a finger may still mean to scroll
 export const xIn = (node, { clientX }) => clientX - node.getBoundingClientRect().left;
 
 /* `move(x, down)` for each place; `down` is the same while the hand is down, and has its first
-   place `x` and what it went down on, `of`. */
+   place `x`, what it went down on, `of`, and whether it is a finger, `touch`. */
 export function draggable(node, move) {
   let down = null;
   const act = (event) => move(xIn(node, event), down);
   node.onpointerdown = (event) => {
     if (event.button || !event.isPrimary) return;
     const touch = event.pointerType === "touch";
-    down = { x: xIn(node, event), of: event.target, from: [event.clientX, event.clientY], moving: !touch };
+    down = { touch, x: xIn(node, event), of: event.target, from: [event.clientX, event.clientY], moving: !touch };
     if (touch) return;
     node.setPointerCapture(event.pointerId);
     act(event);

@@ -1,4 +1,4 @@
-/* The films of a page of which none is veiled. */
+/* The films of a page of which none is small or veiled. */
 
 import { host } from "./page.js";
 import { whole } from "./whole.js";

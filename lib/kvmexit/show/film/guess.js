@@ -4,15 +4,22 @@
 import { paintGhosts } from "./bytes.js";
 import { draw, make, set } from "./dom.js";
 import { rerun } from "./place.js";
-import { run, stop, walk } from "./play.js";
+import { run, stop } from "./play.js";
+import { legend, outcomeMark } from "./legend.js";
 import { paintStep } from "./paint.js";
-import { landingX } from "./strip.js";
+import { TALL, landingAt, landingX } from "./strip.js";
 import { guessWords, paintTally } from "./tally.js";
-import { ASKING } from "./vocabulary.js";
+import { ASKING, HARM, MARKS, OUTCOMES } from "./vocabulary.js";
+import { walk } from "./walk.js";
 
 const ASKING_CSS = `
 .kx .ask{margin:0 0 6px;font-weight:600;font-size:15px}
-.kx .tally{margin:4px 0 8px}
+.kx .tally{margin:4px 0}
+.kx .asked svg{overflow:visible}
+.kx .thread{fill:none;stroke-width:1.5;pointer-events:none}
+.kx.asks .rows{margin-top:14px}
+.kx .hands{display:flex;justify-content:space-between;align-items:end;gap:6px;margin-top:4px}
+.kx .hands .bar{display:none}
 .kx .moment{fill:var(--device)}
 .kx.arriving [data-role=sent] .ghost{opacity:1}
 .kx.arriving [data-role=got] .ghost,.kx.arriving .told{opacity:0}
@@ -22,20 +29,71 @@ const ASKING_CSS = `
   .kx .tally{min-height:4.4em}
   .kx.asks legend{width:100%}
 }
+@media (max-width:640px),(pointer:coarse){
+  .kx .hands .bar{display:flex;flex-wrap:nowrap}
+  .kx .hands button{min-width:40px}
+  .kx .hands fieldset span{padding:9px 7px}
+}
 @media print{.kx .ask{display:none}}
 `;
 const WHOLE = 3000, DROP = 250, THINK = 1500; // milliseconds
 const SWAY = 36;
+const FINGER = 4; // pixels beside its middle that a finger means, too
 
-/* The question stands above the strip, and below the bytes what all landings come to. */
-function dress({ nodes }) {
-  const { root, whereBox, rows, knobs, hear } = nodes;
+/* The question stands above the strip; below the bytes the hands, what all landings come to, and
+   the marks. */
+function dress(film) {
+  film.print = () => reveal(film);
+  addEventListener("beforeprint", film.print);
+  if (!film.asks) return;
+  const { nodes } = film, { root, whereBox, rows, knobs, hear, before, after } = nodes;
   nodes.ask = make("p", { className: "ask" });
   nodes.tally = make("p", { className: "tally" });
+  nodes.single = make("div", { className: "bar" }, before, after);
+  nodes.legend = make("div");
   root.classList.add("asks");
+  whereBox.classList.add("asked");
   root.before(make("style", { textContent: ASKING_CSS }));
-  root.replaceChildren(nodes.ask, whereBox, rows, nodes.tally, knobs, hear);
+  root.replaceChildren(nodes.ask, whereBox, rows,
+    make("div", { className: "hands" }, knobs, nodes.single), nodes.tally, nodes.legend, hear);
 }
+
+/* Above the bytes and below them: what is said when there is another run, or another width. */
+function paintAsked(film) {
+  const { nodes, veiled } = film;
+  paintTally(film);
+  paintThread(film);
+  if (!nodes.legend.firstChild) nodes.legend.append(legend(marksOf(film)));
+  for (const name of ["legend", "single"]) nodes[name].style.visibility = veiled ? "hidden" : "";
+}
+
+/* The marks that the film has as it opens. */
+const marksOf = ({ kinds }) => Object.keys(OUTCOMES).filter((kind) => kinds.includes(kind))
+  .map((kind) => outcomeMark(kind, `${OUTCOMES[kind].letter} ${MARKS[kind]}`.trim()));
+
+/* From the suspend's place in time to the byte that it harms: the line and the rows below it have
+   two scales. The line says that it is one of time. */
+function paintThread({ nodes: { strip, sent }, each, landing, kinds, veiled }) {
+  if (!strip.querySelector(".thread")) {
+    draw(strip, "text", { x: landingX({ each }, 0) + 4, y: TALL - 1 }, ASKING.time);
+    draw(strip, "path", { class: "thread" });
+  }
+  const thread = strip.querySelector(".thread"), kind = veiled ? "" : kinds[landing - 1], from = strip.getBoundingClientRect();
+  const box = sent.querySelector(`[data-fate="${HARM[kind]}"]`)?.getBoundingClientRect();
+  const to = box && [box.left + box.width / 2 - from.left, box.top - from.top];
+  thread.style.stroke = `var(--${kind})`;
+  thread.setAttribute("d", to ? `M${landingX({ each }, landing)} ${TALL}L${to}` : "");
+}
+
+/* The landing that a hand means: a finger the nearest one that does damage, if it is under it. */
+function meant(film, x, { touch }) {
+  const far = (at) => Math.abs(landingX(film, at) - x);
+  const nearest = film.kinds.reduce((best, kind, i) =>
+    (kind !== "ok" && far(i + 1) < far(best) ? i + 1 : best), Infinity);
+  return touch && !film.veiled && far(nearest) <= FINGER ? nearest : landingAt(film, x);
+}
+
+const undress = ({ print }) => removeEventListener("beforeprint", print);
 
 /* The undisturbed run: bytes come one by one, and a dot goes along the line. */
 function arrive(film) {
@@ -104,4 +162,4 @@ function nearestLoss({ kinds, landing }) {
 }
 
 /* What a film needs that asks. */
-export const asking = { arrive, dress, guessed, paintTally, reveal, words: ASKING };
+export const asking = { arrive, dress, guessed, meant, paintAsked, undress, words: ASKING };

@@ -10,7 +10,8 @@ import { make, set } from "./dom.js";
 import { fromHex } from "./reel.js";
 
 const HIGH = 30; // units of the drawing
-const EVERY = 4, FALL = 400; // milliseconds
+const EVERY = 4, FALL = 250; // milliseconds
+const AIR = 0.3; // how much is seen of a dot that has not landed: it is not counted yet
 /* To who hears it, a dot is an option while it is the chosen one: nobody wades through all. */
 const OPTION = ["role", "aria-selected", "aria-posinset", "aria-setsize", "aria-label"];
 
@@ -50,6 +51,8 @@ function choose(night, n) {
   const heard = ["option", "true", n + 1, all.length, `Packet ${n + 1}: ${words(data.rows[row])}`];
   OPTION.forEach((name, k) => all[n].setAttribute(name, heard[k]));
   nodes.dots.setAttribute("aria-activedescendant", all[n].id);
+  nodes.back.disabled = next(night, -1) === undefined;
+  nodes.on.disabled = next(night, 1) === undefined;
   const [x, y] = place(data, n);
   nodes.cursor.setAttribute("d", `M${x - 6} ${y - 6}h12v12h-12z`);
   set(nodes.number, `packet ${n + 1} of ${all.length}`);
@@ -69,13 +72,17 @@ function nearest({ data, all, only }, x, y) {
   return best;
 }
 
-/* To the next packet, one way or the other, among those that the table shows. */
-function walk(night, direction) {
-  const { data, only } = night;
-  land(night);
-  let n = night.at;
+/* The next packet, one way or the other, among those that the table shows; undefined: none. */
+function next({ data, only, at }, direction) {
+  let n = at;
   do n += direction; while (only >= 0 && data.order[n] !== undefined && rowAt(data, n) !== only);
-  if (data.order[n] === undefined) return;
+  return data.order[n] === undefined ? undefined : n;
+}
+
+function walk(night, direction) {
+  land(night);
+  const n = next(night, direction);
+  if (n === undefined) return;
   night.nodes.say.setAttribute("aria-live", "polite");
   choose(night, n);
 }
@@ -88,7 +95,7 @@ function show(night, row) {
     one.classList.toggle("pale", night.only >= 0 && rowAt(data, n) !== night.only);
   });
   const shown = data.order.findIndex((_, n) => rowAt(data, n) === night.only);
-  if (shown >= 0 && rowAt(data, night.at) !== night.only) choose(night, shown);
+  choose(night, shown >= 0 && rowAt(data, night.at) !== night.only ? shown : night.at);
 }
 
 function listen(night) {
@@ -145,10 +152,11 @@ function fall(night) {
       const part = Math.min(1, (now - begun - n * EVERY) / FALL);
       all[n].removeAttribute("visibility");
       all[n].setAttribute("transform", `translate(0 ${((part ** 2 - 1) * HIGH).toFixed(1)})`);
-      if (part >= 1 && n === landed) {
-        landed++;
-        counts[rowAt(data, n)]++;
-      }
+      all[n].setAttribute("opacity", AIR);
+      if (part < 1) continue;
+      put(all[n]);
+      landed++;
+      counts[rowAt(data, n)]++;
     }
     counts.forEach((count, row) => set(nodes.shown[row].lastChild, String(count)));
     if (landed < all.length) night.frame = requestAnimationFrame(draw);
@@ -157,15 +165,17 @@ function fall(night) {
   night.frame = requestAnimationFrame(draw);
 }
 
+/* A dot in its place. */
+function put(dot) {
+  for (const name of ["visibility", "transform", "opacity"]) dot.removeAttribute(name);
+}
+
 /* All dots in their places, all counts whole. */
 function land({ frame, all, nodes, data }) {
   cancelAnimationFrame(frame);
   delete nodes.root.dataset.falling;
   nodes.cursor.removeAttribute("visibility");
-  for (const one of all) {
-    one.removeAttribute("visibility");
-    one.removeAttribute("transform");
-  }
+  all.forEach(put);
   data.rows.forEach(([count], row) => set(nodes.shown[row].lastChild, String(count)));
 }
 

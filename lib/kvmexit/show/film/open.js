@@ -13,7 +13,6 @@ import { buildKnobs, handsOn, turnKnobs } from "./controls.js";
 import { make } from "./dom.js";
 import { fit } from "./paint.js";
 import { read, rerun, save } from "./place.js";
-import { still, walk } from "./play.js";
 import { Reel } from "./reel.js";
 import { CSS } from "./style.js";
 
@@ -23,27 +22,26 @@ export function open({ model, el }, kinds, name) {
   const film = start(model, kinds, name);
   el.classList.add("kx-host");
   el.replaceChildren(make("style", { textContent: CSS }), film.nodes.root);
-  if (film.asks) film.asking.dress(film);
+  film.asking?.dress(film);
   handsOn(film);
   load(film);
   film.observer = new ResizeObserver(() => fit(film));
   film.observer.observe(film.nodes.root);
   fit(film);
-  if (model.get("autoplay")) whenSeen(film);
-  if (film.veiled) addEventListener("beforeprint", film.print);
+  if (model.get("autoplay")) kinds.walking?.whenSeen(film);
   return film;
 }
 
 /* All that one film on a page remembers. */
 function start(model, { asking, whole }, name) {
   const uid = `kx${++films}`, face = model.get("face") || "whole";
-  const veiled = Boolean(asking && model.get("veiled")), asks = face === "small" && veiled;
+  const veiled = Boolean(asking && model.get("veiled"));
   const film = {
     model,
     uid,
     face,
-    asks, // before it tells
-    asking, // how it does
+    asks: veiled && face === "small", // before it tells
+    asking: veiled ? asking : null, // how it does
     whole: face === "small" ? null : whole, // what a small one has not
     name, // in its page; none in a notebook, which has no address
     nodes: build(uid, face),
@@ -61,7 +59,6 @@ function start(model, { asking, whole }, name) {
     arriving: false, // the undisturbed packet comes in, byte by byte
     guess: "", // what is said of the reader's
     moved() {}, // the page's: the state is another one
-    print: () => asking.reveal(film),
   };
   film.nodes.link.classList.toggle("hide", !name);
   return film;
@@ -80,14 +77,4 @@ export function load(film) {
   turnKnobs(film);
   rerun(film, first);
   if (!first && model.get("step") !== film.step) save(film, "step");
-}
-
-/* It plays by itself once, and when it is seen. */
-function whenSeen(film) {
-  const watch = new IntersectionObserver((entries) => {
-    if (!entries.some((one) => one.isIntersecting)) return;
-    watch.disconnect();
-    if (!still()) (film.veiled ? film.asking.arrive(film) : walk(film, film.landing));
-  }, { threshold: 0.9 });
-  watch.observe(film.nodes.root);
 }

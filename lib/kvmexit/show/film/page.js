@@ -13,7 +13,6 @@ import { open } from "./open.js";
 import { WORDS } from "./vocabulary.js";
 
 const PAUSE = 200; // milliseconds from the last move to the address
-const HEADER = 56; // pixels that the page's own bar covers
 
 /* The model of a film with no kernel behind it: nobody else changes it. */
 const pageModel = (traits) => ({
@@ -87,11 +86,11 @@ function keepAddress(films) {
   if (stateOf(location.hash) || history.state?.films) arrive();
 }
 
-/* A film that a link has set comes into view, unless it is there. What covers it hears of it first. */
+/* A film that a link has set comes into view, unless it is there, and no farther: the text with the
+   link is beside it. What covers it hears of it first. */
 function bringIntoView(root) {
   root.dispatchEvent(new Event("kvmexit-shown", { bubbles: true }));
-  const { top, bottom } = root.getBoundingClientRect();
-  if (top < HEADER || bottom > innerHeight) root.scrollIntoView({ block: "start" });
+  root.scrollIntoView({ block: "nearest" });
 }
 
 async function copy(film, write) {

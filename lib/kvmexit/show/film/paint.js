@@ -24,7 +24,6 @@ export function paintRun(film) {
   hearLanding(film, chain);
   paintStrip(film);
   paintBytes(film);
-  if (film.asks) film.asking.paintTally(film);
 }
 
 /* Where the suspend lands and what comes of it, to be heard. */

@@ -1,10 +1,10 @@
 /* The film plays: once, by events, from the request to the first wrong byte. A touch stops it. */
 
 import { set } from "./dom.js";
-import { go, land } from "./place.js";
+import { go } from "./place.js";
 import { STOP, WORDS } from "./vocabulary.js";
 
-const ALL = 6000, SLOWEST = 900, FLIGHT = 450, WALK = 7, STRIDE = 220, FLASH = 700;
+const ALL = 6000, SLOWEST = 900, FLIGHT = 450;
 
 /* No flight for who wants none; the steps are the same. */
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -49,18 +49,4 @@ export function run(film, acts, pause) {
     label(film);
   };
   next(0);
-}
-
-/* The suspend walks to a landing, and what is lost there flashes. */
-export function walk(film, to) {
-  const from = film.landing, far = Math.abs(to - from), strides = still() ? 1 : Math.min(WALK, far);
-  const places = Array.from({ length: strides }, (_, k) =>
-    Math.round(from + ((to - from) * (k + 1)) / strides));
-  const acts = places.map((at) => () => land(film, at));
-  run(film, [...acts, () => flash(film)], STRIDE);
-}
-
-function flash({ nodes }) {
-  const hole = nodes.got.querySelector('[data-fate="missing"]');
-  if (!still()) hole?.animate([{ transform: "scale(1.7)" }, { transform: "none" }], FLASH);
 }

@@ -8,15 +8,16 @@ import { host } from "./page.js";
 import { paintRun } from "./paint.js";
 import { rerun } from "./place.js";
 import { stop } from "./play.js";
+import { walking } from "./walk.js";
 import { whole } from "./whole.js";
 
-const kinds = { asking, whole };
+const kinds = { asking, walking, whole };
 
 function render({ model, el }) {
   const film = open({ model, el }, kinds), heard = wishes(film);
   for (const event in heard) model.on(event, heard[event]);
   return () => {
-    removeEventListener("beforeprint", film.print);
+    film.asking?.undress(film);
     stop(film);
     film.observer.disconnect();
     for (const event in heard) model.off(event, heard[event]);

@@ -4,7 +4,8 @@
 import { draw, setSize } from "./dom.js";
 import { OUTCOMES, STEPS } from "./vocabulary.js";
 
-const TOP = 11, TALL = 44, ARROW = 8;
+const TOP = 11, ARROW = 8;
+export const TALL = 44;
 const NEAR_TALL = 26;
 export const NEAR = 24; // pixels of a wide landing
 

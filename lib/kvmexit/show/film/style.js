@@ -22,7 +22,7 @@ ${classes.join("\n")}
 .kx{--line:color-mix(in srgb,currentColor 28%,transparent);
   --soft:color-mix(in srgb,currentColor 7%,transparent);font-size:14px;line-height:1.4;
   color:inherit;margin:.75rem 0;border:1px solid var(--line);border-radius:6px;padding:8px 10px;
-  break-inside:avoid;scroll-margin:4.5rem 0 1rem}
+  break-inside:avoid;scroll-margin:4rem 0 1rem}
 .kx *{box-sizing:border-box}
 .kx .hide{display:none}
 .kx svg{display:block;width:100%;overflow:hidden;fill:currentColor}
@@ -38,7 +38,6 @@ ${classes.join("\n")}
 .kx .head{display:flex;align-items:center;gap:.5rem;min-height:30px}
 .kx .title{flex:1;min-width:0;line-height:1.25}
 .kx .knobs{display:flex;flex-wrap:wrap;gap:4px 1.2rem;margin:2px 0 4px}
-.kx.small .near{display:none}
 .kx .knobs:empty{display:none}
 .kx fieldset{border:0;margin:0;padding:0;min-width:0;display:flex;flex-wrap:wrap;align-items:center;gap:4px}
 .kx legend{float:left;padding:0;margin:0 .3rem 0 0;font-size:13px;font-weight:600;width:auto}
@@ -96,6 +95,8 @@ ${classes.join("\n")}
 .kx .panes{display:flex;flex-wrap:wrap;gap:.5rem;margin:.3rem 0 0}
 .kx .pane{border:1px solid var(--line);border-radius:5px;padding:.3rem .5rem;min-width:0;flex:1 1 15rem}
 .kx .cap{font-size:13px;font-weight:600;margin:0 0 .2rem}
+.kx .legend{display:flex;flex-wrap:wrap;gap:0 1rem}
+.kx .legend svg{display:inline;width:16px;margin-right:4px;vertical-align:middle}
 .kx .two{min-height:2.8em;margin:.2rem 0 0}
 .kx table{border-collapse:collapse;margin:0;font-size:13px;width:auto;border:0}
 .kx tr{background:none;border:0}

@@ -22,7 +22,7 @@ from kvmexit.packet.timing import (
     simulate,
     windows,
 )
-from kvmexit.show.moving.drawing import ALARM, line, svg, words
+from kvmexit.show.moving.drawing import ALARM, WIDEST, line, svg, words
 from kvmexit.show.moving.picture import Frame, Picture
 from kvmexit.show.vocabulary import LANES
 
@@ -61,8 +61,9 @@ def chances(suspends: int = 1000) -> Picture:
         frames,
         len(frames) - 1,
         "\n".join(frame.says for frame in frames if frame is frames[-1] or frame is frames[20]),
-        svg(WIDE, TALL, "".join(still), widest=440),
+        svg(WIDE, TALL, "".join(still), widest=WIDEST),
         plays=True,
+        widest=WIDEST,
     )
 
 

@@ -11,6 +11,8 @@ from kvmexit.show.vocabulary import LANES, OUTCOMES, STEPS, WORDS
 
 ALARM = OUTCOMES[Kind.MISSING].colour
 """The colour of what goes wrong."""
+WIDEST = 440
+"""Pixels of a drawing that is not to fill a desk."""
 BYTES = """
 .kxp-bytes{display:grid;grid-template-columns:3.2em repeat(var(--bytes),minmax(0,2.4em));
  font:12px/1.6 ui-monospace,monospace}

@@ -16,14 +16,14 @@ from kvmexit.show.moving.drawing import ALARM, alarm, lanes, line, mark, shape, 
 from kvmexit.show.moving.picture import Frame, Picture
 from kvmexit.show.vocabulary import ACTS, LANES, STEPS
 
-WIDE, TALL, LEFT = 340, 117, 54
-ROWS = {Lane.HOST: 14.0, Lane.GUEST: 42.0, Lane.KERNEL: 66.0, Lane.VMM: 90.0}
+WIDE, TALL, LEFT = 340, 102, 54
+ROWS = {Lane.HOST: 12.0, Lane.GUEST: 36.0, Lane.KERNEL: 57.0, Lane.VMM: 78.0}
 COLUMNS = {Place.BEFORE: 76.0, Place.BETWEEN: 142.0, Place.INSIDE: 226.0}
 LOOK, ENTRY, RUNS, BACK, AGAIN = 108, 180, 196, 268, 300
 """Where the thread's own steps stand: look, entry, the guest's start, EINTR, the second look."""
 STYLE = """
 .kxp-kicks{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));
- gap:.35rem .8rem}
+ gap:.1rem .8rem}
 .kxp-kicks p{display:flex;justify-content:space-between;margin:0;max-width:340px;line-height:1.3}
 """
 

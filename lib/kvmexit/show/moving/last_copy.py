@@ -5,7 +5,17 @@ from __future__ import annotations
 from kvmexit.exits import Lane, What
 from kvmexit.guest.driver import BUFFER
 from kvmexit.packet.last_copy import PAGE, LastCopies, Moment, last_copies
-from kvmexit.show.moving.drawing import ALARM, BYTES, byte_row, lanes, line, mark, svg, words
+from kvmexit.show.moving.drawing import (
+    ALARM,
+    BYTES,
+    WIDEST,
+    byte_row,
+    lanes,
+    line,
+    mark,
+    svg,
+    words,
+)
 from kvmexit.show.moving.picture import Frame, Picture
 from kvmexit.show.vocabulary import LANES, STEPS
 
@@ -30,6 +40,7 @@ def migration() -> Picture:
         "\n".join(["When the last copy of memory is taken", *(one.says for one in frames)]),
         _backdrop(run),
         BYTES,
+        widest=WIDEST,
     )
 
 
@@ -56,7 +67,7 @@ def _frame(run: LastCopies, number: int) -> Frame:
     when = moment.name[0].upper() + moment.name[1:]
     return Frame(
         f"{when}: {named}. If this copy is the last, {end}.",
-        svg(WIDE, TALL, _drawn(run, number, holes), f"{named}; {end}", widest=440)
+        svg(WIDE, TALL, _drawn(run, number, holes), f"{named}; {end}", widest=WIDEST)
         + _bytes(run, moment, missing),
         "×" if missing else "·",
         {0: (_x(run, number) - FIRST, 0.0)},
@@ -134,4 +145,4 @@ def _backdrop(run: LastCopies) -> str:
         f'<g class="kxp-m0">{line(FIRST, 18, FIRST, 106, "currentColor", chr(32))}'
         f'<path d="M{FIRST - 6} 104h12l-6 9z"/></g>'
     )
-    return svg(WIDE, TALL, "".join(parts), widest=440)
+    return svg(WIDE, TALL, "".join(parts), widest=WIDEST)

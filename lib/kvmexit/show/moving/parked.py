@@ -22,7 +22,7 @@ from kvmexit.packet.experiment import (
     run,
 )
 from kvmexit.packet.outcome import Kind, Outcome
-from kvmexit.show.moving.drawing import ALARM, alarm, lanes, line, mark, svg, words
+from kvmexit.show.moving.drawing import ALARM, WIDEST, alarm, lanes, line, mark, svg, words
 from kvmexit.show.moving.picture import Frame, Picture
 from kvmexit.show.vocabulary import LANES, STEPS
 
@@ -72,6 +72,7 @@ def parks(who: Mapping[str, str]) -> Picture:
         worst.index(max(worst)),
         "\n".join([title, *(frame.says for frame in frames)]),
         style=STYLE,
+        widest=WIDEST,
     )
 
 
@@ -133,7 +134,7 @@ def _frame(
         parts.append(
             f'<div class="kxp-loop"><p><span><strong>{escape(policy)}</strong> ({escape(name)})'
             f"</span><span>{end}</span></p>"
-            f"{svg(WIDE, TALL, _drawn(stop), f'{policy}: {told}', widest=440)}</div>"
+            f"{svg(WIDE, TALL, _drawn(stop), f'{policy}: {told}', widest=WIDEST)}</div>"
         )
     parked = f"parked with an exit pending: {', '.join(bad)}" if bad else "nobody has one pending"
     return Frame(f"{where}: {parked}. {ends}.", "".join(parts), "×" if bad else "·")
@@ -146,7 +147,7 @@ def _legend() -> str:
         parts.append(mark(what, LANE_OF.get(what, Lane.VMM), x, 9))
         parts.append(words(STEPS[what].label, x + 10, 14, "start"))
         x += 21 + (8.4 if what is What.EINTR else 6) * len(STEPS[what].label)
-    return svg(WIDE, 18, f'<g style="font-size:12px">{"".join(parts)}</g>', widest=440)
+    return svg(WIDE, 18, f'<g style="font-size:12px">{"".join(parts)}</g>', widest=WIDEST)
 
 
 def _drawn(stop: Stop) -> str:

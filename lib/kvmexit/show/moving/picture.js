@@ -3,7 +3,7 @@
    The picture is whole without it: each frame has a radio button, and rules of style show the
    frame of the one that is checked. So all that is done here is to check a button. */
 
-import { STOP } from "./vocabulary.js";
+import { AGAIN, PLAY, STOP } from "./vocabulary.js";
 
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 const SPEEDS = { slow: 700, fast: 200, faster: 60 };
@@ -33,6 +33,8 @@ function start(root, linked = false) {
   const on = make("button", { type: "button", "aria-label": "one on" }, "▸");
   const spoken = make("span", { class: "kxp-spoken", role: "status" });
   const now = () => radios.findIndex((one) => one.checked);
+  const end = new AbortController(), { signal } = end;
+  const timed = root.hasAttribute("data-plays") ? clock(go, now, last, signal) : null;
   let written = 0;
 
   function paint() {
@@ -41,6 +43,7 @@ function start(root, linked = false) {
     slider.setAttribute("aria-valuetext", radios[at].ariaLabel);
     back.disabled = at === 0;
     on.disabled = at === last;
+    timed?.label();
   }
 
   /* A slider says where it is; a button does not, so what it has shown is spoken. */
@@ -71,8 +74,7 @@ function start(root, linked = false) {
   on.onclick = () => go(now() + 1, true);
   control.style.setProperty("--n", radios.length);
   control.replaceChildren(slider, back, on, spoken);
-  const end = new AbortController(), { signal } = end;
-  if (root.hasAttribute("data-plays")) on.after(...clock(go, now, last, signal));
+  on.after(...timed?.nodes ?? []);
   paint();
   if (linked) {
     // The page's contents are not to take a frame for a section, nor the browser to go to it.
@@ -86,14 +88,16 @@ function start(root, linked = false) {
 /* A button that runs the frames, and a choice of speeds. Never by itself; any touch stops it; who
    wants no motion has the buttons for single steps. */
 function clock(go, now, last, signal) {
-  const play = make("button", { type: "button" }, "Play");
+  const play = make("button", { type: "button" });
   const speed = make("select", { "aria-label": "speed", autocomplete: "off" });
   for (const word of Object.keys(SPEEDS)) speed.append(make("option", {}, word));
   let timer = 0;
+  /* From the last frame it begins again, and says so. */
+  const label = () => { play.textContent = timer ? STOP : now() === last ? AGAIN : PLAY; };
   const stop = () => {
     clearInterval(timer);
     timer = 0;
-    play.textContent = "Play";
+    label();
   };
   const tick = () => {
     go(now() + 1);
@@ -102,8 +106,8 @@ function clock(go, now, last, signal) {
   play.onclick = () => {
     if (timer) return stop();
     if (now() === last) go(0);
-    play.textContent = STOP;
     timer = setInterval(tick, SPEEDS[speed.value]);
+    label();
   };
   const touched = (event) => {
     const own = event.target === play && (!event.key || event.key === "Enter" || event.key === " ");
@@ -118,7 +122,7 @@ function clock(go, now, last, signal) {
   CALM.addEventListener("change", calm, { signal });
   signal.addEventListener("abort", stop);
   calm();
-  return [play, speed];
+  return { nodes: [play, speed], label };
 }
 
 export default {

@@ -20,13 +20,15 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
-from kvmexit.show.views import widget_view
+from kvmexit.show.views import styled, widget_view
 
 KEYS = 'data-lm-suppress-shortcuts="true"'
 """JupyterLab takes no keys that are pressed in here for its own."""
 NO_SCRIPT = "Choose a box of the strip; the arrow keys walk from one to the next."
 STYLE = """
-.kvmexit-picture{max-width:44rem;margin:.8rem 0;font:14px/1.4 system-ui,sans-serif}
+.kvmexit-picture{--line:color-mix(in srgb,currentColor 28%,transparent);margin:.8rem 0;
+ font:14px/1.4 system-ui,sans-serif}
+:has(>.kvmexit-picture){overflow:visible!important}
 .kxp-title{margin:0 0 .3rem;font-weight:600}
 .kxp-stage{display:grid;position:relative}
 .kxp-stage>*{grid-row:1;grid-column:1;min-width:0}
@@ -43,14 +45,19 @@ STYLE = """
 .kxp-strip label{flex:1 1 0;min-width:0;height:1.6rem;margin:0;overflow:hidden;text-align:center;
  box-sizing:border-box;cursor:pointer;border-bottom:1px solid}
 .kxp-control{display:flex;flex-wrap:wrap;align-items:center;align-content:start;
- gap:.2rem .5rem;margin-top:.2rem;min-height:4.2rem}
+ gap:.2rem .5rem;margin-top:.2rem;min-height:4.2rem;position:sticky;bottom:0;
+ background:var(--pst-color-background,var(--jp-layout-color0,Canvas))}
 .kxp-control input{flex:1 1 100%;box-sizing:border-box;height:1.8rem;margin:0;
  padding-inline:calc(50%/var(--n) - 8px);touch-action:pan-y}
-.kxp-control button,.kxp-control select{font:inherit;min-width:2.8rem;min-height:2rem}
+.kxp-control :is(button,select){font:inherit;color:inherit;min-width:2.8rem;min-height:2rem;
+ border:1px solid var(--line);border-radius:4px;
+ background:color-mix(in srgb,currentColor 7%,transparent)}
+.kxp-control select option{color:CanvasText;background:Canvas}
+.kxp-control button:disabled{opacity:.4}
 .kxp-spoken{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 @media(pointer:coarse){
  .kxp-control{min-height:4.9rem}
- .kxp-control button,.kxp-control select{min-height:2.75rem}
+ .kxp-control :is(button,select){min-height:2.75rem}
 }
 @media(prefers-reduced-motion:reduce){.kxp-still [class^=kxp-m]{transition:none}}
 @media print{
@@ -86,7 +93,8 @@ class Picture:
     ``name`` is the picture's in an address, ``label`` says what the control chooses, ``first`` is
     the frame shown at first, from 0. Of ``still``, a part of class ``kxp-m<n>`` moves, and a part
     with ``--k:<n>`` in its style is seen from frame ``n`` on (from 1). ``text`` is the picture for
-    a terminal; ``plays`` says that time can run it.
+    a terminal; ``plays`` says that time can run it. It takes the width that there is, but not more
+    than ``widest`` pixels: as wide as its drawing.
     """
 
     name: str
@@ -98,6 +106,7 @@ class Picture:
     still: str = ""
     style: str = ""
     plays: bool = False
+    widest: int = 704
 
     def __repr__(self) -> str:
         return self.text
@@ -114,15 +123,17 @@ class Picture:
         still = (
             f'<div class="kxp-still" aria-hidden="true">{self.still}</div>' if self.still else ""
         )
-        return (
-            f"<style>{STYLE}{self.style}{self._rules(key)}</style>"
+        drawn = (
             f'<div class="kvmexit-picture" id="{key}" data-name="{self.name}" {KEYS}'
-            f' data-label="{escape(self.label)}"{" data-plays" if self.plays else ""}>'
+            f' data-label="{escape(self.label)}"{" data-plays" if self.plays else ""}'
+            f' style="max-width:{self.widest}px">'
+            f"<style>{STYLE}{self.style}{self._rules(key)}</style>"
             f'<p class="kxp-title">{escape(self.title)}</p>'
             f'<div class="kxp-stage" role="radiogroup" aria-label="{escape(self.label)}">'
             f'{body}{still}<div class="kxp-strip" aria-hidden="true">{labels}</div></div>'
             f'<div class="kxp-control"><noscript>{NO_SCRIPT}</noscript></div></div>'
         )
+        return styled(drawn, "kvmexit-picture", f"{self.title}. {self.frames[self.first].says}")
 
     def _frame(self, number: int, frame: Frame) -> str:
         checked = " checked" if number == self.first else ""
