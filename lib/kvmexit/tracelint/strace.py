@@ -21,16 +21,14 @@ from kvmexit.tracelint.ioctls import ARM_ONLY, KVM_RUN, OF_BOTH, ROLES, STATE, R
 from kvmexit.tracelint.rule import NOT_MADE
 from kvmexit.tracelint.strace_hot import BEGINS, COLD, DULL, ENDS, RUN, TOUCH, heat, touches
 from kvmexit.tracelint.strace_line import (
-    CLONE,
-    CLOSE,
     FOREIGN,
-    KICK,
     MARK,
     NOTABLE,
     OTHER,
     Call,
     Head,
     head_of,
+    is_call,
     is_foreign,
     is_suspect,
     may_be_entry,
@@ -38,6 +36,7 @@ from kvmexit.tracelint.strace_line import (
     seconds,
     went_back,
 )
+from kvmexit.tracelint.strace_rest import Rest
 
 _CACHED = 4096
 _SHAPELESS: tuple[int, int, dict[bytes, int]] = (0, 0, {})
@@ -69,8 +68,7 @@ class Strace:
         self._shapes: dict[int, tuple[int, int, dict[bytes, int]]] = {}
         self._time = b""
         self._disorder = False
-        self._ended = False
-        self._cloning: dict[int, bool] = {}
+        self._rest = Rest(self._fds)
 
     @property
     def single(self) -> bool:
@@ -204,6 +202,8 @@ class Strace:
                 self._seen.clear()
                 self._touching = 0
                 yield Event(Kind.CUT, number, line)
+            elif is_call(line.lstrip(b"# \t")):  # one that somebody made a comment of
+                yield Event(Kind.LOST, number, line)
             return
         call = self._parse(line[start:]) if start >= 0 else None
         if call or (start >= 0 and FOREIGN.match(line, start)):
@@ -224,7 +224,7 @@ class Strace:
                     self._begin(thread, (_NOTHING, None, number, line))
                 return
         if MARK.search(line):  # kvm=vcpu+ adds lines of its own: VCPU
-            self._mark(line)
+            yield from self._mark(number, line)
             return
         known = yield from self._other(number, line)
         if not known and not (cut and may_be_entry(line)) and is_suspect(line):
@@ -235,7 +235,7 @@ class Strace:
         doubt = None
         if head.time and went_back(self._time.strip() or head.time, head.time):
             doubt = doubts.disorder("strace")
-        elif self._ended and head.thread == 0 and self._seen <= {0}:
+        elif self._rest.over and head.thread == 0 and self._seen <= {0}:
             doubt = doubts.JOINED
         if doubt and not self._disorder:
             self._disorder = True
@@ -254,15 +254,16 @@ class Strace:
         if head.time:
             self._time = line[head.begin : head.end]
 
-    def _mark(self, line: bytes) -> None:
+    def _mark(self, number: int, line: bytes) -> Iterator[Event]:
         """The end of a thread, a signal, a stack."""
         if b" exited with " in line or b" killed by " in line:
             head = head_of(line[: line.find(b"+++")])
             thread = head.thread if head else 0
             if self._open.pop(thread, None):
                 self._touching = sum(1 for one in self._open.values() if touches(one[0]))
-            self._ended = self._ended or thread == 0
             self._shapes.clear()  # the next line is looked at whole
+            for vcpu in self._rest.exited(thread):
+                yield self._closed(number, line, vcpu, thread)
 
     def _other(self, number: int, line: bytes) -> Generator[Event, None, bool]:
         """Another system call, whole; the generator's value says whether it is one."""
@@ -270,26 +271,8 @@ class Strace:
         head = head_of(line[: match.start()]) if match else None
         if not match or not head:
             return False
-        thread, text = head.thread, line[match.start() :]
-        if text.startswith(b"execve("):
-            self._ended = False  # another program, from its start
-        if close := CLOSE.match(text):
-            old = self._fds.drop(thread, int(close[1]))
-            if old:
-                self._forget_owners()
-                yield Event(Kind.CLOSED, number, line, old, thread)
-        elif kick := KICK.match(text):
-            self._fds.threads.tell(int(kick[2]), int(kick[1]))
-        elif clone := CLONE.search(text):
-            together = b"CLONE_THREAD" in clone[2]
-            if clone[1] != b"(":
-                together = self._cloning.pop(thread, False)
-            if not clone[3]:
-                self._cloning[thread] = together
-            elif together:
-                self._fds.threads.join(thread, int(clone[3]))
-            elif int(clone[3]):
-                self._fds.threads.tell(int(clone[3]), int(clone[3]))
+        if old := self._rest.call(head.thread, line[match.start() :]):
+            yield self._closed(number, line, old, head.thread)
         return True
 
     def _parse(self, tail: bytes) -> Call | None:
@@ -379,7 +362,7 @@ class Strace:
             vcpu, old = self._fds.create(thread, result, fd)
             yield from self._is_system(number, line, thread, fd)  # a VM is no vCPU
             if old:
-                yield Event(Kind.CLOSED, number, line, old, thread)
+                yield self._closed(number, line, old, thread)
             yield Event(Kind.CREATED, number, line, vcpu, thread)
         elif role is Role.CREATE_VM:
             yield from self._is_system(number, line, thread, result)
@@ -398,8 +381,7 @@ class Strace:
     def _is_system(self, number: int, line: bytes, thread: int, fd: int) -> Iterator[Event]:
         old = self._fds.system(thread, fd)
         if old:
-            self._forget_owners()
-            yield Event(Kind.CLOSED, number, line, old, thread)
+            yield self._closed(number, line, old, thread)
 
     def end(self) -> Iterator[Event]:
         """A state ioctl that the log leaves unfinished was begun all the same."""
@@ -408,7 +390,12 @@ class Strace:
             if begun[0].name != KVM_RUN:
                 yield from self._ended_call(begun, thread, _NOTHING)
 
+    def _closed(self, number: int, line: bytes, vcpu: Vcpu, thread: int) -> Event:
+        self._forget_owners()
+        return Event(Kind.CLOSED, number, line, vcpu, thread)
+
     def _forget_owners(self) -> None:
+        """Whose a call is must be looked up again."""
         for _, owners, _, direct in self._hot.values():
             owners.clear()
             direct.clear()
