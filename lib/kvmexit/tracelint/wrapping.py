@@ -32,7 +32,7 @@ _PARTS = (
     rb"\d+:(?!\d\d[:.])",  # grep -n
 )
 _PREFIX = re.compile(rb"[ \t]*(?:(?:" + rb"|".join(_PARTS) + rb")[ \t]*)*")
-_NUMBERED = re.compile(rb"[ \t]*(\d{1,7})[.):]?[ \t]+(?=\S)")
+_NUMBERED = re.compile(rb"[ \t]*(\d{1,7})(?:[.):]|[ \t]+\|)?[ \t]+(?=\S)")
 _TRAILER = re.compile(rb"[ \t]+\|[ \t]*$")
 _SAMPLE = 200
 
