@@ -1,4 +1,4 @@
-"""Whole straces, of all system calls, of a VMM that knows what it does."""
+"""Whole straces, of all system calls: of a VMM that knows what it does, and kept ones of others."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ OPTIONS = (
     ["-X", "verbose", "-n", "-i", "-T"],
     ["-v", "-ttt", "-s", "200"],
 )
+KEPT = {
+    "qemu-11.1.3.strace-kvm": ("clean", 10),
+    "qemu-11.1.3.qtrace": ("cannot tell", 0),
+    "threads-drained.strace-kvm": ("clean", 4),
+    "threads-at-once.strace-kvm": ("findings", 0),
+}
+"""Verdict, and the state ioctls after completion."""
 LIVE = str(Path(__file__).with_name("live.py"))
 
 
@@ -37,3 +44,12 @@ def test_a_whole_strace(kvm: str, options: list[str], tmp_path: Path) -> None:
         verdicts.add(knows)
         assert said.lines > 500  # libraries, threads and all
     assert verdicts == {True, False}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_kept_log_of_another_version(name: str) -> None:
+    report = lint(str(Path(__file__).parent / "whole" / name))
+    assert (report.verdict.value, report.fine) == KEPT[name], report.reasons
+    assert all("no exit came" in reason for reason in report.reasons)
+    for finding in report.findings:
+        assert finding.exit == "KVM_EXIT_IO" and finding.ioctls[0] == "KVM_GET_REGS"

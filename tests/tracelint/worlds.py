@@ -197,19 +197,20 @@ def world_of(rng: random.Random, plan: Plan) -> World:
 def _find_hidden(world: World) -> None:
     """Whether a touch overlaps a KVM_RUN of another thread; and reads that were never completed."""
     inside: dict[int, int] = {}
-    touching: dict[int, int] = {}
+    touching: dict[int, set[int]] = {}
     waiting: dict[int, Vcpu] = {}
     for step in world.steps:
         at = id(step.vcpu)
         waiting[at] = step.vcpu
+        touchers = touching.setdefault(at, set())
         if step.what == "run":
             inside[at] = step.thread
-            world.hidden |= at in touching and touching[at] != step.thread
+            world.hidden |= bool(touchers - {step.thread})
         elif step.what == "ran":
             inside.pop(at, None)
         elif step.what == "touch":
-            touching[at] = step.thread
+            touchers.add(step.thread)
             world.hidden |= at in inside and inside[at] != step.thread
         elif step.what == "touched":
-            touching.pop(at, None)
+            touchers.discard(step.thread)
     world.left = any(vcpu.pending.endswith("read") for vcpu in waiting.values())

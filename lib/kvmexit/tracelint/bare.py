@@ -19,13 +19,14 @@ from kvmexit.kernel.exit_table import numbers
 from kvmexit.tracelint import doubts
 from kvmexit.tracelint.accesses import MMIO, PIO, Accesses
 from kvmexit.tracelint.doubts import Doubt
-from kvmexit.tracelint.effects import ABANDONED, IO
+from kvmexit.tracelint.effects import ABANDONED, IO, MMIO as MMIO_EXIT
 from kvmexit.tracelint.events import Access, Event, Kind
 from kvmexit.tracelint.identity import Group, Threads, Vcpu
 from kvmexit.tracelint.rule import EINTR
 
 REASON = re.compile(rb"kvm_userspace_exit:\s+reason (\S+) \((\d{1,10})\)\s*$")
 _BOUND = re.compile(rb"kvm_(?:entry|exit|emulate_insn):")
+_COMPLETES = {IO: "kvm_pio", MMIO_EXIT: "kvm_mmio"}
 _UNNAMED = 31
 """The first number for which the kernel's trace points have no name: from here on none is shown."""
 
@@ -109,7 +110,8 @@ class Bare:
         if guest.pending and not self._same_access(guest, result, reason):
             yield self._abandoned(number, line, thread, guest)
         access, needs = None, ""
-        if result == 0:
+        if result == 0:  # that no read is left shows in events of its completion only
+            needs = _COMPLETES.get(reason, "")
             blind = guest.accesses.blind
             access = guest.accesses.at_exit(reason)
             if access and access.direction == "read":

@@ -11,10 +11,12 @@ _KERNEL = f"{_EVENTS} -P PID"
 
 
 class Doubt(NamedTuple):
-    """A reason, and a command that records what is missing."""
+    """A reason, and a command that records what is missing. ``kind``: what it has in common with
+    others that name another line."""
 
     why: str
     command: str
+    kind: str = ""
 
 
 HIDDEN = Doubt(
@@ -46,8 +48,8 @@ GARBLED = Doubt("lines are missing or garbled", LIVE)
 LOST_EVENTS = f"{_KERNEL} -b 65536"
 NO_CALL = Doubt("a thread runs a vCPU, but its ioctls are not in the log", _KERNEL)
 STALE = Doubt(
-    "perf prints the stale reason after EINTR, so an exit here is port input or EINTR:"
-    " record the ioctls too",
+    "perf and trace-cmd print the reason of an earlier exit after EINTR, so an exit here is port"
+    " input or EINTR: record the ioctls too",
     _KERNEL,
 )
 INSIDE = Doubt(
@@ -72,6 +74,8 @@ JOINED = Doubt(
     " one after the other; merge them by time",
     "strace-log-merge PREFIX > vmm.strace",
 )
+
+OTHERS = Doubt("more doubts, of other kinds than these", LIVE)
 
 
 def of_one_file(doubt: Doubt) -> Doubt:
@@ -105,6 +109,7 @@ def failed(errno: str, line: int) -> Doubt:
         f"state touched after KVM_RUN failed with {errno} (line {line}): whether it completed what"
         " was pending is not known",
         _KERNEL,
+        f"failed with {errno}",
     )
 
 
@@ -138,7 +143,7 @@ def unnamed(number: int) -> Doubt:
 def unrecorded(event: str) -> Doubt:
     """Something was told from the absence of an event that the log has nowhere."""
     return Doubt(
-        f"no {event} event in the whole log, so it was not recorded, and that it is absent proves"
-        " nothing",
+        f"no {event} event in the whole log: they were not recorded, and that none completes a read"
+        " proves nothing",
         "trace-cmd record -e kvm -P PID",
     )

@@ -79,7 +79,7 @@ def effect(reason: int | None, access: Access | None, names: set[str], machine: 
         return _VM_ONLY
     if reason in (RDMSR, WRMSR):
         return _MSR_READ if reason == RDMSR else _MSR_WRITE
-    if reason not in (IO, MMIO):
+    if reason not in (IO, MMIO, None):
         return _CALL
     if access and access.direction == "read":
         return _read(reason, access, names)
@@ -88,7 +88,7 @@ def effect(reason: int | None, access: Access | None, names: set[str], machine: 
     return _UNNAMED
 
 
-def _read(reason: int, access: Access, names: set[str]) -> str:
+def _read(reason: int | None, access: Access, names: set[str]) -> str:
     if "KVM_SET_REGS" not in names:
         return _REPEATED
     dropped = _SPARED if reason == IO and not access.emulated else _DROPPED
@@ -98,7 +98,7 @@ def _read(reason: int, access: Access, names: set[str]) -> str:
     )
 
 
-def _write(reason: int, access: Access, machine: str) -> str:
+def _write(reason: int | None, access: Access, machine: str) -> str:
     if access.more:
         return _REST_LOST
     if access.half:

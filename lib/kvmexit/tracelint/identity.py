@@ -17,6 +17,7 @@ class Threads:
 
     def __init__(self) -> None:
         self._parent: dict[int, int] = {}
+        self._children: dict[int, int] = {}  # how many have it as their parent
         self._process: dict[int, int] = {}  # a root: the process id, where a line gave it
 
     def _root(self, thread: int) -> int:
@@ -29,6 +30,7 @@ class Threads:
         a, b = self._root(one), self._root(other)
         if a != b:
             self._parent[b] = a
+            self._children[a] = self._children.get(a, 0) + 1
             if b in self._process:
                 self._process.setdefault(a, self._process[b])
 
@@ -36,6 +38,21 @@ class Threads:
         """``thread`` is of the process ``process``, whose first thread has the same number."""
         self.join(process, thread)
         self._process[self._root(thread)] = process
+
+    def leads(self, thread: int) -> bool:
+        """Whether ``thread`` is known to be the first of its process, which ends with it."""
+        return self._process.get(self._root(thread)) == thread
+
+    def leave(self, thread: int) -> None:
+        """``thread`` has ended: its number may come again, as another's."""
+        if self._children.get(thread):
+            return
+        up = self._parent.pop(thread, None)
+        if up is None:
+            self._process.pop(thread, None)
+        else:
+            self._children[up] -= 1
+        self._children.pop(thread, None)
 
     def relation(self, one: int, other: int) -> bool | None:
         """Whether they are of one process; ``None`` if the log does not say."""
@@ -148,11 +165,21 @@ class Descriptors:
             idle = [v for v in group.members if v.runner is None]
             if len(idle) == 1 and group.threads.relation(thread, idle[0].maker or 0) is not False:
                 vcpu = idle[0]
+        if vcpu and self._of_another(thread, vcpu):
+            vcpu.maker, vcpu = (
+                None,
+                None,
+            )  # that the other thread's is the one made here was a guess
         if vcpu is None:
             vcpu = self._new(thread, fd)
             vcpu.group.apart = vcpu.group.apart or self._fixed
         vcpu.runner = thread
         return vcpu
+
+    def _of_another(self, thread: int, vcpu: Vcpu) -> bool:
+        """Whether it was run by a thread that is not known to be of the process of ``thread``."""
+        runner = vcpu.runner
+        return runner is not None and self.threads.relation(thread, runner) is not True
 
     def find(self, thread: int, fd: int) -> Vcpu:
         """A vCPU that ``thread`` may mean by ``fd``: made on first use if the log began later."""
@@ -185,8 +212,31 @@ class Descriptors:
             self._system[fd].discard(thread)
         group = self._groups.get(fd)
         if group and len(group.members) == 1 and group.may_mean(thread):
-            return self._remove(group, group.members[0])
+            only = group.members[0]  # a stranger's number may mean what another process has
+            return None if group.strangers(thread, only) else self._remove(group, only)
         return self._take(thread, fd)
+
+    def exited(self, thread: int) -> list[Vcpu]:
+        """``thread`` has ended; the vCPUs that went with it, if its process has too."""
+        groups = self._groups.values()
+        owned = [v for group in groups for v in group.members if thread in (v.runner, v.maker)]
+        if self.threads.leads(thread):
+            owned = [
+                self._remove(group, vcpu)
+                for group in groups
+                for vcpu in list(group.members)
+                if self._of(thread, vcpu)
+            ]
+            self.threads.leave(thread)
+            return owned
+        if not owned:
+            self.threads.leave(thread)
+        return []
+
+    def _of(self, process: int, vcpu: Vcpu) -> bool:
+        """Whether ``vcpu`` is known to be one of this process."""
+        owners = [o for o in (vcpu.runner, vcpu.maker) if o is not None]
+        return any(self.threads.relation(process, owner) for owner in owners)
 
     def _new(self, thread: int, fd: int, vm: int | None = None) -> Vcpu:
         group = self._groups.get(fd)
@@ -204,7 +254,8 @@ class Descriptors:
             return None
         vcpu = group.mine(thread)
         if vcpu is None and len(group.members) == 1 and group.members[0].maker is None:
-            vcpu = group.members[0]
+            only = group.members[0]
+            vcpu = None if group.strangers(thread, only) else only
         return self._remove(group, vcpu) if vcpu else None
 
     def _remove(self, group: Group, vcpu: Vcpu) -> Vcpu:

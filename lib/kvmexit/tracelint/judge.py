@@ -19,6 +19,8 @@ from kvmexit.tracelint.finding import Finding, Window, line_of
 from kvmexit.tracelint.identity import Vcpu
 from kvmexit.tracelint.rule import Gap, Ruling
 
+_MOST_DOUBTS = 32
+
 
 class Verdict(Enum):
     """The answer to: is this VMM's save path right?"""
@@ -74,6 +76,7 @@ class Judge:
     doubts: Counter[Doubt] = field(default_factory=Counter)
     doubt_lines: dict[Doubt, int] = field(default_factory=dict)
     disorder: bool = False
+    _kinds: dict[str, Doubt] = field(default_factory=dict)
     needs: dict[str, int] = field(default_factory=dict)
     _windows: list[Window] = field(default_factory=list)
     _seats: dict[Vcpu, _Seat] = field(default_factory=dict)
@@ -158,6 +161,10 @@ class Judge:
             if name not in recorded:
                 self._doubt(doubts.unrecorded(name), line)
                 self.drains = 0
+        if "kvm_pio" not in recorded and doubts.STALE in self.doubts:
+            why = doubts.unrecorded("kvm_pio")  # with it, port input shows when it is completed
+            self.doubts[why] += self.doubts.pop(doubts.STALE)
+            self.doubt_lines.setdefault(why, self.doubt_lines.pop(doubts.STALE))
         for window in list(self._windows):
             window.forget_direction(recorded)
             if window.untold(recorded) and window.names[0] == ABANDONED:
@@ -207,7 +214,10 @@ class Judge:
                 self._close(vcpu, seat, event)
             self.entries += 1
         before = seat.gap
-        gap, seat.doubt = rule.after_run(event, before, self.machine)
+        gap, doubt = rule.after_run(event, before, self.machine)
+        same = gap is before and (gap is Gap.DONE or rule.never_ran(event.result))
+        if not (same and gap is Gap.HIDDEN):
+            seat.doubt = doubt
         seat.running, seat.gap, seat.thread = False, gap, event.thread
         group = vcpu.group
         group.latest = vcpu
@@ -221,8 +231,18 @@ class Judge:
             for gaps in seat.open.values():
                 gaps.add(gap)
             self._settle(vcpu, seat, gap)
-        if not (gap is before and gap is Gap.DONE):
+        if len(group.members) > 1:
+            self._tell_others(vcpu, gap)
+        if not same:
             seat.exit = event
+
+    def _tell_others(self, vcpu: Vcpu, gap: Gap) -> None:
+        """State ioctls that have begun on what is called another vCPU, and may mean this one."""
+        for one in vcpu.group.members:
+            other = self._seats.get(one) if one is not vcpu else None
+            for thread, gaps in other.open.items() if other else ():
+                if vcpu in vcpu.group.may_mean(thread):
+                    gaps.add(gap)
 
     def _gaps(self, vcpu: Vcpu, seat: _Seat, thread: int) -> set[Gap]:
         """The gaps that a touch by ``thread`` may be in now."""
@@ -244,10 +264,17 @@ class Judge:
                 self.fine += 1  # what nearly all of them are
                 return
             gaps = self._gaps(vcpu, seat, event.thread)
+        if len(vcpu.group.members) > 1 and self._others_run(vcpu, event.thread):
+            gaps.add(Gap.HIDDEN)
         if seat.running and seat.thread != event.thread:
             seat.late.append((event, gaps))
             return
         self._rule(vcpu, seat, event, gaps)
+
+    def _others_run(self, vcpu: Vcpu, thread: int) -> bool:
+        """Whether another vCPU that ``thread`` may mean is in another thread's KVM_RUN."""
+        others = [self._seats.get(one) for one in vcpu.group.may_mean(thread) if one is not vcpu]
+        return any(other and other.running and other.thread != thread for other in others)
 
     def _settle(self, vcpu: Vcpu, seat: _Seat, gap: Gap | None = None) -> None:
         """State ioctls that overlapped a KVM_RUN, now that it has returned."""
@@ -302,6 +329,11 @@ class Judge:
     # ------------------------------------------------------------------ windows
 
     def _doubt(self, why: Doubt, line: int) -> None:
+        """One more doubt. Of a kind the first is told; of very many kinds, not all."""
+        if why.kind:
+            why = self._kinds.setdefault(why.kind, why)
+        if why not in self.doubts and len(self.doubts) >= _MOST_DOUBTS:
+            why = doubts.OTHERS
         self.doubts[why] += 1
         self.doubt_lines.setdefault(why, line)
 

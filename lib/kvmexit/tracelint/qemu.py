@@ -69,7 +69,11 @@ class Qemu:
                 known = yield from self._event(number, line, thread, name, rest)
                 if known:
                     continue
-            if number != last and line[:1] != b"#" and _is_suspect(line):
+            if line[:1] == b"#":
+                lost = LINE.match(line.lstrip(b"# \t")) is not None  # made a comment of
+            else:
+                lost = number != last and _is_suspect(line)
+            if lost:
                 yield Event(Kind.LOST, number, line)
 
     def _back(self, thread: int, time: bytes | None, date: bytes | None) -> bool:

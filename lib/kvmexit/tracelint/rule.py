@@ -76,7 +76,7 @@ def after_run(event: Event, before: Gap, machine: str = "") -> tuple[Gap, Doubt]
         return Gap.DONE, doubts.UNKNOWN
     if result < 0:
         idle = result == _EAGAIN and before in (Gap.FRESH, Gap.DONE)
-        if idle or result in _NEVER_RAN:
+        if idle or never_ran(result):
             return before, doubts.UNKNOWN
         return Gap.HIDDEN, doubts.failed(event.name or f"error {-result}", event.line)
     if reason is None:
@@ -87,6 +87,11 @@ def after_run(event: Event, before: Gap, machine: str = "") -> tuple[Gap, Doubt]
     if needed is None:
         return Gap.HIDDEN, doubts.depends(names()[reason])
     return (Gap.PENDING if needed else Gap.DONE), doubts.UNKNOWN
+
+
+def never_ran(result: int | None) -> bool:
+    """Whether KVM_RUN failed before it did anything."""
+    return result in _NEVER_RAN
 
 
 def _unknown_exit(name: str) -> Doubt:

@@ -13,7 +13,6 @@ where it ends. A time that is not smaller than the last one needs no more than t
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import NamedTuple
 
 from kvmexit.tracelint import doubts
 from kvmexit.tracelint.events import Event, Kind
@@ -22,16 +21,14 @@ from kvmexit.tracelint.ioctls import ARM_ONLY, KVM_RUN, OF_BOTH, ROLES, STATE, R
 from kvmexit.tracelint.rule import NOT_MADE
 from kvmexit.tracelint.strace_hot import BEGINS, COLD, DULL, ENDS, RUN, TOUCH, heat, touches
 from kvmexit.tracelint.strace_line import (
-    CLONE,
-    CLOSE,
     FOREIGN,
-    KICK,
     MARK,
     NOTABLE,
     OTHER,
     Call,
     Head,
     head_of,
+    is_call,
     is_foreign,
     is_suspect,
     may_be_entry,
@@ -39,19 +36,15 @@ from kvmexit.tracelint.strace_line import (
     seconds,
     went_back,
 )
+from kvmexit.tracelint.strace_rest import Rest
 
 _CACHED = 4096
 _SHAPELESS: tuple[int, int, dict[bytes, int]] = (0, 0, {})
 _NOTHING = Call(-1, "", None, None)
 
 
-class _Open(NamedTuple):
-    """A call that was begun, and where."""
-
-    call: Call
-    vcpu: Vcpu | None
-    number: int
-    line: bytes
+_Open = tuple[Call, Vcpu | None, int, bytes]
+"""A call that was begun, the vCPU that it runs, the number of its line, and the line."""
 
 
 class Strace:
@@ -66,7 +59,8 @@ class Strace:
         self._fds = Descriptors()
         self._cache: dict[bytes, Call] = {}
         self._hot: dict[bytes, tuple[int, dict[int, Vcpu], Call, dict[bytes, Vcpu]]] = {}
-        self._held: dict[Vcpu | None, tuple[int, bytes, int, Call] | None] = {}
+        self._held: dict[Vcpu | None, int] = {}  # the line of the last one, 0: it was told
+        self._batch: tuple[list[bytes], int] = [], 1
         self._open: dict[int, _Open] = {}
         self._touching = 0  # state ioctls that have begun: then every KVM_RUN is told
         self._seen: set[int] = set()
@@ -74,8 +68,7 @@ class Strace:
         self._shapes: dict[int, tuple[int, int, dict[bytes, int]]] = {}
         self._time = b""
         self._disorder = False
-        self._ended = False
-        self._cloning: dict[int, bool] = {}
+        self._rest = Rest(self._fds)
 
     @property
     def single(self) -> bool:
@@ -90,27 +83,34 @@ class Strace:
         """
         hot, held, unfinished = self._hot, self._held, self._open
         shapes, latest, touching = self._shapes, self._time, self._touching
+        self._batch = lines, first
         last = -1 if whole else first + len(lines) - 1
         repeated, at = 0, -1
+        begin, end, tokens = _SHAPELESS
         for number, line in enumerate(lines, first):
+            if not unfinished:
+                # most often: the KVM_RUN of before, and what stands before it has the same length
+                known = hot.get(line[at:])
+                if known is not None:
+                    time = line[begin:end]
+                    if time >= latest:
+                        same = known[3].get(line[:begin])
+                        if same in held:
+                            held[same] = number
+                            latest = time
+                            repeated += 1
+                            continue
             start = line.find(b"ioctl")
             thread = None
             if start >= 0:
                 known = hot.get(line[start:])
-                if start != at:
-                    at = start if start in shapes else -1
-                    begin, end, tokens = shapes.get(start, _SHAPELESS)
-                if at >= 0:
+                if start != at and start in shapes:
+                    at = start
+                    begin, end, tokens = shapes[start]
+                if start == at:
                     time = line[begin:end]
                     if time >= latest:
                         who = line[:begin]
-                        if known is not None and not unfinished:
-                            same = known[3].get(who)
-                            if same in held:
-                                held[same] = (number, line, start, known[2])
-                                latest = time
-                                repeated += 1
-                                continue
                         thread = tokens.get(who)
                 if thread is None:
                     pass
@@ -123,19 +123,17 @@ class Strace:
                     elif not touching:
                         if what == ENDS:
                             begun = unfinished.pop(thread, None)
-                            vcpu = begun.vcpu if begun else None
+                            vcpu = begun[1] if begun else None
                             if begun and not vcpu:
                                 unfinished[thread] = begun
                         elif unfinished and thread in unfinished:
                             vcpu = None
                         else:
                             vcpu = owners.get(thread) or self._whose(thread, owners, call)
-                        if (
-                            vcpu is None
-                        ):  # an end whose beginning is not in the log, or a doubled one
-                            pass
+                        if vcpu is None:
+                            pass  # an end whose beginning is not in the log, or a doubled one
                         elif what == BEGINS:
-                            unfinished[thread] = _Open(call, vcpu, number, line)
+                            unfinished[thread] = (call, vcpu, number, line)
                             if vcpu not in held:
                                 yield Event(Kind.ENTRY, number, line, vcpu, thread)
                             continue
@@ -146,13 +144,13 @@ class Strace:
                             yield Event(kind, number, line, vcpu, thread, call.name, call.result)
                             continue
                         elif vcpu in held:
-                            held[vcpu] = (number, line, start, call)
+                            held[vcpu] = number
                             repeated += 1
                             if what == RUN:
                                 direct[who] = vcpu
                             continue
                         else:
-                            held[vcpu] = None
+                            held[vcpu] = 0
                             yield _returned(number, line, vcpu, thread, call)
                             continue
                 elif b"KVM_" not in line and is_foreign(line, start) and thread not in unfinished:
@@ -166,6 +164,8 @@ class Strace:
             latest, touching, at = self._time, self._touching, -1
         self._time = latest
         self.repeated += repeated
+        if held:
+            yield from self._flush()
 
     def _whose(self, thread: int, owners: dict[int, Vcpu], call: Call) -> Vcpu:
         """The vCPU of ``thread`` that this call is about, remembered from now on."""
@@ -175,14 +175,19 @@ class Strace:
 
     def _flush(self) -> Iterator[Event]:
         """Tell the last of the KVM_RUNs that were held back, in the order of the log."""
-        last = [(what, vcpu) for vcpu, what in self._held.items() if what and vcpu]
-        for (number, line, start, call), vcpu in sorted(last, key=lambda one: one[0][0]):
+        lines, first = self._batch
+        last = sorted((number, vcpu) for vcpu, number in self._held.items() if number and vcpu)
+        for number, vcpu in last:
+            line = lines[number - first]
+            start = line.find(b"ioctl")
             head = head_of(line[:start])
-            yield _returned(number, line, vcpu, head.thread if head else 0, call)
+            yield _returned(
+                number, line, vcpu, head.thread if head else 0, self._hot[line[start:]][2]
+            )
         self.repeated -= len(last)
-        for thread, begun in self._open.items():
-            if begun.vcpu in self._held and begun.call.name == KVM_RUN:
-                yield Event(Kind.ENTRY, begun.number, begun.line, begun.vcpu, thread)
+        for thread, (call, whose, number, line) in self._open.items():
+            if whose in self._held and call.name == KVM_RUN:
+                yield Event(Kind.ENTRY, number, line, whose, thread)
         self._held.clear()
 
     # ------------------------------------------------------------------ one line
@@ -197,6 +202,8 @@ class Strace:
                 self._seen.clear()
                 self._touching = 0
                 yield Event(Kind.CUT, number, line)
+            elif is_call(line.lstrip(b"# \t")):  # one that somebody made a comment of
+                yield Event(Kind.LOST, number, line)
             return
         call = self._parse(line[start:]) if start >= 0 else None
         if call or (start >= 0 and FOREIGN.match(line, start)):
@@ -214,10 +221,10 @@ class Strace:
                 if call:
                     yield from self._call(number, line, thread, call)
                 elif line.endswith(b"<unfinished ...>"):
-                    self._begin(thread, _Open(_NOTHING, None, number, line))
+                    self._begin(thread, (_NOTHING, None, number, line))
                 return
         if MARK.search(line):  # kvm=vcpu+ adds lines of its own: VCPU
-            self._mark(line)
+            yield from self._mark(number, line)
             return
         known = yield from self._other(number, line)
         if not known and not (cut and may_be_entry(line)) and is_suspect(line):
@@ -228,7 +235,7 @@ class Strace:
         doubt = None
         if head.time and went_back(self._time.strip() or head.time, head.time):
             doubt = doubts.disorder("strace")
-        elif self._ended and head.thread == 0 and self._seen <= {0}:
+        elif self._rest.over and head.thread == 0 and self._seen <= {0}:
             doubt = doubts.JOINED
         if doubt and not self._disorder:
             self._disorder = True
@@ -247,15 +254,16 @@ class Strace:
         if head.time:
             self._time = line[head.begin : head.end]
 
-    def _mark(self, line: bytes) -> None:
+    def _mark(self, number: int, line: bytes) -> Iterator[Event]:
         """The end of a thread, a signal, a stack."""
         if b" exited with " in line or b" killed by " in line:
             head = head_of(line[: line.find(b"+++")])
             thread = head.thread if head else 0
             if self._open.pop(thread, None):
-                self._touching = sum(1 for one in self._open.values() if touches(one.call))
-            self._ended = self._ended or thread == 0
+                self._touching = sum(1 for one in self._open.values() if touches(one[0]))
             self._shapes.clear()  # the next line is looked at whole
+            for vcpu in self._rest.exited(thread):
+                yield self._closed(number, line, vcpu, thread)
 
     def _other(self, number: int, line: bytes) -> Generator[Event, None, bool]:
         """Another system call, whole; the generator's value says whether it is one."""
@@ -263,26 +271,8 @@ class Strace:
         head = head_of(line[: match.start()]) if match else None
         if not match or not head:
             return False
-        thread, text = head.thread, line[match.start() :]
-        if text.startswith(b"execve("):
-            self._ended = False  # another program, from its start
-        if close := CLOSE.match(text):
-            old = self._fds.drop(thread, int(close[1]))
-            if old:
-                self._forget_owners()
-                yield Event(Kind.CLOSED, number, line, old, thread)
-        elif kick := KICK.match(text):
-            self._fds.threads.tell(int(kick[2]), int(kick[1]))
-        elif clone := CLONE.search(text):
-            together = b"CLONE_THREAD" in clone[2]
-            if clone[1] != b"(":
-                together = self._cloning.pop(thread, False)
-            if not clone[3]:
-                self._cloning[thread] = together
-            elif together:
-                self._fds.threads.join(thread, int(clone[3]))
-            elif int(clone[3]):
-                self._fds.threads.tell(int(clone[3]), int(clone[3]))
+        if old := self._rest.call(head.thread, line[match.start() :]):
+            yield self._closed(number, line, old, head.thread)
         return True
 
     def _parse(self, tail: bytes) -> Call | None:
@@ -313,17 +303,17 @@ class Strace:
         role = ROLES.get(call.name)
         vcpu = self._fds.run(thread, call.fd) if role is Role.RUN else None
         if vcpu:
-            self._begin(thread, _Open(call, vcpu, number, line))
+            self._begin(thread, (call, vcpu, number, line))
             yield Event(Kind.ENTRY, number, line, vcpu, thread)
             return
         if touches(call) and self._is_touch(thread, call):
             vcpu = self._fds.find(thread, call.fd)
             yield Event(Kind.BEGUN, number, line, vcpu, thread, call.name)
-        self._begin(thread, _Open(call, vcpu, number, line))
+        self._begin(thread, (call, vcpu, number, line))
 
     def _begin(self, thread: int, what: _Open) -> None:
         self._open[thread] = what
-        self._touching += touches(what.call)
+        self._touching += touches(what[0])
 
     def _resumed(self, number: int, line: bytes, thread: int, end: Call) -> Iterator[Event]:
         begun = self._open.pop(thread, None)
@@ -331,20 +321,22 @@ class Strace:
             if thread in self._seen:
                 yield Event(Kind.LOST, number, line)
             return
-        self._touching -= touches(begun.call)
-        if begun.call.name == KVM_RUN and begun.vcpu:
-            yield _returned(number, line, begun.vcpu, thread, end)
+        call, vcpu, _, _ = begun
+        self._touching -= touches(call)
+        if call.name == KVM_RUN and vcpu:
+            yield _returned(number, line, vcpu, thread, end)
         else:
             yield from self._ended_call(begun, thread, end)
 
     def _ended_call(self, begun: _Open, thread: int, end: Call) -> Iterator[Event]:
-        call = begun.call._replace(result=end.result, reason=end.reason)
+        call, vcpu, number, line = begun
+        call = call._replace(result=end.result, reason=end.reason)
         result = end.result if end.made else NOT_MADE
-        if begun.vcpu:
+        if vcpu:
             kind = Kind.GET if ROLES[call.name] is Role.GET else Kind.SET
-            yield Event(kind, begun.number, begun.line, begun.vcpu, thread, call.name, result)
+            yield Event(kind, number, line, vcpu, thread, call.name, result)
         elif not touches(call):
-            yield from self._done(begun.number, begun.line, thread, call, end.made)
+            yield from self._done(number, line, thread, call, end.made)
 
     def _done(
         self, number: int, line: bytes, thread: int, call: Call, made: bool
@@ -370,7 +362,7 @@ class Strace:
             vcpu, old = self._fds.create(thread, result, fd)
             yield from self._is_system(number, line, thread, fd)  # a VM is no vCPU
             if old:
-                yield Event(Kind.CLOSED, number, line, old, thread)
+                yield self._closed(number, line, old, thread)
             yield Event(Kind.CREATED, number, line, vcpu, thread)
         elif role is Role.CREATE_VM:
             yield from self._is_system(number, line, thread, result)
@@ -389,17 +381,21 @@ class Strace:
     def _is_system(self, number: int, line: bytes, thread: int, fd: int) -> Iterator[Event]:
         old = self._fds.system(thread, fd)
         if old:
-            self._forget_owners()
-            yield Event(Kind.CLOSED, number, line, old, thread)
+            yield self._closed(number, line, old, thread)
 
     def end(self) -> Iterator[Event]:
         """A state ioctl that the log leaves unfinished was begun all the same."""
         yield from self._flush()
         for thread, begun in self._open.items():
-            if begun.call.name != KVM_RUN:
+            if begun[0].name != KVM_RUN:
                 yield from self._ended_call(begun, thread, _NOTHING)
 
+    def _closed(self, number: int, line: bytes, vcpu: Vcpu, thread: int) -> Event:
+        self._forget_owners()
+        return Event(Kind.CLOSED, number, line, vcpu, thread)
+
     def _forget_owners(self) -> None:
+        """Whose a call is must be looked up again."""
         for _, owners, _, direct in self._hot.values():
             owners.clear()
             direct.clear()

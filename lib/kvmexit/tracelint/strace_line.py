@@ -23,20 +23,21 @@ _HEAD = re.compile(
 )
 _CALL = re.compile(
     rb"ioctl\((?P<fd>\d{1,10}|0x[0-9a-f]{1,16})(?P<what><.*?>+)?, "
-    rb"(?P<name>(?:KVM_\w+|0x[0-9a-f]{1,16}|_IOC\([^)]*\))(?:(?: or |\s/\* ?)\w+)*(?:\s?\*/)?)"
+    rb"(?P<name>(?:KVM_\w+|0x[0-9a-fA-F]{1,16}|_IOC\([^)]*\))(?:(?: or |\s/\* ?)\w+)*(?:\s?\*/)?)"
     rb"(?P<rest>[,)\s].*)?$"
 )
 _RESULT = re.compile(
     rb"= (?P<value>-?\d{1,20}|0x[0-9a-f]{1,16}|\?)(?:<[^>]*>)?"
-    rb"(?: (?P<errno>E[A-Z0-9]+) \([^)]*\))?"
+    rb"(?: (?P<errno>E[A-Z0-9]+) \([^)]*\)| \(errno (?P<number>\d{1,4})\))?"
     rb"(?: \((?P<exit>(?:0x)?\w[^)]*)\))??(?: \((?:INJECTED|DELAYED)[^)]*\))*"
-    rb"(?: <[\d.]+>)?\s*$"
+    rb"(?: <[\d.]+>)?$"  # a blank at the end is what is left of a mark: cut
 )
 FOREIGN = re.compile(  # an ioctl that is whole and not KVM's: a terminal's, a socket's
     rb"ioctl\(-?\d+(?:<.*?>)?, (?!KVM_|0x|_IOC)[A-Z][\w ]+(?:, .*|\)? .*)"
     rb"(?:= -?[\d?]|<unfinished \.\.\.>$)"
     rb"|ioctl\(-?\d+(?:<.*?>)?, "
-    rb"(?:_IOC\([A-Z_|\d]+, (?!0xae)\w+, \w+, \w+\)|0x(?![0-9a-f]*ae[0-9a-f]{2}\b)\w+)"
+    rb"(?:_IOC\([A-Z_|\d]+, (?!0xae)\w+, \w+, \w+\)"
+    rb"|0x(?![0-9a-fA-F]*[aA][eE][0-9a-fA-F]{2}\b)\w+)"
     rb"(?:, .*|\)? .*)"
     rb"(?:= -?[\d?]|<unfinished \.\.\.>$)"
 )
@@ -133,12 +134,19 @@ def parse(tail: bytes) -> Call | None:
     name = _name(match["name"]) if match else ""
     if not match or not name:
         return None
-    rest = (match["rest"] or b"").rstrip()
+    rest = match["rest"] or b""
     begun = rest.endswith(b"<unfinished ...>")
     if not begun and not _RESULT.search(rest):
         return None
     call = Call(integer(match["fd"]), name, None, None, begun=begun, on=match["what"] or b"")
     return call if begun else _with_outcome(call, rest)
+
+
+def is_call(line: bytes) -> bool:
+    """Whether ``line`` is one of KVM's ioctls, whole, with nothing but a thread and a time before
+    it."""
+    start = line.find(b"ioctl")
+    return start >= 0 and head_of(line[:start]) is not None and parse(line[start:]) is not None
 
 
 def is_foreign(line: bytes, start: int) -> bool:
@@ -187,8 +195,10 @@ def _with_outcome(call: Call, text: bytes) -> Call:
     value = integer(match["value"])
     if value < 0:
         name = (match["errno"] or b"").decode()
-        if not name:
+        raw = int(match["number"] or (-value if value < -1 else 0))
+        if not name and not raw:
             return call
+        name = name or errno.errorcode.get(raw, f"error {raw}")
         number = getattr(errno, name, None)
         return call._replace(result=-number if number else _UNKNOWN_ERROR, exit=name, made=made)
     reason, exit = _reason((match["exit"] or b"").decode("ascii", "replace"))

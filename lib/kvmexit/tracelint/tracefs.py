@@ -125,6 +125,9 @@ class Tracefs:
                     self._forget()
                     doubt = doubts.lost("the ring buffer overflowed")
                     yield Event(Kind.LOST, number, line, doubt=doubt)
+                elif HEADER.match(line.lstrip(b"# \t")):  # one that somebody made a comment of
+                    self._forget()
+                    yield Event(Kind.LOST, number, line)
                 continue
             if lost := _LOST.search(line):
                 self._forget()

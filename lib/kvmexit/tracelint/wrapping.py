@@ -1,8 +1,9 @@
 """What others put before a line when they post or store a log, taken off before it is read.
 
-Quotes of mails, bullets, ``journald``, ``grep -H``, ``nl``, indents, arrows. All formats are posted
-the same ways, so this is done in one place, and only for a log whose first lines show it: that way
-a plain log costs nothing. What lint does not read is named here too, with what to do instead.
+Quotes of mails, bullets, ``journald``, ``grep -H``, ``nl``, indents, arrows, and the blanks that a
+terminal puts behind each line. All formats are posted the same ways, so this is done in one place,
+and only for a log whose first lines show it: that way a plain log costs nothing. What lint does not
+read is named here too, with what to do instead.
 """
 
 from __future__ import annotations
@@ -14,17 +15,24 @@ _PARTS = (
     rb"(?:>[ \t]?)+(?!\S+\(.*\[0x)",  # > quoted, > > twice; not a frame of strace -k
     rb"\|[ \t]",  # a table
     rb"[-*+\xe2][\x80-\xbf]*[ \t]+(?=[\[\d\w(<])",  # a bullet
-    rb"->[ \t]+(?=[\[\d\w(<])",  # an arrow
-    rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S+?: ",  # journald, syslog
+    rb"[-=]>[ \t]+(?=[\[\d\w(<])",  # an arrow
+    rb"\+(?=[\[\d])",  # what diff adds
+    rb"(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)? \S+ \S+?: ",  # syslog
+    rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)? (?=\d{1,7} |\[pid|ioctl|\[\d)",  # ts
+    rb"\[\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\][ \t]+",  # a date in brackets
+    rb"\[?(?:DEBUG|INFO|WARN|ERROR|TRACE)\]?:?[ \t]+",  # what a VMM's own log says
     rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* \S+ [^\s(]+\[\d+\]: ",  # journald -o short-iso
-    rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)[ \t]+",  # docker, kubectl
+    rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)[ \t]+"
+    rb"(?:std(?:out|err) F )?",  # docker, kubectl
     rb"\d+\t[ \t]*",  # nl, cat -n
+    rb"\d+ \|[ \t]",  # numbers in a table
+    rb"[A-Za-z][\w.-]* +\|[ \t]",  # docker compose
     rb"(?:\.{0,2}/)?[A-Za-z_][\w./+-]*[-:]\d+[-:](?![\d ])",  # grep -nH
     rb"(?:\.{0,2}/)?[\w./+-]*\.[A-Za-z][\w.+-]*:(?=[\d\[ i])",  # grep -H
     rb"\d+:(?!\d\d[:.])",  # grep -n
 )
 _PREFIX = re.compile(rb"[ \t]*(?:(?:" + rb"|".join(_PARTS) + rb")[ \t]*)*")
-_NUMBERED = re.compile(rb"[ \t]*(\d{1,7})[.):]?[ \t]+(?=\S)")
+_NUMBERED = re.compile(rb"[ \t]*(\d{1,7})(?:[.):]|[ \t]+\|)?[ \t]+(?=\S)")
 _TRAILER = re.compile(rb"[ \t]+\|[ \t]*$")
 _SAMPLE = 200
 
@@ -44,7 +52,9 @@ _FOREIGN = (
         "the output of bpftrace: use tracefs or strace (see `kvmexit lint --help`)",
     ),
     (
-        re.compile(rb"^\s*\d+\)\s.*(?:\{|;|\|)|^# +CPU +(?:DURATION|TASK/PID).*FUNCTION", re.M),
+        re.compile(
+            rb"^\s*\d+\)[^|\n]{1,40}\|  .*[{};]|^# +CPU +(?:DURATION|TASK/PID).*FUNCTION", re.M
+        ),
         "the output of the function_graph tracer: enable the events kvm and syscalls instead",
     ),
     (
@@ -105,15 +115,17 @@ def unwrapper(lines: list[bytes], kind_of: Callable[[bytes], str]) -> Unwrap | N
     spread = lines[_SAMPLE :: len(lines) // _SAMPLE + 1]
     sample = [line for line in (*lines[:_SAMPLE], *spread) if line.strip()]
     numbered = _is_numbered([line for line in lines[:_SAMPLE] if line.strip()])
+    padded = sum(line.endswith((b" ", b"\t")) for line in sample) * 2 > len(sample)
 
     def strip(line: bytes) -> bytes:
         match = _NUMBERED.match(line) if numbered else _PREFIX.match(line)
         if match is None:
             return line
-        line = line[match.end() :]
+        line = line[match.end() :].rstrip(b" \t") if padded else line[match.end() :]
         return _TRAILER.sub(b"", line) if b"|" in match[0] else line
 
-    if not any(kind_of(strip(line)) and not kind_of(line) for line in sample):
+    calls = padded and any(kind_of(line) == "strace" for line in sample)
+    if not calls and not any(kind_of(strip(line)) and not kind_of(line) for line in sample):
         return None
     return lambda many: [strip(line) for line in many]
 
