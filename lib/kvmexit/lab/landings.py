@@ -23,6 +23,7 @@ from kvmexit.exits import (
     Wrmsr,
     answer_size,
 )
+from kvmexit.guest.driver import PAGED
 from kvmexit.kernel.protocol import Vcpu
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.lab.words import Blocked, Hopeless, StudentError
@@ -243,7 +244,8 @@ def _play(
         what = str(problem)
     if not what:
         return None
-    return Failure(scenario, landing, words(landing, exit), what, _window(machine, local), outcome)
+    where = words(landing, exit, scenario.program)
+    return Failure(scenario, landing, where, what, _window(machine, local), outcome)
 
 
 def _window(machine: Machine, local: Landing) -> tuple[str, ...]:
@@ -259,14 +261,15 @@ def effect(outcome: Outcome) -> str:
     return f"{outcome.kind.value}{at}: {outcome.kind.meaning}"
 
 
-def words(landing: Landing, exit: VcpuExit) -> str:
-    """Where the request arrived."""
+def words(landing: Landing, exit: VcpuExit, program: str = "") -> str:
+    """Where the request arrived. The ``program`` is named where its part has another as well."""
     phase = {
         Phase.UNSERVED: "before the device was asked",
         Phase.SERVED: "after the device had done its part",
         Phase.ENTERED: "just before the next KVM_RUN",
     }[landing.phase]
-    return f"exit {landing.exit} ({asked(exit)}), {phase}"
+    of = f"of the program {program} " if program in PAGED else ""
+    return f"exit {landing.exit} {of}({asked(exit)}), {phase}"
 
 
 def asked(exit: VcpuExit) -> str:
