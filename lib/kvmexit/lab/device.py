@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
+from kvmexit.errors import KvmExitError
 from kvmexit.guest.tis_registers import COMMAND_READY, DATA_AVAIL, STS
 from kvmexit.lab import wire
-from kvmexit.lab.landings import KERNEL, Course, Desk, Failure, course, first_failure, walk
+from kvmexit.lab.landings import (
+    KERNEL,
+    Course,
+    Desk,
+    Failure,
+    course,
+    effect,
+    first_failure,
+    walk,
+    words,
+)
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
 from kvmexit.lab.stop import scenario_of
-from kvmexit.lab.words import Pop, StudentError
-from kvmexit.packet.experiment import Arrival, Landing, Phase, Scenario
+from kvmexit.lab.words import Hopeless, Pop, StudentError
+from kvmexit.packet.experiment import (
+    Arrival,
+    Landing,
+    Phase,
+    Scenario,
+    ending_of,
+    make_machine,
+)
+from kvmexit.packet.outcome import Kind, classify
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.devices import Tis
 from kvmexit.vmm.machine import POLICIES, Policy
@@ -110,17 +129,18 @@ TWINS = Question(
 
 
 class RemoteTis(Tis):
-    """A device whose registers are a student's object. Loading a state makes a new object."""
+    """A device whose registers are a student's object. Loading a state makes a new object, and
+    if it ``moves`` that object is in another process: what is not in the state is gone.
+    """
 
-    def __init__(self, player: Player, response: bytes) -> None:
+    def __init__(self, player: Player, response: bytes, moves: bool = False) -> None:
         super().__init__(response)
-        self.player, self.response = player, response
+        self.player, self.response, self.moves = player, response, moves
+        self.others: list[Player] = []
         self.object = self._new()
 
     def _new(self) -> int:
-        number = self.player.call("Device", self.response)
-        if not isinstance(number, int):
-            raise StudentError("Device must be a class")
+        number: int = self.player.call("Device", self.response, keep="object")
         return number
 
     def read(self, offset: int, size: int) -> bytes:
@@ -133,7 +153,7 @@ class RemoteTis(Tis):
         return data
 
     def write(self, offset: int, data: bytes) -> None:
-        self.player.call("write", offset, data, target=self.object)
+        self.player.call("write", offset, data, target=self.object, keep="nothing")
 
     @property
     def left_over(self) -> int:
@@ -144,8 +164,18 @@ class RemoteTis(Tis):
         return wire.dumps(self.player.call("save", target=self.object))
 
     def load(self, state: Any) -> None:
+        if self.moves:
+            self.player = self.player.again()
+            self.others.append(self.player)
+            if "Device" not in self.player.names:
+                raise StudentError("a new process does not know Device")
         self.object = self._new()
-        self.player.call("load", wire.loads(state), target=self.object)
+        self.player.call("load", wire.loads(state), target=self.object, keep="nothing")
+
+    def close(self) -> None:
+        """End the processes that it has moved into."""
+        for player in self.others:
+            player.close()
 
 
 class NewDriver(Scenario):
@@ -171,6 +201,8 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
         return f"nothing is suspended, and the driver ends with {track.ending.returned} ({said})"
     if kind is Scenario and not _takes_commands(scenario.make_device()):
         return "a write of COMMAND_READY to STS does not end the response"
+    if failure := _moved(scenario, policies, player, seed, track):
+        return failure
     for name in policies:
 
         def stop(desk: Desk, name: str = name) -> None:
@@ -178,14 +210,48 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
 
         failure = first_failure(scenario, stop, seed, track=track)
         if failure is not None:
-            return Failure(
-                scenario,
-                failure.landing,
-                f"{failure.where}, with the VMM {name}",
-                failure.what,
-                failure.calls,
-                failure.outcome,
-            )
+            where = f"{failure.where}, with the VMM {name}"
+            return replace(failure, where=where, scenario=replace(scenario, device="tis"))
+    return None
+
+
+MOVES = 6
+"""At how many landings, drawn for each VMM, the device is loaded in a process of its own."""
+
+
+def _moved(
+    scenario: Scenario, policies: tuple[str, ...], player: Player, seed: int, track: Course
+) -> Failure | None:
+    """The device saved in one process and loaded in another, as a VMM does that migrates.
+
+    Each run goes from the guest's first instruction to its end: nothing of it is known before.
+    """
+    for name in policies:
+        dice = rng(f"device moves {name}", seed)
+        exits = sorted(dice.sample(range(1, len(track.points) + 1), MOVES))
+        for landing in [Landing(exit, Phase.SERVED) for exit in exits]:
+            moving = replace(scenario, device=partial(RemoteTis, player, moves=True), policy=name)
+            machine = make_machine(KERNEL, moving)
+            device: Any = machine.bus.device
+            what, outcome = "", None
+            try:
+                arrival = Arrival(landing, machine.bus)
+                for step in machine.steps():
+                    if arrival.due(step):
+                        machine.request_stop()
+                outcome = classify(track.ending, ending_of(machine.vm, device))
+                what = "" if outcome.kind is Kind.OK else effect(outcome)
+            except Hopeless:
+                raise
+            except (StudentError, KvmExitError) as problem:
+                what = str(problem)
+            finally:
+                device.close()
+            if what:
+                where = words(landing, track.points[landing.exit - 1][1])
+                where = f"{where}, with the VMM {name}, restored in another process"
+                shown = replace(scenario, device="tis")  # without the student's process
+                return Failure(shown, landing, where, what, (), outcome)
     return None
 
 

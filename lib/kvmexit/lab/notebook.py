@@ -14,8 +14,9 @@ from kvmexit.kernel.protocol import Vcpu
 from kvmexit.lab import catalogue, starting
 from kvmexit.lab.catalogue import Problem, wrapped
 from kvmexit.lab.landings import KERNEL, Desk, Failure
-from kvmexit.lab.questions import Verdict, judge, missing, nothing
-from kvmexit.lab.words import Role, StudentError
+from kvmexit.lab.questions import Verdict, judge, 
+from kvmexit.lab.stop import play_stop
+from kvmexit.lab.words import StudentError
 from kvmexit.packet.experiment import Arrival, Landing, Scenario, make_machine
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.machine import Policy
@@ -102,8 +103,6 @@ def mark(number: str, names: dict[str, Any], seed: int) -> Mark:
 
 def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
     question = catalogue.question(number)
-    if not callable(names.get(question.name)):
-        return Checked(nothing(question, missing(question, [])))
     namespace = {question.name: names[question.name]}
     with starting.fork(namespace) if hasattr(os, "fork") else starting.Direct(namespace) as player:
         verdict = judge(question, player, seed)
@@ -120,7 +119,7 @@ def film_of(failure: Failure | None, player: Any) -> Any:
 
     def stop(vcpu: Vcpu, bus: Bus) -> None:
         with contextlib.suppress(StudentError):
-            player.call("stop", Role("vcpu"), Role("bus"), answer=Desk(vcpu, bus))
+            play_stop(player, Desk(vcpu, bus))
 
     scenario = failure.scenario
     try:

@@ -48,7 +48,7 @@ def scenario_of(seed: int, program: str, restore: str = "new-vm") -> Scenario:
 
 def play_stop(player: Player, desk: Desk) -> None:
     """Have the student's ``stop`` play at ``desk``."""
-    player.call("stop", Role("vcpu"), Role("bus"), answer=desk)
+    player.call("stop", Role("vcpu"), Role("bus"), answer=desk, keep="nothing")
 
 
 def _stop_test(group: str, restore: str, player: Player, seed: int) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import stat
@@ -14,13 +13,12 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.lab import catalogue
+from kvmexit.lab.cells import plain, script
 from kvmexit.lab.questions import Question
 
 LARGEST = 4 << 20
 SUFFIXES = (".ipynb", ".py")
 NOTHING = "holds no notebook (.ipynb) and no Python file (.py)"
-TIMING = ("%%time", "%%timeit", "%%capture", "%%prun")
-"""Cell magics under which the cell is Python all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ def read(path: Path, student: str, lab: int | None = None) -> tuple[Submission, 
         if not text.strip():
             raise ValueError("is empty")
         if path.suffix == ".py":
-            return _made(path, student, lab, [text], None)
+            return _made(path, student, lab, script(text), None)
         notebook = json.loads(text)
         if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
             raise ValueError("is no notebook of format 4: it has no list of cells")
@@ -150,7 +148,7 @@ def _code_of(cells: list[Any]) -> tuple[list[str], set[str]]:
         if isinstance(source, list):
             source = "".join(line for line in source if isinstance(line, str))
         if isinstance(source, str):
-            sources.append(_plain(source))
+            sources.append(plain(source))
     return sources, ids
 
 
@@ -164,27 +162,6 @@ def _settings(cell: dict[str, Any]) -> dict[str, Any]:
     metadata = cell.get("metadata")
     settings = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     return settings if isinstance(settings, dict) else {}
-
-
-def _plain(source: str) -> str:
-    """Python without IPython's magics."""
-    first, _, rest = source.lstrip().partition("\n")
-    if first.startswith("%%"):
-        if first.split()[0] not in TIMING:
-            return ""
-        source = f"\n{rest}"
-    return "\n".join(
-        "" if re.match(r"\s*[%!?]|.*\?\s*$", line) and not _is_python(line) else line
-        for line in source.split("\n")
-    )
-
-
-def _is_python(line: str) -> bool:
-    try:
-        ast.parse(line.strip())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return line.lstrip()[:1] not in ("%", "!", "?")
-    return True
 
 
 def _made(
