@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from kvmexit.commands import main
-from kvmexit.lab import catalogue, jail
+from kvmexit.lab import catalogue, players
 from kvmexit.lab.grade import Graded, grade
 from kvmexit.lab.submission import submissions
 from wrong_answers import EXPECTED, FOLDER
@@ -103,7 +103,7 @@ def test_a_broken_cell_does_not_cost_the_others(tmp_path: Path) -> None:
         ("c.ipynb", b"[" * 100_000, "is no notebook"),
         ("d.py", b"\xff\xfe\x00", "is not UTF-8"),
         ("e.py", b"x = 1", "answers no question of any lab"),
-        ("f.py", b"#" * (5 << 20), "is larger than 4 MiB"),
+        ("f.py", b"#" * (33 << 20), "is larger than 32 MiB"),
     ],
 )
 def test_unreadable(tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -168,7 +168,9 @@ def test_who_hands_in_nothing_or_twice_is_seen(tmp_path: Path) -> None:
     first, second, third = submissions(tmp_path)
     assert first.notes == ("one of 2 files of this student: 2-stop-Copy1.ipynb",)
     assert second.student == "ann" and third.student == "bob"
-    assert third.problem == "the folder holds no notebook (.ipynb) and no Python file (.py)"
+    assert third.problem == (
+        "the folder holds no notebook (.ipynb) and no Python file (.py), but answer.txt"
+    )
 
 
 def test_without_rich_it_is_said_in_one_line(
@@ -226,7 +228,7 @@ def test_a_batch_of_forty_with_five_hostile(tmp_path: Path) -> None:
     sheet = tmp_path / "marks.csv"
     out, used = graded(folder, "--jobs", "2", "--json", "--csv", str(sheet))
     _, alone = graded(folder / "student00", "--json")
-    jailed = len(HOSTILE) * len(catalogue.questions(2)) * (jail.CPU_SECONDS + 1)
+    jailed = len(HOSTILE) * len(catalogue.questions(2)) * (players.CALL_CPU + 1)
     assert computed(used) < 35 * 3 * computed(alone) + jailed
     said = json.loads(out)
     points = {one["student"]: one["points"] for one in said["submissions"]}

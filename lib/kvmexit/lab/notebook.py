@@ -11,12 +11,12 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.protocol import Vcpu
-from kvmexit.lab import catalogue, starting
+from kvmexit.lab import catalogue, grade, history, jail, starting
 from kvmexit.lab.catalogue import Problem, wrapped
 from kvmexit.lab.landings import KERNEL, Desk, Failure
-from kvmexit.lab.questions import Verdict, judge, 
+from kvmexit.lab.questions import Verdict, judge
 from kvmexit.lab.stop import play_stop
-from kvmexit.lab.words import StudentError
+from kvmexit.lab.words import NOT_ANSWERED, StudentError
 from kvmexit.packet.experiment import Arrival, Landing, Scenario, make_machine
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.machine import Policy
@@ -102,8 +102,19 @@ def mark(number: str, names: dict[str, Any], seed: int) -> Mark:
 
 
 def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
+    """As the grader does it, with the cells that this notebook has run. Where those do not make
+    the answer, or cannot be graded on this machine, with the answer as it is."""
     question = catalogue.question(number)
-    namespace = {question.name: names[question.name]}
+    answer = names.get(question.name)
+    answers = history.answers(question.name, answer) if jail.available() else None
+    if answers is not None:
+        verdict, film = grade.judged(
+            question, answers, seed, lambda verdict, player: film_of(verdict.failure, player)
+        )
+        history.remember(answers)
+        if not verdict.is_blank or verdict.reason == NOT_ANSWERED:
+            return Checked(verdict, verdict.printed, film)
+    namespace = dict(names) if answer is None else {question.name: answer}
     with starting.fork(namespace) if hasattr(os, "fork") else starting.Direct(namespace) as player:
         verdict = judge(question, player, seed)
         return Checked(verdict, verdict.printed, film_of(verdict.failure, player))

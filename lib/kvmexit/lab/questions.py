@@ -15,7 +15,7 @@ from kvmexit.lab.players import Player
 from kvmexit.lab.starting import Direct
 from kvmexit.lab.words import NOT_ANSWERED, Hopeless, StudentError
 
-_BROKEN = re.compile(r"raised (?:Syntax|Indentation|Tab)Error|cell \d+ ")
+_BROKEN = re.compile(r"raised (?:Syntax|Indentation|Tab)Error|the cell that begins ")
 """Of the cells that fail those that a student will want to know of: in a notebook they fail too."""
 Finding = Failure | str | None
 """What is wrong with an answer: in a word, at a landing, or nothing."""
@@ -124,7 +124,7 @@ def judge(question: Question, player: Player | Direct, seed: int) -> Verdict:
         if len(reasons) > 1:
             first += f" (and {len(reasons) - 1} more of {len(results)} parts failed)"
         if broken := next(filter(_BROKEN.match, player.problems), None):
-            first += f" (a cell failed: {broken})"
+            first += f" ({broken})" if broken.startswith("the") else f" (a cell {broken})"
         reason = "\n".join([first, *rest])
     return Verdict(
         question.number,

@@ -40,7 +40,14 @@ class Answers:
         size = sum(len(cell.encode("utf-8", "replace")) for cell in self.cells)
         self.problem = None
         if size > LARGEST_CODE:
-            self.problem = f"holds more than {LARGEST_CODE >> 20} MiB of code"
+            self.problem = f"its cells hold more than {LARGEST_CODE >> 20} MiB of code"
+
+    def leave_out(self, number: int, why: str) -> str:
+        """Do not load cell ``number`` again. Returns that in words, the same in every notebook."""
+        first = self.cells[number - 1].strip().split("\n")[0]
+        said = f"the cell that begins with `{first[:40]}` {why}, and is left out"
+        self.left_out[number] = said
+        return said
 
 
 def spawn(cells: Sequence[str] | Answers) -> Player:
@@ -72,7 +79,7 @@ def _loaded(player: Player, answers: Answers) -> bool:
             if problem is None and source.strip():
                 problem = player.load(number, source, all_cells)
                 if problem == TIMED_OUT:
-                    problem = answers.left_out[number] = f"cell {number} {problem}; it is left out"
+                    problem = answers.leave_out(number, problem)
             if problem is not None:
                 player.problems.append(problem)
         number = 0
@@ -81,7 +88,7 @@ def _loaded(player: Player, answers: Answers) -> bool:
         player.problems = [str(why)]
         if not number:
             return True
-        answers.left_out[number] = f"cell {number} {why}; it is left out"
+        answers.leave_out(number, str(why))
         return False
     except BaseException:
         player.close()
