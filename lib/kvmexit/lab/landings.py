@@ -50,10 +50,11 @@ KERNEL = SimulatedKernel()
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The first landing, in the order of the run, at which an answer fails; ready to be shown."""
+    """The first landing, in the order of the run, at which an answer fails; ready to be shown,
+    if it is known where: of a failure that was read from a file only the words are."""
 
-    scenario: Scenario
-    landing: Landing
+    scenario: Scenario | None
+    landing: Landing | None
     where: str
     what: str
     calls: tuple[str, ...]
@@ -204,16 +205,16 @@ def first_failure(
     to it. Raises Hopeless if more landings would only repeat what is wrong.
     """
     track = track or course(replace(scenario, policy="drain", compensation="none"))
-    found: list[Failure] = []
+    found: list[tuple[Landing, Failure]] = []
     for landing in track.landings(seed):
         failure = _play(track, scenario, landing, stop, make, desk)
         if failure is not None:
-            found.append(failure)
+            found.append((landing, failure))
     if not found:
         return None
-    first = min(found, key=lambda f: (f.landing.exit, PHASES.index(f.landing.phase)))
+    landing, first = min(found, key=lambda pair: (pair[0].exit, PHASES.index(pair[0].phase)))
     with contextlib.suppress(Hopeless):
-        _play(track, scenario, first.landing, stop, make, desk)
+        _play(track, scenario, landing, stop, make, desk)
     return first
 
 

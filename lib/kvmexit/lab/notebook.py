@@ -120,34 +120,42 @@ def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
         return Checked(verdict, verdict.printed, film_of(verdict.failure, player))
 
 
-def film_of(failure: Failure | None, player: Any) -> Any:
+def film_of(failure: Failure | None, player: Any) -> Shown | None:
+    """The film of a failing landing, complete, for a cell."""
+    try:
+        made = raw_film(failure, player)
+        return None if made is None else Shown(repr(made), made._repr_mimebundle_())
+    except (ImportError, KvmExitError):
+        return None
+
+
+def raw_film(failure: Failure | None, player: Any) -> Any:
     """The film of a failing landing, where films can be made and there is something to see.
 
-    A stop path is played by the student's process once more, at this and at all other landings.
+    A stop path is played by the student's process once more, at this and at all other landings,
+    while the film is shown: the process must still be there.
     """
     if failure is None or failure.outcome is None or "stop" not in player.names:
+        return None
+    scenario, landing = failure.scenario, failure.landing
+    if scenario is None or landing is None:
         return None
 
     def stop(vcpu: Vcpu, bus: Bus) -> None:
         with contextlib.suppress(StudentError):
             play_stop(player, Desk(vcpu, bus))
 
-    scenario = failure.scenario
-    try:
-        from kvmexit.show import film
+    from kvmexit.show import film
 
-        made = film(
-            response=scenario.response,
-            device=scenario.device,
-            policy=Policy("yours", stop),
-            restore=scenario.restore,
-            program=scenario.program,
-            landing=step_of(scenario, failure.landing),
-            title=f"Your stop path at exit {failure.landing.exit}, the first where it fails",
-        )
-        return Shown(repr(made), made._repr_mimebundle_())
-    except (ImportError, KvmExitError):
-        return None
+    return film(
+        response=scenario.response,
+        device=scenario.device,
+        policy=Policy("yours", stop),
+        restore=scenario.restore,
+        program=scenario.program,
+        landing=step_of(scenario, landing),
+        title=f"Your stop path at exit {landing.exit}, the first where it fails",
+    )
 
 
 def step_of(scenario: Scenario, landing: Landing) -> int:

@@ -76,6 +76,11 @@ class Verdict:
         return self.failure.where if self.failure else None
 
     @property
+    def part(self) -> str | None:
+        """The first part that failed."""
+        return next((label for label, points, _ in self.parts if not points), None)
+
+    @property
     def is_full(self) -> bool:
         return self.points == self.out_of
 
