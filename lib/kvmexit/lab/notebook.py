@@ -11,7 +11,16 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.protocol import Vcpu
-from kvmexit.lab import catalogue, grade, history, jail, starting
+from kvmexit.lab import (
+    catalogue,
+    grade,
+    history,
+    jail,
+    players,
+    starting,
+    submission,
+    wire,
+)
 from kvmexit.lab.catalogue import Problem, wrapped
 from kvmexit.lab.landings import KERNEL, Desk, Failure
 from kvmexit.lab.questions import Verdict, judge
@@ -174,3 +183,27 @@ def problem(lab: int, seed: int = PUBLIC_SEED) -> Problem:
 def answer(lab: int, seed: int = PUBLIC_SEED) -> Problem:
     """The same problem with its answer. Look after you have tried."""
     return catalogue.problem(lab, seed, with_answer=True)
+
+
+class Limits:
+    """What an answer may use, a line each. Read where it is enforced."""
+
+    def __repr__(self) -> str:
+        rows = {
+            "one call of your code, computing": f"{players.CALL_CPU:.0f} s",
+            "one call of your code, waiting": f"{players.CALL_SECONDS:.0f} s",
+            "all calls of a question, computing": f"{players.PLAY_CPU:.0f} s",
+            "all calls of a question, waiting": f"{players.PLAY_SECONDS:.0f} s",
+            "one cell, computing or waiting": f"{players.CELL_CPU:.0f} s",
+            "all cells": f"{players.LOAD_SECONDS:.0f} s",
+            "memory": f"{jail.MEMORY >> 20} MiB",
+            "code in all cells": f"{starting.LARGEST_CODE >> 20} MiB",
+            "the file that is handed in": f"{submission.LARGEST >> 20} MiB",
+            "one value that is handed over": f"{wire.LONGEST_LINE >> 10} KiB",
+        }
+        return "\n".join(f"{what:36}{much:>8}" for what, much in rows.items())
+
+
+def limits() -> Limits:
+    """What is limited while an answer is checked, or graded, and to how much."""
+    return Limits()

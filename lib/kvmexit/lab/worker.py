@@ -160,7 +160,7 @@ class Loading:
         return None
 
 
-NOTEBOOKS = ("check", "mark", "problem", "answer")
+NOTEBOOKS = ("check", "mark", "problem", "answer", "limits")
 """What a notebook has of the lab, and an answer has not."""
 
 
