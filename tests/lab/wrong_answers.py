@@ -12,7 +12,7 @@ EXPECTED = {
     "1_always_ok": ("1.1", 0, "you say 'ok' for a data read, served, policy save-at-once"),
     # right for every access of one exit
     "1_forgets_the_second_piece": ("1.1", 4, "two pieces: landing"),
-    "1_runs_the_simulator": ("1.1", 0, "uses kvmexit.packet.run: the answer must be your own"),
+    "1_runs_the_simulator": ("1.1", 0, "uses kvmexit.packet.Scenario: the answer must be your own"),
     # enough for a byte a read and for an `or` of one piece, not for an access of two reads
     "2_drains_once": ("2.1", 3, "wide: landing"),
     "2_ignores_the_result": ("2.1", 2, "wide: landing"),

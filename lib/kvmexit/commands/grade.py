@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from kvmexit.commands.scenario import print_json
 from kvmexit.errors import KvmExitError
@@ -105,7 +105,7 @@ def _try_out(path: Path) -> None:
 
 
 @contextmanager
-def _writing(path: Path, mode: str = "w") -> Iterator[TextIO]:
+def _writing(path: Path, mode: str = "w") -> Iterator[IO[str]]:
     try:
         with path.open(mode, newline="", encoding="utf-8") as file:
             yield file

@@ -180,12 +180,7 @@ class SimulatedVcpu(Emulator):
         Then the state, the exit and the memory determine all that follows.
         """
         pending = self._pending
-        return (
-            pending is not None
-            and pending.done == 0
-            and pending.first
-            and not pending.reloaded
-        )
+        return pending is not None and pending.done == 0 and pending.first and not pending.reloaded
 
     def __repr__(self) -> str:
         return shown(self, self.kvm_run)

@@ -59,8 +59,9 @@ def page(all_graded: list[Graded], seed: int, kernel: str, passed_over: list[str
         passed=passed,
         summary=_table("The questions", report.SUMMARY, map(report.summary, every)),
         landings=places or "<p>No answer fails at a landing.</p>",
-        marks=_table("The answers", ("student", "question", "points", "reason"),
-                     report.rows(all_graded)),
+        marks=_table(
+            "The answers", ("student", "question", "points", "reason"), report.rows(all_graded)
+        ),
         player=_player() if films else "",
     )
 
@@ -82,9 +83,7 @@ def _landings(row: report.Statistics, seed: int, films: list[str]) -> str:
     if not row.landings:
         return ""
     title = f"{row.question}, {catalogue.question(row.question).title}"
-    lines = [
-        (str(count), f"{part}: landing at {where}") for part, where, count, _ in row.landings
-    ]
+    lines = [(str(count), f"{part}: landing at {where}") for part, where, count, _ in row.landings]
     parts = [f"<h3>{escape(title)}</h3>", _table(title, ("answers", "fail first at"), lines)]
     for part, where, _, graded in row.landings[:FILMS]:
         if html := _film(row.question, graded, seed):

@@ -17,14 +17,14 @@ def answers(name: str, answer: Any) -> Answers | None:
     ``answer`` there. None outside of a notebook, or where no cell makes it so.
     """
     module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
+    shell: Any = module.get_ipython() if module is not None else None
     history = getattr(getattr(shell, "history_manager", None), "input_hist_raw", None)
-    if not history or not callable(answer):
+    if not history:
         return None
     cells = [plain(source) for source in history[1:]]
     known = getattr(answer, "__name__", "")
     if shell.user_ns.get(name) is not answer:
-        if not known.isidentifier() or shell.user_ns.get(known) is not answer:
+        if not callable(answer) or not known.isidentifier() or shell.user_ns.get(known) is not answer:
             return None
         cells.append(f"{name} = {known}")
     made = Answers(cells)

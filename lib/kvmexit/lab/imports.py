@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.abc
 import sys
+from collections import deque
 from dis import get_instructions
 from functools import partial
 from importlib.machinery import ModuleSpec
@@ -72,6 +73,8 @@ class _Missing(type):
 
 class Absent:
     """Stands in for one name of a missing module."""
+
+    __name__: str
 
     def __init__(self, module: str, name: str) -> None:
         self.__dict__.update(__module__=module, __name__=name)
@@ -147,9 +150,9 @@ def borrowed(answer: Any) -> str | None:
     files. Followed through the functions and classes of the answer, and what they are made of.
     """
     seen: set[int] = set()
-    left = [answer]
+    left = deque([answer])
     while left:
-        value = left.pop()
+        value = left.popleft()
         if id(value) in seen:
             continue
         seen.add(id(value))
@@ -188,11 +191,12 @@ def _cells(function: FunctionType) -> list[Any]:
     return found
 
 
-def _global_names(code: CodeType) -> set[str]:
-    """The global names that ``code`` reads, and the functions defined inside it."""
-    own = {i.argval for i in get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    inner = (const for const in code.co_consts if isinstance(const, CodeType))
-    return own.union(*map(_global_names, inner))
+def _global_names(code: CodeType) -> list[str]:
+    """The global names that ``code`` reads, and the functions defined inside it, in the order in
+    which they stand there: what is said of an answer must not depend on chance."""
+    own = [i.argval for i in get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return own + [name for one in inner for name in _global_names(one)]
 
 
 def is_open(module: str) -> bool:

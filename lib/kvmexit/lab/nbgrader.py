@@ -13,8 +13,8 @@ In ``nbgrader_config.py``::
     c = get_config()
     configure(c)
 
-The problems to grade with are those of a seed that is drawn at the first use and kept in the course's
-folder (:mod:`kvmexit.lab.seeds`); ``c.Referee.seed = 2027`` names one.
+The problems to grade with are those of a seed that is drawn at the first use and kept in the
+folder of the course (:mod:`kvmexit.lab.seeds`); ``c.Referee.seed = 2027`` names one.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def configure(config: Any) -> None:
     config.Autograde.exporter_class = Lenient
 
 
-class Lenient(NotebookExporter):  # type: ignore[misc]
+class Lenient(NotebookExporter):
     """Reads whatever was handed in. Of a file that is no notebook comes one without cells that
     says why: it is graded like any other, gets no points, and its student hears the reason."""
 
@@ -76,7 +76,10 @@ class Lenient(NotebookExporter):  # type: ignore[misc]
         except (OSError, ValueError) as problem:
             why = getattr(problem, "strerror", None) or str(problem)
             notebook = new_notebook(metadata={"kvmexit": {"problem": f"{path.name} {why}"}})
-        return self.from_notebook_node(notebook, resources=_of_file(resources, path), **more)
+        resources = _of_file(resources, path)
+        return self.from_notebook_node(  # type: ignore[no-untyped-call]
+            notebook, resources=resources, **more
+        )
 
 
 def _of_file(resources: Any, path: Path) -> Any:
@@ -93,7 +96,9 @@ def _whole(found: dict[str, Any]) -> NotebookNode:
         nbformat.validate(notebook)
         return notebook
     except Exception:  # of many kinds, and what is in the cells is good all the same
-        return new_notebook(cells=[*filter(None, map(_cell, found["cells"]))])
+        cells = [*filter(None, map(_cell, found["cells"]))]
+        bare: NotebookNode = new_notebook(cells=cells)
+        return bare
 
 
 def _cell(found: Any) -> NotebookNode | None:

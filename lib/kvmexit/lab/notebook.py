@@ -100,17 +100,17 @@ def check(number: str, answer: Callable[..., Any], seed: int = PUBLIC_SEED) -> C
     The grader does the same with another ``seed``; give any number to try more problems.
     """
     name = catalogue.question(number).name
-    return _judged(number, {name: answer}, seed)
+    return judged(number, {name: answer}, seed)
 
 
 def mark(number: str, names: dict[str, Any], seed: int) -> Mark:
     """Print the verdict on the answer that ``names`` (``globals()``) hold; returns the points."""
-    checked = _judged(number, names, seed)
+    checked = judged(number, names, seed)
     print(checked)
     return Mark(checked.verdict.points)
 
 
-def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
+def judged(number: str, names: dict[str, Any], seed: int) -> Checked:
     """As the grader does it, with the cells that this notebook has run. Where those do not make
     the answer, or cannot be graded on this machine, with the answer as it is."""
     question = catalogue.question(number)
@@ -121,7 +121,7 @@ def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
             question, answers, seed, lambda verdict, player: film_of(verdict.failure, player)
         )
         history.remember(answers)
-        if not verdict.is_blank or verdict.reason == NOT_ANSWERED:
+        if not verdict.is_blank or verdict.reason == NOT_ANSWERED or not callable(answer):
             return Checked(verdict, verdict.printed, film)
     namespace = dict(names) if answer is None else {question.name: answer}
     with starting.fork(namespace) if hasattr(os, "fork") else starting.Direct(namespace) as player:

@@ -1,9 +1,9 @@
 """A device of the labs, on which one instruction can take many exits.
 
-Its FIFO can be read in a window across the end of a page as well, and it has a store of bytes
-across another, which at first hold a copy of the response: what is written there can be read again. So an access there is split by the page,
-and a read-modify-write, or a comparison of device with device, is split and both read and write. It
-is made up: no TIS has either.
+Its FIFO can be read in a window across the end of a page as well. Across another it has a store
+of bytes, which at first holds a copy of the response; what is written there can be read again. So
+an access there is split by the page, and a read-modify-write, or a comparison of device with
+device, is split, and reads more than once. It is made up: no TIS has either.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ COLUMNS = ("student", "file", "lab", "question", "points", "out_of", "reason", "
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How a question was answered. ``blank`` have no answer, or none that could be read; the mean is
-    of the others, and so are ``full`` and ``zero``. ``failed`` counts, for each part, who missed
-    it. ``landings`` are where answers failed first, the most frequent first: part, landing,
+    """How a question was answered. ``blank`` have no answer, or none that could be read; the mean
+    is of the others, and so are ``full`` and ``zero``. ``failed`` counts, for each part, who
+    missed it. ``landings`` are where answers failed first, the most frequent first: part, landing,
     how many, and the first who failed there.
     """
 

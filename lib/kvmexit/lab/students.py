@@ -16,8 +16,12 @@ _COPY = re.compile(
 )
 _COPY_OF = re.compile(r"^(?:copy of|kopie von)[ _-]+", re.IGNORECASE)
 _LATE = re.compile(r"(?:^|[ _-])late(?=[ _-]|$)", re.IGNORECASE)
-_CANVAS = re.compile(r"^(?P<who>[^_]+)_(?P<late>LATE_)?(?P<id>\d{3,})_\d{3,}_(?P<file>.+?)(?:-\d+)?$")
-_MOODLE = re.compile(r"^(?P<who>.+?)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)$")
+_CANVAS = re.compile(
+    r"^(?P<who>[^_]+)_(?P<late>LATE_)?(?P<id>\d{3,})_\d{3,}_(?P<file>.+?)(?:-\d+)?$"
+)
+_MOODLE = re.compile(
+    r"^(?P<who>.+?)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)$"
+)
 _BLACKBOARD = re.compile(
     r"^(?P<lab>.*?)_?(?P<who>[^_]+)_attempt_(?P<id>[\d-]+)(?:_(?P<file>.*))?$", re.IGNORECASE
 )
@@ -53,7 +57,8 @@ def owner(stem: str, is_folder: bool = False) -> Owner:
     if is_folder:
         sakai = _SAKAI.match(stem)
         return Owner(sakai["who"].strip(), sakai["id"]) if sakai else Owner(stem)
-    name, notes = stem, ()
+    name = stem
+    notes: tuple[str, ...] = ()
     if _LATE.search(name):
         name, notes = _LATE.sub("", name), ("its name says LATE",)
     name = _COPY_OF.sub("", _uncopied(name))

@@ -270,7 +270,7 @@ def settings(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def _made(
-        path: Path,
+    path: Path,
     student: str,
     lab: int | None,
     cells: list[str],

@@ -22,8 +22,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from kvmexit.lab import jail, wire
-from kvmexit.lab.client import ROLES
 from kvmexit.lab.cells import SAYS
+from kvmexit.lab.client import ROLES
 from kvmexit.lab.imports import OPEN_MODULES, Gate, Refused, borrowed, loading, said_by_a_magic
 from kvmexit.lab.words import NOT_ANSWERED, TIMED_OUT, Role, StudentError
 
