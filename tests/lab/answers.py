@@ -42,7 +42,7 @@ RIGHT = {
         "    @contextlib.contextmanager\n    def kicked():\n        yield vcpu.run\n"
         "    with kicked() as run:\n        while run() is not EINTR: bus.serve(page)",
     ),
-    "class": f"{EINTR}class Stop:\n    def __call__(self, vcpu, bus):{DRAIN}\nstop = Stop()",
+    "class": f"{EINTR}class Stop:\n  def __call__(self, vcpu, bus):{DRAIN}\nstop = Stop()",
     "lambda": f"{EINTR}def f(vcpu, bus):{DRAIN}\nstop = lambda vcpu, bus: f(vcpu, bus)",
     "partial": f"import functools\n{EINTR}def f(n, vcpu, bus):{DRAIN}\n"
     "stop = functools.partial(f, 1)",

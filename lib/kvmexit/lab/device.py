@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from kvmexit.errors import KvmExitError
+from kvmexit.exits import What
 from kvmexit.guest.tis_registers import COMMAND_READY, DATA_AVAIL, STS
 from kvmexit.lab import wire
 from kvmexit.lab.landings import (
@@ -35,7 +36,7 @@ from kvmexit.packet.experiment import (
 from kvmexit.packet.outcome import Kind, classify
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.devices import Tis
-from kvmexit.vmm.machine import POLICIES, Policy
+from kvmexit.vmm.machine import POLICIES, Machine, Policy
 
 # ------------------------------------------------------------------------ 3.1: two histories
 
@@ -215,30 +216,35 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
     return None
 
 
-MOVES = 6
-"""At how many landings, drawn for each VMM, the device is loaded in a process of its own."""
+MOVES = 3
+"""At how many reads of the response, drawn for each VMM, the device is loaded in a process of its
+own, and at how many other exits."""
 
 
 def _moved(
     scenario: Scenario, policies: tuple[str, ...], player: Player, seed: int, track: Course
 ) -> Failure | None:
-    """The device saved in one process and loaded in another, as a VMM does that migrates.
+    """The device saved in one process and loaded in another, as a VMM does that migrates, and once
+    more at the first exit after that: what a device forgets may be made good by the next write.
 
     Each run goes from the guest's first instruction to its end: nothing of it is known before.
     """
+    bus = Bus(Tis(scenario.response))
     for name in policies:
         dice = rng(f"device moves {name}", seed)
-        exits = sorted(dice.sample(range(1, len(track.points) + 1), MOVES))
+        numbered = list(enumerate((exit for _, exit in track.points), start=1))
+        data = [number for number, exit in numbered if bus.is_data_read(exit)]
+        others = [number for number, exit in numbered if not bus.is_data_read(exit)]
+        exits = sorted(
+            one for kind in (data, others) for one in dice.sample(kind, min(MOVES, len(kind)))
+        )
         for landing in [Landing(exit, Phase.SERVED) for exit in exits]:
             moving = replace(scenario, device=partial(RemoteTis, player, moves=True), policy=name)
             machine = make_machine(KERNEL, moving)
             device: Any = machine.bus.device
             what, outcome = "", None
             try:
-                arrival = Arrival(landing, machine.bus)
-                for step in machine.steps():
-                    if arrival.due(step):
-                        machine.request_stop()
+                _suspend_twice(machine, landing)
                 outcome = classify(track.ending, ending_of(machine.vm, device))
                 what = "" if outcome.kind is Kind.OK else effect(outcome)
             except Hopeless:
@@ -249,10 +255,24 @@ def _moved(
                 device.close()
             if what:
                 where = words(landing, track.points[landing.exit - 1][1])
-                where = f"{where}, with the VMM {name}, restored in another process"
+                where = f"{where}, with the VMM {name}, restored in another process, twice"
                 shown = replace(scenario, device="tis")  # without the student's process
                 return Failure(shown, landing, where, what, (), outcome)
     return None
+
+
+def _suspend_twice(machine: Machine, landing: Landing) -> None:
+    """Run to the end, suspended at ``landing`` and again at the first exit of the new machine."""
+    arrival = Arrival(landing, machine.bus)
+    is_served = is_again = False
+    for step in machine.steps():
+        if arrival.due(step):
+            machine.request_stop()
+        elif len(machine.saves) == 1 and not is_again:
+            is_served = is_served or step.what is What.SERVE
+            if is_served and step.what is What.LOOK:
+                is_again = True
+                machine.request_stop()
 
 
 def _takes_commands(device: Any) -> bool:

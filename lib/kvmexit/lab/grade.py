@@ -80,7 +80,7 @@ def _referee(pipe: Connection, submission: Submission, seed: int) -> None:
     pipe.close()
 
 
-class _Running:
+class Running:
     """A referee at work, and the verdicts it has sent so far."""
 
     def __init__(self, submission: Submission, seed: int) -> None:
@@ -140,7 +140,7 @@ def grade(
         starting.open_nursery()
     results: dict[int, Graded] = {}
     waiting = list(enumerate(all_submissions))[::-1]
-    running: dict[int, _Running] = {}
+    running: dict[int, Running] = {}
 
     def done(number: int, graded: Graded) -> None:
         results[number] = graded
@@ -151,7 +151,7 @@ def grade(
             while waiting and len(running) < (jobs or os.cpu_count() or 1):
                 number, submission = waiting.pop()
                 if submission.problem is None:
-                    running[number] = _Running(submission, seed)
+                    running[number] = Running(submission, seed)
                 else:
                     lost = [nothing(q, submission.problem) for q in _questions(submission)]
                     done(number, Graded(submission, tuple(lost)))

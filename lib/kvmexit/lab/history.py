@@ -24,7 +24,8 @@ def answers(name: str, answer: Any) -> Answers | None:
     cells = [plain(source) for source in history[1:]]
     known = getattr(answer, "__name__", "")
     if shell.user_ns.get(name) is not answer:
-        if not callable(answer) or not known.isidentifier() or shell.user_ns.get(known) is not answer:
+        is_known = callable(answer) and shell.user_ns.get(known) is answer
+        if not is_known or not known.isidentifier():
             return None
         cells.append(f"{name} = {known}")
     made = Answers(cells)
