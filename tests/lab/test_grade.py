@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from kvmexit.commands import main
-from kvmexit.lab import catalogue, jail
-from kvmexit.lab.grade import Graded, grade
-from kvmexit.lab.submission import submissions
+from kvmexit.lab import catalogue, players
+from kvmexit.lab.grade import Graded, Running, grade
+from kvmexit.lab.report import statistics
+from kvmexit.lab.submission import Submission, submissions
 from wrong_answers import EXPECTED, FOLDER
 
 HERE = Path(__file__).resolve().parent
@@ -103,7 +104,7 @@ def test_a_broken_cell_does_not_cost_the_others(tmp_path: Path) -> None:
         ("c.ipynb", b"[" * 100_000, "is no notebook"),
         ("d.py", b"\xff\xfe\x00", "is not UTF-8"),
         ("e.py", b"x = 1", "answers no question of any lab"),
-        ("f.py", b"#" * (5 << 20), "is larger than 4 MiB"),
+        ("f.py", b"#" * (33 << 20), "is larger than 32 MiB"),
     ],
 )
 def test_unreadable(tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -168,7 +169,9 @@ def test_who_hands_in_nothing_or_twice_is_seen(tmp_path: Path) -> None:
     first, second, third = submissions(tmp_path)
     assert first.notes == ("one of 2 files of this student: 2-stop-Copy1.ipynb",)
     assert second.student == "ann" and third.student == "bob"
-    assert third.problem == "the folder holds no notebook (.ipynb) and no Python file (.py)"
+    assert third.problem == (
+        "the folder holds no notebook (.ipynb) and no Python file (.py), but answer.txt"
+    )
 
 
 def test_without_rich_it_is_said_in_one_line(
@@ -226,7 +229,7 @@ def test_a_batch_of_forty_with_five_hostile(tmp_path: Path) -> None:
     sheet = tmp_path / "marks.csv"
     out, used = graded(folder, "--jobs", "2", "--json", "--csv", str(sheet))
     _, alone = graded(folder / "student00", "--json")
-    jailed = len(HOSTILE) * len(catalogue.questions(2)) * (jail.CPU_SECONDS + 1)
+    jailed = len(HOSTILE) * len(catalogue.questions(2)) * (players.CALL_CPU + 1)
     assert computed(used) < 35 * 3 * computed(alone) + jailed
     said = json.loads(out)
     points = {one["student"]: one["points"] for one in said["submissions"]}
@@ -256,3 +259,108 @@ def test_what_cannot_be_done_is_said_in_one_line(
 ) -> None:
     assert main(["grade", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_everything_in_the_folder_has_a_row_or_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = "def stop(vcpu, bus): pass\n"
+    for name in ("ann_lab2.py", "BOB-lab2.PY", "cy-lab2.py.txt", ".DS_Store", "notes.pdf"):
+        (tmp_path / name).write_text(answer)
+    (tmp_path / "dan.zip").write_bytes(b"PK\5\6" + bytes(18))
+    (tmp_path / "eve").mkdir()
+    (tmp_path / "eve" / "lab2.py").write_text(answer)
+    (tmp_path / "eve" / "plot.png").write_bytes(b"")
+    (tmp_path / "fay").symlink_to(tmp_path / "eve")
+    (tmp_path / "gus").mkdir()
+    (tmp_path / "gus" / "lab2.zip").write_bytes(b"")
+    os.mkfifo(tmp_path / "hal_lab2.py")
+    sheet = tmp_path / "marks.csv"
+    assert main(["grade", str(tmp_path), "--csv", str(sheet), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    students = {one["student"]: one["problem"] for one in said["submissions"]}
+    assert students == {
+        "ann": None,
+        "BOB": None,
+        "cy": None,
+        "dan": "dan.zip is an archive: unpack it",
+        "eve": None,
+        "fay": "fay is a link: put the folder itself there",
+        "gus": "the folder holds no notebook (.ipynb) and no Python file (.py), but lab2.zip",
+        "hal": "hal_lab2.py is no regular file",
+    }
+    assert {row["student"] for row in csv.DictReader(sheet.open())} == set(students)
+    assert said["passed over"] == [".DS_Store", "notes.pdf"]
+    (of_eve,) = [one for one in said["submissions"] if one["student"] == "eve"]
+    assert of_eve["notes"] == ["not graded: plot.png"]
+
+
+def test_a_folder_that_cannot_be_read_says_so(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "ann").mkdir()
+    (tmp_path / "bob.py").write_text("def stop(vcpu, bus): pass")
+
+    def refuse(top, onerror):
+        onerror(PermissionError(13, "Permission denied", str(top)))
+        return []
+
+    monkeypatch.setattr(os, "walk", refuse)
+    assert submissions(tmp_path)[0].problem == "the folder cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize("output", ["/nonexistent/marks.csv", "/dev/full"])
+def test_what_cannot_be_written_is_found_before_anything_is_graded(
+    output: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kvmexit.lab.grade.grade", lambda *_: pytest.fail("it has begun"))
+    assert main(["grade", str(HERE / "source" / "6-machines"), "--csv", output]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_batch_that_is_interrupted_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for student in ("ann", "bob", "cy"):
+        (folder / f"{student}_lab6.py").write_text("def predict_on(moment): return 'fine'")
+    sheet, page = tmp_path / "marks.csv", tmp_path / "marks.html"
+    command = ["grade", str(folder), "--jobs", "1", "--csv", str(sheet), "--html", str(page)]
+    started: list[str] = []
+    real_start = Running.__init__
+
+    def start(self: Running, submission: Submission, seed: int) -> None:
+        if len(started) == 2:
+            started.append("nobody")
+            raise KeyboardInterrupt
+        started.append(submission.student)
+        real_start(self, submission, seed)
+
+    monkeypatch.setattr(Running, "__init__", start)
+    assert main(command) == 130
+    assert "2 of 3 are graded" in capsys.readouterr().err
+    assert len(list(csv.DictReader(sheet.open()))) == 2
+    seed = json.loads((tmp_path / "marks.csv.part").read_text().splitlines()[0])["seed"]
+    assert main([*command, "--seed", str(seed + 1)]) == 2
+    assert main([*command, "--json"]) == 0
+    assert started == ["ann", "bob", "nobody", "cy"]
+    said = json.loads(capsys.readouterr().out)
+    assert said["seed"] == seed and [one["points"] for one in said["submissions"]] == [0, 0, 0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "marks.csv", "marks.html"]
+    assert "<td>cy</td>" in page.read_text() and "http" not in page.read_text()
+
+
+def test_statistics_keep_blanks_apart_and_say_where_answers_fail_first(tmp_path: Path) -> None:
+    code = {
+        "ann": "def stop(vcpu, bus): raise NotImplementedError",
+        "bob": "def stop(vcpu, bus): vcpu.run()",
+        "cy": "def stop(vcpu, bus): vcpu.run()\n# again",
+        "dan": "def stop(vcpu, bus):\n    import os\n    os._exit(1)",
+    }
+    for name, text in code.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    row = statistics(grade(submissions(tmp_path), SEED))[0]
+    assert (row.handed_in, row.answered, row.blank, row.zero) == (4, 3, 1, 3)
+    assert row.failed["wide"] == 3
+    ((part, where, count, first),) = row.landings
+    assert (part, count, first.submission.student) == ("driver, new VM", 2, "bob")
+    assert where.startswith("exit 1 ")

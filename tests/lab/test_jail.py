@@ -17,11 +17,11 @@ REFUSED = {
     "spawn": "os.posix_spawn('/bin/true', ['true'], {})",
     "exec": "os.execv('/bin/true', ['true'])",
     "kill": "os.kill(os.getppid(), 9)",
-    "socket": "__import__('socket')",
+    "socket": "__import__('socket').socket()",
     "_socket": "__import__('_socket').socket()",
     "threads": "__import__('_thread').start_new_thread(print, ())",
     "affinity": "os.sched_setaffinity(0, {0})",
-    "answers": "__import__('kvmexit.vmm.machine')",
+    "answers": "__import__('kvmexit.vmm.machine').vmm.machine.drain()",
     "files": "__import__('pathlib').Path('/etc/passwd').read_text()",
     "devices": "os.open('/dev/kvm', os.O_RDWR)",
     "limits": "__import__('resource').setrlimit(0, (-1, -1))",
@@ -40,7 +40,7 @@ def test_refused(player, what: str) -> None:
     with pytest.raises(StudentError) as problem:
         player.call(f"f{list(REFUSED).index(what)}")
     text = str(problem.value)
-    words = ("not permitted", "cannot be imported", "can't start", "not allowed")
+    words = ("not permitted", "not there when", "be your own", "can't start", "not allowed")
     assert any(one in text for one in words), text
     assert player.call("fine") == 45
 

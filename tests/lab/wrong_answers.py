@@ -12,10 +12,10 @@ EXPECTED = {
     "1_always_ok": ("1.1", 0, "you say 'ok' for a data read, served, policy save-at-once"),
     # right for every access of one exit
     "1_forgets_the_second_piece": ("1.1", 4, "two pieces: landing"),
-    "1_runs_the_simulator": ("1.1", 0, "kvmexit.kernel cannot be imported"),
-    # enough for a byte a read and for read-modify-write, not for an access of two reads
-    "2_drains_once": ("2.1", 4, "wide: landing"),
-    "2_ignores_the_result": ("2.1", 3, "wide: landing"),
+    "1_runs_the_simulator": ("1.1", 0, "uses kvmexit.packet.Scenario: the answer must be your own"),
+    # enough for a byte a read and for an `or` of one piece, not for an access of two reads
+    "2_drains_once": ("2.1", 3, "wide: landing"),
+    "2_ignores_the_result": ("2.1", 2, "wide: landing"),
     "2_reads_the_stale_reason": ("2.1", 0, "a read of 1 byte at 0xfed40024"),
     "2_clears_too_early": ("2.1", 0, "KVM_RUN was called while immediate_exit was 0"),
     # the kick that came with the request is over
@@ -27,7 +27,7 @@ EXPECTED = {
     "2_closes_the_device_first": ("2.2", 1, "string: landing"),
     "2_leaves_the_device_open": ("2.2", 0, "the device is still open"),
     "2_knows_the_packet": ("2.1", None, "wide: landing"),
-    "2_reads_the_answer_key": ("2.1", 0, "kvmexit.vmm cannot be imported"),
+    "2_reads_the_answer_key": ("2.1", 0, "uses kvmexit.vmm.drain: the answer must be your own"),
     "2_opens_the_answer_key": ("2.1", 0, "Operation not permitted"),
     "2_loops_for_ever": ("2.1", 0, "loop for ever?"),
     "2_polls_for_ever": ("2.1", 0, "for ever?"),
@@ -45,8 +45,8 @@ EXPECTED = {
     "3_offers_what_was_read": ("3.2", 1, "Error left over data"),
     "4_looks_for_any_entry": ("4.1", 3, "two vCPUs: log"),
     "4_mixes_the_vcpus": ("4.1", 4, "two vCPUs: log"),
-    # a byte a read and rep movsb need no more than one entry
-    "5_ignores_the_result": ("5.1", 3, "device had done its part, on the real kernel: missing"),
+    # a byte a read needs no more than one entry
+    "5_ignores_the_result": ("5.1", 2, "device had done its part, on the real kernel: missing"),
     "6_knows_x86_only": ("6.1", 0, "that is not what happens"),
 }
 """File: (question, points or None where luck may give some, what the reason says)."""

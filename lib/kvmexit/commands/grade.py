@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kvmexit.commands.scenario import print_json
 from kvmexit.errors import KvmExitError
-from kvmexit.lab import catalogue, grade, real, report
+from kvmexit.lab import batch_page, catalogue, grade, real, report, seeds
+from kvmexit.lab.journal import Journal, begin
 from kvmexit.lab.questions import rng
-from kvmexit.lab.submission import Submission, submissions
+from kvmexit.lab.submission import Submission, passed_over, submissions
 
 
 def add(subparsers: Any) -> None:
@@ -33,6 +36,12 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--lab", type=int, metavar="N", help="all files answer lab N")
     parser.add_argument("--jobs", type=int, metavar="N", help="submissions at a time")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the marks to FILE")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page of marks, statistics and films to FILE",
+    )
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(func=main)
 
@@ -42,27 +51,97 @@ def main(args: argparse.Namespace) -> int:
         catalogue.known(args.lab)
     if args.jobs is not None and args.jobs < 1:
         raise KvmExitError(f"--jobs must be at least 1, not {args.jobs}")
-    seed = secrets.randbelow(1 << 31) if args.seed is None else args.seed
+    seed = seeds.drawn() if args.seed is None else args.seed
     rng("any", seed)
-    found = submissions(args.folder, args.lab)
-    graded = _with_progress(found, seed, args.jobs)
+    outputs = [path for path in (args.csv, args.html) if path is not None]
+    part = outputs[0].with_name(f"{outputs[0].name}.part") if outputs else None
+    ours = {path.resolve() for path in (*outputs, *([part] if part else []))}
+    found = submissions(args.folder, args.lab, ours)
+    if not args.json:
+        import_module("rich.console")  # before the work, and not after it
+    for path in outputs:
+        _try_out(path)
+    journal = None
+    if part is not None:
+        journal = begin(part, seed, args.seed is not None)
+        seed = journal.seed
+        if journal.known:
+            print(f"{part}: going on, {len(journal.known)} are graded", file=sys.stderr)
+    graded: dict[Submission, grade.Graded] = {}
+    status = 0
+    try:
+        _all(found, seed, args.jobs, graded, journal)
+    except KeyboardInterrupt:
+        status = 130
+        again = "; the same command goes on" if journal else ""
+        print(
+            f"kvmexit: interrupted: {len(graded)} of {len(found)} are graded, with seed"
+            f" {seed}{again}",
+            file=sys.stderr,
+        )
+    done = [graded[one] for one in found if one in graded]
+    others = passed_over(args.folder, ours)
     if args.csv is not None:
-        try:
-            with args.csv.open("w", newline="", encoding="utf-8") as file:
-                report.write_csv(graded, file)
-        except OSError as problem:
-            raise KvmExitError(f"{args.csv}: cannot be written: {problem.strerror}") from None
+        with _writing(args.csv) as file:
+            report.write_csv(done, file)
+    if args.html is not None and not status:
+        made = batch_page.page(done, seed, real.kernel_name(), others)
+        with _writing(args.html) as file:
+            file.write(made)
+    if journal and not status:
+        journal.end()
     if args.json:
-        print_json(report.document(graded, seed, real.kernel_name()))
+        print_json(report.document(done, seed, real.kernel_name(), others))
     else:
-        report.print_table(graded, seed)
-    return 0
+        report.print_table(done, seed, others)
+    return status
 
 
-def _with_progress(found: list[Submission], seed: int, jobs: int | None) -> list[grade.Graded]:
+def _try_out(path: Path) -> None:
+    """Can it be written? What it holds stays until there is something better."""
+    with _writing(path, "a" if path.is_file() or not path.exists() else "w") as file:
+        if not path.is_file():  # a device, which may be full
+            file.write("\n")
+
+
+@contextmanager
+def _writing(path: Path, mode: str = "w") -> Iterator[IO[str]]:
+    try:
+        with path.open(mode, newline="", encoding="utf-8") as file:
+            yield file
+    except OSError as problem:
+        raise KvmExitError(f"{path}: cannot be written: {problem.strerror}") from None
+
+
+def _all(
+    found: list[Submission],
+    seed: int,
+    jobs: int | None,
+    graded: dict[Submission, grade.Graded],
+    journal: Journal | None,
+) -> None:
+    """Grade what is not known yet; ``graded`` and ``journal`` have each as it is done."""
+    if journal is not None:
+        graded.update((one, known) for one in found if (known := journal.take(one)) is not None)
+
+    def done(one: grade.Graded) -> None:
+        graded[one.submission] = one
+        if journal is not None:
+            journal.note(one)
+
+    _with_progress([one for one in found if one not in graded], seed, jobs, done)
+
+
+def _with_progress(
+    found: list[Submission],
+    seed: int,
+    jobs: int | None,
+    done: Callable[[grade.Graded], None],
+) -> None:
     """Grade with a bar on standard error, where that is a terminal."""
     if not sys.stderr.isatty():
-        return grade.grade(found, seed, jobs)
+        grade.grade(found, seed, jobs, done)
+        return
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
@@ -71,8 +150,9 @@ def _with_progress(found: list[Submission], seed: int, jobs: int | None) -> list
     with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
         task = bar.add_task("grading", total=len(found))
 
-        def advance(graded: grade.Graded) -> None:
+        def advance(one: grade.Graded) -> None:
+            done(one)
             bar.advance(task)
             bar.refresh()
 
-        return grade.grade(found, seed, jobs, advance)
+        grade.grade(found, seed, jobs, advance)

@@ -24,9 +24,11 @@ from kvmexit.guest.tis_registers import (
     DATA_FIFO,
     INDEX,
     RESPONSE_RETRY,
+    STORE,
     STS,
     TIS_BASE,
     VALID,
+    WINDOW,
     XDATA_FIFO,
 )
 
@@ -207,11 +209,50 @@ one:
         jne next_byte
 """,
 }
-BURSTS["rmw"] = BURSTS["retry"] = BURSTS["driver"]
+BURSTS["pages"] = BURSTS["wide"].replace("[XFIFO]", "[WINDOW]")
+BURSTS["verify"] = """
+        mov edi, edx
+        sub edi, ecx
+        cmp edi, ebx
+        jae whole_burst
+        mov ebx, edi
+whole_burst:
+        mov ebp, ecx
+        mov esi, XFIFO
+        mov edi, STORE
+        add edi, ecx
+        mov ecx, ebx
+        repe cmpsb                  ; the packet, as it comes, against the device's copy
+        jne differs
+        mov esi, STORE
+        add esi, ebp
+        movups xmm0, [esi]
+        movups [BUFFER+ebp], xmm0
+        mov ecx, ebx
+        add ecx, ebp
+        mov ebp, edx
+        jmp recv_data
+differs:
+        mov ecx, ebp
+        mov ebp, edx
+        ret
+"""
+BURSTS["rmw"] = BURSTS["retry"] = BURSTS["torn"] = BURSTS["driver"]
 """How each variant of the driver takes a burst out of the FIFO. ``driver`` is Linux's loop;
 ``string`` uses ``rep movsb`` and ``wide`` 16-byte loads through the extended FIFO; ``rmw`` sets
 commandReady by ``or``, so that its last access is a read and a write; ``retry`` has what the
-receive path does around all this since v6.6, see :data:`RETRY`."""
+receive path does around all this since v6.6, see :data:`RETRY`. ``pages``, ``torn`` and ``verify``
+need a device with a window and a store that cross a page (:class:`kvmexit.lab.paged.Paged`): a
+16-byte load takes three exits there, :data:`TORN` four, and a ``repe cmpsb`` of device with
+device two for each byte, all in one instruction. Bursts of ``verify`` have 16 bytes at most."""
+
+TORN = """
+tpm_tis_ready:
+        mov edi, [BUFFER+12]
+        xor [STORE+TEAR], edi          ; two reads and two writes
+        mov edi, [STORE+TEAR]
+        mov [BUFFER+12], edi
+"""
 
 RETRY = """
 recv_ended:
@@ -231,7 +272,9 @@ Source: A. Steffen, tpm_tis: Use responseRetry to recover from data transfer err
 20230613180259.3525-4-Alexander.Steffen@infineon.com. The number of tries is ``TPM_RETRY``.
 """
 
-PROGRAMS = tuple(name for name in BURSTS if name != "indexed")
+PAGED = ("pages", "torn", "verify")
+PROGRAMS = tuple(name for name in BURSTS if name not in ("indexed", *PAGED))
+"""The variants for every device that pops; those of ``PAGED`` want one of their own."""
 
 
 @cache
@@ -241,6 +284,9 @@ def tis_driver(variant: str = "driver") -> Program:
         "STS": TIS_BASE + STS,
         "FIFO": TIS_BASE + DATA_FIFO,
         "XFIFO": TIS_BASE + XDATA_FIFO,
+        "WINDOW": TIS_BASE + WINDOW,
+        "STORE": TIS_BASE + STORE,
+        "TEAR": 7,
         "INDEX": TIS_BASE + INDEX,
         "VALID": VALID,
         "DATA_AVAIL": DATA_AVAIL,
@@ -262,6 +308,8 @@ def tis_driver(variant: str = "driver") -> Program:
     source = RECV.replace("BURST\n", BURSTS[variant].strip("\n") + "\n")
     if variant == "rmw":
         source = source.replace("mov byte [STS], COMMAND", "or byte [STS], COMMAND")
+    if variant == "torn":
+        source = source.replace("tpm_tis_ready:\n", TORN.lstrip("\n"))
     if variant == "retry":
         # From bad_size on: of a short header the driver returns the length, and so never retries.
         first, mark, rest = source.partition("bad_size:\n")

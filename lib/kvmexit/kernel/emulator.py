@@ -133,13 +133,15 @@ class Emulator:
         """Drive a running instruction until it needs userspace or retires."""
         running = operation.running
         assert isinstance(running, GeneratorType)
+        first = answer is None
         try:
             access = running.send(answer)
             while True:
                 result = self._access(access, operation)
                 if result is None:  # a read that only userspace can satisfy
+                    operation.first = first
                     return self._pause(operation)
-                access = running.send(result)
+                access, first = running.send(result), False
         except StopIteration as end:
             cpu = self._cpu
             target = operation.address if operation.rep else end.value

@@ -19,7 +19,7 @@ class Pending:
     are left. ``string`` says that it is a string instruction, ``rep`` that it repeats until
     ecx is 0, ``locked`` that it stores only if what it loaded is still there. ``data`` collects
     a read; ``slots`` say where in it each piece belongs, ``behind`` how much the
-    instruction had read before it.
+    instruction had read before it. ``first``: the instruction holds nothing yet that it read.
     """
 
     pieces: list[VcpuExit]
@@ -36,6 +36,7 @@ class Pending:
     reloaded: bool = False
     moves_pc: bool = False
     behind: int = 0
+    first: bool = True
 
     def ask(self, exit: VcpuExit, size: int | None) -> None:
         """One exit, answered by ``size`` bytes, or by nothing but the next entry."""

@@ -175,12 +175,12 @@ class SimulatedVcpu(Emulator):
 
     @property
     def is_fresh(self) -> bool:
-        """Is the exit at hand the first of its operation, with registers nobody has touched?
+        """Is the exit at hand the first of its instruction, with registers nobody has touched?
 
         Then the state, the exit and the memory determine all that follows.
         """
         pending = self._pending
-        return pending is not None and pending.done == 0 and not pending.reloaded
+        return pending is not None and pending.done == 0 and pending.first and not pending.reloaded
 
     def __repr__(self) -> str:
         return shown(self, self.kvm_run)

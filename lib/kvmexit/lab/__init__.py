@@ -18,6 +18,7 @@ _PUBLIC = {
     "mark": "kvmexit.lab.notebook",
     "problem": "kvmexit.lab.notebook",
     "answer": "kvmexit.lab.notebook",
+    "limits": "kvmexit.lab.notebook",
     "Snapshot": "kvmexit.lab.words",
 }
 __all__ = list(_PUBLIC)

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
+from kvmexit.errors import KvmExitError
+from kvmexit.exits import What
 from kvmexit.guest.tis_registers import COMMAND_READY, DATA_AVAIL, STS
 from kvmexit.lab import wire
-from kvmexit.lab.landings import KERNEL, Course, Desk, Failure, course, first_failure, walk
+from kvmexit.lab.landings import (
+    KERNEL,
+    Course,
+    Desk,
+    Failure,
+    course,
+    effect,
+    first_failure,
+    walk,
+    words,
+)
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
 from kvmexit.lab.stop import scenario_of
-from kvmexit.lab.words import Pop, StudentError
-from kvmexit.packet.experiment import Arrival, Landing, Phase, Scenario
+from kvmexit.lab.words import Hopeless, Pop, StudentError
+from kvmexit.packet.experiment import (
+    Arrival,
+    Landing,
+    Phase,
+    Scenario,
+    ending_of,
+    make_machine,
+)
+from kvmexit.packet.outcome import Kind, classify
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.devices import Tis
-from kvmexit.vmm.machine import POLICIES, Policy
+from kvmexit.vmm.machine import POLICIES, Machine, Policy
 
 # ------------------------------------------------------------------------ 3.1: two histories
 
@@ -110,17 +130,18 @@ TWINS = Question(
 
 
 class RemoteTis(Tis):
-    """A device whose registers are a student's object. Loading a state makes a new object."""
+    """A device whose registers are a student's object. Loading a state makes a new object, and
+    if it ``moves`` that object is in another process: what is not in the state is gone.
+    """
 
-    def __init__(self, player: Player, response: bytes) -> None:
+    def __init__(self, player: Player, response: bytes, moves: bool = False) -> None:
         super().__init__(response)
-        self.player, self.response = player, response
+        self.player, self.response, self.moves = player, response, moves
+        self.others: list[Player] = []
         self.object = self._new()
 
     def _new(self) -> int:
-        number = self.player.call("Device", self.response)
-        if not isinstance(number, int):
-            raise StudentError("Device must be a class")
+        number: int = self.player.call("Device", self.response, keep="object")
         return number
 
     def read(self, offset: int, size: int) -> bytes:
@@ -133,7 +154,7 @@ class RemoteTis(Tis):
         return data
 
     def write(self, offset: int, data: bytes) -> None:
-        self.player.call("write", offset, data, target=self.object)
+        self.player.call("write", offset, data, target=self.object, keep="nothing")
 
     @property
     def left_over(self) -> int:
@@ -144,8 +165,18 @@ class RemoteTis(Tis):
         return wire.dumps(self.player.call("save", target=self.object))
 
     def load(self, state: Any) -> None:
+        if self.moves:
+            self.player = self.player.again()
+            self.others.append(self.player)
+            if "Device" not in self.player.names:
+                raise StudentError("a new process does not know Device")
         self.object = self._new()
-        self.player.call("load", wire.loads(state), target=self.object)
+        self.player.call("load", wire.loads(state), target=self.object, keep="nothing")
+
+    def close(self) -> None:
+        """End the processes that it has moved into."""
+        for player in self.others:
+            player.close()
 
 
 class NewDriver(Scenario):
@@ -171,6 +202,8 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
         return f"nothing is suspended, and the driver ends with {track.ending.returned} ({said})"
     if kind is Scenario and not _takes_commands(scenario.make_device()):
         return "a write of COMMAND_READY to STS does not end the response"
+    if failure := _moved(scenario, policies, player, seed, track):
+        return failure
     for name in policies:
 
         def stop(desk: Desk, name: str = name) -> None:
@@ -178,15 +211,68 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
 
         failure = first_failure(scenario, stop, seed, track=track)
         if failure is not None:
-            return Failure(
-                scenario,
-                failure.landing,
-                f"{failure.where}, with the VMM {name}",
-                failure.what,
-                failure.calls,
-                failure.outcome,
-            )
+            where = f"{failure.where}, with the VMM {name}"
+            return replace(failure, where=where, scenario=replace(scenario, device="tis"))
     return None
+
+
+MOVES = 3
+"""At how many reads of the response, drawn for each VMM, the device is loaded in a process of its
+own, and at how many other exits."""
+
+
+def _moved(
+    scenario: Scenario, policies: tuple[str, ...], player: Player, seed: int, track: Course
+) -> Failure | None:
+    """The device saved in one process and loaded in another, as a VMM does that migrates, and once
+    more at the first exit after that: what a device forgets may be made good by the next write.
+
+    Each run goes from the guest's first instruction to its end: nothing of it is known before.
+    """
+    bus = Bus(Tis(scenario.response))
+    for name in policies:
+        dice = rng(f"device moves {name}", seed)
+        numbered = list(enumerate((exit for _, exit in track.points), start=1))
+        data = [number for number, exit in numbered if bus.is_data_read(exit)]
+        others = [number for number, exit in numbered if not bus.is_data_read(exit)]
+        exits = sorted(
+            one for kind in (data, others) for one in dice.sample(kind, min(MOVES, len(kind)))
+        )
+        for landing in [Landing(exit, Phase.SERVED) for exit in exits]:
+            moving = replace(scenario, device=partial(RemoteTis, player, moves=True), policy=name)
+            machine = make_machine(KERNEL, moving)
+            device: Any = machine.bus.device
+            what, outcome = "", None
+            try:
+                _suspend_twice(machine, landing)
+                outcome = classify(track.ending, ending_of(machine.vm, device))
+                what = "" if outcome.kind is Kind.OK else effect(outcome)
+            except Hopeless:
+                raise
+            except (StudentError, KvmExitError) as problem:
+                what = str(problem)
+            finally:
+                device.close()
+            if what:
+                where = words(landing, track.points[landing.exit - 1][1])
+                where = f"{where}, with the VMM {name}, restored in another process, twice"
+                shown = replace(scenario, device="tis")  # without the student's process
+                return Failure(shown, landing, where, what, (), outcome)
+    return None
+
+
+def _suspend_twice(machine: Machine, landing: Landing) -> None:
+    """Run to the end, suspended at ``landing`` and again at the first exit of the new machine."""
+    arrival = Arrival(landing, machine.bus)
+    is_served = is_again = False
+    for step in machine.steps():
+        if arrival.due(step):
+            machine.request_stop()
+        elif len(machine.saves) == 1 and not is_again:
+            is_served = is_served or step.what is What.SERVE
+            if is_served and step.what is What.LOOK:
+                is_again = True
+                machine.request_stop()
 
 
 def _takes_commands(device: Any) -> bool:

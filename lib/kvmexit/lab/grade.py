@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from kvmexit.lab import catalogue, starting
+from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Question, Verdict, judge, nothing
+from kvmexit.lab.starting import Answers
 from kvmexit.lab.submission import Submission
 
-SUBMISSION_SECONDS = 900.0
-"""Wall time of one submission, after which what is not graded yet gets no points."""
+SUBMISSION_SECONDS = 600.0
+"""Time on the clock of one submission, after which what is not graded yet gets no points. It is the
+last resort: what a student's process may compute and wait is limited long before
+(:mod:`kvmexit.lab.players`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,26 @@ class Graded:
         return sum(verdict.out_of for verdict in self.verdicts)
 
 
-def verdict_on(question: Question, cells: Iterable[str], seed: int) -> Verdict:
+def verdict_on(question: Question, answers: Answers, seed: int) -> Verdict:
     """Grade one question in a new jailed process. This is what every grade comes from."""
-    with starting.spawn(list(cells)) as player:
+    return judged(question, answers, seed)[0]
+
+
+def judged(
+    question: Question,
+    answers: Answers,
+    seed: int,
+    then: Callable[[Verdict, Player], Any] = lambda verdict, player: None,
+) -> tuple[Verdict, Any]:
+    """The verdict, and what ``then`` makes of it while the process is still there."""
+    if answers.problem is not None:
+        return nothing(question, answers.problem), None
+    with starting.spawn(answers) as player:
         if not player.is_locked and not player.problems:
-            return nothing(question, "the jail could not be closed on this machine; not graded")
-        return judge(question, player, seed)
+            why = "the jail could not be closed on this machine; not graded"
+            return nothing(question, why), None
+        verdict = judge(question, player, seed)
+        return verdict, then(verdict, player)
 
 
 def _questions(submission: Submission) -> tuple[Question, ...]:
@@ -52,12 +71,16 @@ def _questions(submission: Submission) -> tuple[Question, ...]:
 
 
 def _referee(pipe: Connection, submission: Submission, seed: int) -> None:
-    for question in _questions(submission):
-        pipe.send(verdict_on(question, submission.cells, seed))
+    answers = Answers(submission.cells)
+    try:
+        for question in _questions(submission):
+            pipe.send(verdict_on(question, answers, seed))
+    except Exception as problem:  # a mistake of the grader's, which the lecturer must hear of
+        pipe.send(f"its referee ended with {type(problem).__name__}: {problem!s:.200}")
     pipe.close()
 
 
-class _Running:
+class Running:
     """A referee at work, and the verdicts it has sent so far."""
 
     def __init__(self, submission: Submission, seed: int) -> None:
@@ -68,20 +91,31 @@ class _Running:
         self.process.start()
         theirs.close()
         self.deadline = time.monotonic() + SUBMISSION_SECONDS
+        self.why: str | None = None
 
     def listen(self) -> bool:
         """Take a verdict; False at the end."""
         try:
-            self.verdicts.append(self.pipe.recv())
-            return True
+            said = self.pipe.recv()
         except (EOFError, OSError):
             return False
+        if isinstance(said, str):
+            self.why = f"{said}; not graded: this is the grader's fault, not the student's"
+            return False
+        self.verdicts.append(said)
+        return True
 
-    def finish(self, why: str) -> Graded:
+    def finish(self, why: str | None = None) -> Graded:
         """End the referee; what it has not said gets no points, for the reason ``why``."""
+        self.process.join(0.0 if why else 5.0)
+        code = self.process.exitcode
         self.process.kill()
         self.process.join()
         self.pipe.close()
+        if code is not None and code < 0:
+            by = signal.Signals(-code).name
+            self.why = f"its referee was ended by {by}; not graded: grade this one again"
+        why = why or self.why or "its referee ended; not graded"
         left = _questions(self.submission)[len(self.verdicts) :]
         return Graded(self.submission, (*self.verdicts, *(nothing(q, why) for q in left)))
 
@@ -102,9 +136,11 @@ def grade(
     for lab in sorted({s.lab for s in all_submissions if s.lab and s.problem is None}):
         for question in catalogue.questions(lab):
             question.prepare(seed)
+    if any(s.problem is None for s in all_submissions):
+        starting.open_nursery()
     results: dict[int, Graded] = {}
     waiting = list(enumerate(all_submissions))[::-1]
-    running: dict[int, _Running] = {}
+    running: dict[int, Running] = {}
 
     def done(number: int, graded: Graded) -> None:
         results[number] = graded
@@ -115,7 +151,7 @@ def grade(
             while waiting and len(running) < (jobs or os.cpu_count() or 1):
                 number, submission = waiting.pop()
                 if submission.problem is None:
-                    running[number] = _Running(submission, seed)
+                    running[number] = Running(submission, seed)
                 else:
                     lost = [nothing(q, submission.problem) for q in _questions(submission)]
                     done(number, Graded(submission, tuple(lost)))
@@ -124,7 +160,7 @@ def grade(
             ready = wait([r.pipe for r in running.values()], max(0.0, timeout))
             for number, referee in list(running.items()):
                 if referee.pipe in ready and not referee.listen():
-                    done(number, running.pop(number).finish("its referee ended; not graded"))
+                    done(number, running.pop(number).finish())
                 elif time.monotonic() > referee.deadline:
                     why = f"took more than {SUBMISSION_SECONDS:.0f} s in all"
                     done(number, running.pop(number).finish(why))

@@ -21,7 +21,8 @@ import struct
 import sys
 
 MEMORY = 256 << 20
-CPU_SECONDS = 3
+CPU_SECONDS = 60
+"""The last resort: the referee looks at the clock long before that."""
 
 _X86_64 = {
     "read": 0, "write": 1, "close": 3, "fstat": 5, "lseek": 8, "mmap": 9, "mprotect": 10,

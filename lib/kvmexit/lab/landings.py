@@ -23,6 +23,7 @@ from kvmexit.exits import (
     Wrmsr,
     answer_size,
 )
+from kvmexit.guest.driver import PAGED
 from kvmexit.kernel.protocol import Vcpu
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.lab.words import Blocked, Hopeless, StudentError
@@ -49,10 +50,11 @@ KERNEL = SimulatedKernel()
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The first landing, in the order of the run, at which an answer fails; ready to be shown."""
+    """The first landing, in the order of the run, at which an answer fails; ready to be shown,
+    if it is known where: of a failure that was read from a file only the words are."""
 
-    scenario: Scenario
-    landing: Landing
+    scenario: Scenario | None
+    landing: Landing | None
     where: str
     what: str
     calls: tuple[str, ...]
@@ -203,16 +205,16 @@ def first_failure(
     to it. Raises Hopeless if more landings would only repeat what is wrong.
     """
     track = track or course(replace(scenario, policy="drain", compensation="none"))
-    found: list[Failure] = []
+    found: list[tuple[Landing, Failure]] = []
     for landing in track.landings(seed):
         failure = _play(track, scenario, landing, stop, make, desk)
         if failure is not None:
-            found.append(failure)
+            found.append((landing, failure))
     if not found:
         return None
-    first = min(found, key=lambda f: (f.landing.exit, PHASES.index(f.landing.phase)))
+    landing, first = min(found, key=lambda pair: (pair[0].exit, PHASES.index(pair[0].phase)))
     with contextlib.suppress(Hopeless):
-        _play(track, scenario, first.landing, stop, make, desk)
+        _play(track, scenario, landing, stop, make, desk)
     return first
 
 
@@ -243,7 +245,8 @@ def _play(
         what = str(problem)
     if not what:
         return None
-    return Failure(scenario, landing, words(landing, exit), what, _window(machine, local), outcome)
+    where = words(landing, exit, scenario.program)
+    return Failure(scenario, landing, where, what, _window(machine, local), outcome)
 
 
 def _window(machine: Machine, local: Landing) -> tuple[str, ...]:
@@ -259,14 +262,15 @@ def effect(outcome: Outcome) -> str:
     return f"{outcome.kind.value}{at}: {outcome.kind.meaning}"
 
 
-def words(landing: Landing, exit: VcpuExit) -> str:
-    """Where the request arrived."""
+def words(landing: Landing, exit: VcpuExit, program: str = "") -> str:
+    """Where the request arrived. The ``program`` is named where its part has another as well."""
     phase = {
         Phase.UNSERVED: "before the device was asked",
         Phase.SERVED: "after the device had done its part",
         Phase.ENTERED: "just before the next KVM_RUN",
     }[landing.phase]
-    return f"exit {landing.exit} ({asked(exit)}), {phase}"
+    of = f"of the program {program} " if program in PAGED else ""
+    return f"exit {landing.exit} {of}({asked(exit)}), {phase}"
 
 
 def asked(exit: VcpuExit) -> str:

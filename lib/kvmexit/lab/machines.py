@@ -72,7 +72,7 @@ def _test(access: str, player: Player, seed: int) -> Finding:
         said = player.call("predict_on", moment)
         if said == outcome(moment):
             continue
-        if said not in WORDS:
+        if not isinstance(said, str) or said not in WORDS:
             return f"predict_on() must return one of {', '.join(WORDS)}, not {said!r:.40}"
         return f"{as_text(moment)}: you say {said!r}; that is not what happens"
     return None

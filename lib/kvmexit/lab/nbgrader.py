@@ -12,25 +12,35 @@ In ``nbgrader_config.py``::
 
     c = get_config()
     configure(c)
-    c.Referee.seed = 2027  # the problems to grade with; else those of the source notebook
+
+The problems to grade with are those of a seed that is drawn at the first use and kept in the
+folder of the course (:mod:`kvmexit.lab.seeds`); ``c.Referee.seed = 2027`` names one.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader import preprocessors as stock  # type: ignore[import-untyped]
 from nbgrader.api import Gradebook  # type: ignore[import-untyped]
 from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
 from traitlets import Integer
 
-from kvmexit.lab import catalogue
+from kvmexit.lab import catalogue, submission
 from kvmexit.lab.grade import verdict_on
 from kvmexit.lab.notebook import Checked, Mark
-from kvmexit.lab.submission import code_of
+from kvmexit.lab.questions import nothing
+from kvmexit.lab.seeds import of_term
+from kvmexit.lab.starting import Answers
 
 SCHEMA = 3
 
@@ -52,6 +62,57 @@ def configure(config: Any) -> None:
         stock.CheckCellMetadata,
     ]
     config.LimitOutput.max_lines = 200
+    config.Autograde.exporter_class = Lenient
+
+
+class Lenient(NotebookExporter):
+    """Reads whatever was handed in. Of a file that is no notebook comes one without cells that
+    says why: it is graded like any other, gets no points, and its student hears the reason."""
+
+    def from_filename(self, filename: str, resources: Any = None, **more: Any) -> Any:
+        path = Path(filename)
+        try:
+            notebook = _whole(submission.notebook(submission.contents(path)))
+        except (OSError, ValueError) as problem:
+            why = getattr(problem, "strerror", None) or str(problem)
+            notebook = new_notebook(metadata={"kvmexit": {"problem": f"{path.name} {why}"}})
+        resources = _of_file(resources, path)
+        return self.from_notebook_node(  # type: ignore[no-untyped-call]
+            notebook, resources=resources, **more
+        )
+
+
+def _of_file(resources: Any, path: Path) -> Any:
+    """What nbconvert wants to know of a file."""
+    resources = ResourcesDict() if resources is None else resources
+    resources["metadata"] = ResourcesDict(name=path.stem, path=str(path.parent))
+    return resources
+
+
+def _whole(found: dict[str, Any]) -> NotebookNode:
+    """A notebook that nbformat takes: as it is, or else its code and its cells' settings."""
+    try:
+        notebook: NotebookNode = nbformat.reads(json.dumps(found), as_version=4)
+        nbformat.validate(notebook)
+        return notebook
+    except Exception:  # of many kinds, and what is in the cells is good all the same
+        cells = [*filter(None, map(_cell, found["cells"]))]
+        bare: NotebookNode = new_notebook(cells=cells)
+        return bare
+
+
+def _cell(found: Any) -> NotebookNode | None:
+    if not isinstance(found, dict):
+        return None
+    source = found.get("source", "")
+    if isinstance(source, list):
+        source = "".join(line for line in source if isinstance(line, str))
+    if not isinstance(source, str):
+        return None
+    settings = submission.settings(found)
+    make: Any = new_code_cell if found.get("cell_type") == "code" else new_markdown_cell
+    made: NotebookNode = make(source, metadata={"nbgrader": settings} if settings else {})
+    return made
 
 
 class Mend(NbGraderPreprocessor):  # type: ignore[misc]
@@ -66,17 +127,23 @@ class Mend(NbGraderPreprocessor):  # type: ignore[misc]
             solutions = {cell.name for cell in source.solution_cells}
             notes: list[str] = []
             left = dict(known)
+            times: Counter[str] = Counter()
             for cell in nb.cells:
                 settings = cell.metadata.pop("nbgrader", None)
                 name = settings.get("grade_id") if isinstance(settings, dict) else None
+                times[str(name)] += 1
                 if isinstance(name, str) and name in left:
                     cell.metadata.nbgrader = _settings(left.pop(name), points, solutions)
             for name, cell in left.items():
                 if name in points:
                     nb.cells.append(_copy(cell, points, solutions))
-                if name in points or name in solutions:
-                    notes.append(f"the cell {name} or its metadata is missing")
-        nb.metadata["kvmexit"] = {"notes": notes}
+            for name in known:
+                note = submission.cell_note(name, times[name])
+                if note and (name in points or name in solutions):
+                    notes.append(note)
+        said = nb.metadata.get("kvmexit")
+        problem = said.get("problem") if isinstance(said, dict) else None
+        nb.metadata["kvmexit"] = {"problem": problem} if problem else {"notes": notes}
         return nb, resources
 
 
@@ -107,19 +174,23 @@ class Referee(NbGraderPreprocessor):  # type: ignore[misc]
     """Puts the verdict on each question into the cell that gives its points."""
 
     seed = Integer(
-        None, allow_none=True, help="grade with these problems instead of the source notebook's"
+        None, allow_none=True, help="grade with these problems, and not with those of the term"
     ).tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        answer = code_of(nb.cells)
-        notes = nb.metadata.get("kvmexit", {}).get("notes", [])
+        answers = Answers(submission.code_of(nb.cells))
+        said = nb.metadata.get("kvmexit", {})
+        notes, problem = said.get("notes", []), said.get("problem")
+        seed = of_term(Path.cwd()) if self.seed is None else self.seed
         for cell in nb.cells:
             settings = cell.metadata.get("nbgrader", {})
             if cell.cell_type != "code" or not settings.get("grade"):
                 continue
-            number, seed = _question_of(cell.source)
-            seed = seed if self.seed is None else self.seed
-            verdict = verdict_on(catalogue.question(number), answer, seed)
+            question = catalogue.question(re.findall(r'mark\("(\d\.\d)"', cell.source)[-1])
+            if problem:
+                verdict = nothing(question, problem)
+            else:
+                verdict = verdict_on(question, answers, seed)
             text = "\n".join([str(Checked(verdict)), *notes, f"graded with seed {seed}"])
             cell.execution_count = 1
             cell.outputs = [
@@ -131,10 +202,3 @@ class Referee(NbGraderPreprocessor):  # type: ignore[misc]
                 ),
             ]
         return nb, resources
-
-
-def _question_of(source: str) -> tuple[str, int]:
-    """The question and the seed that a points cell, in its form with hidden tests, names."""
-    numbers = re.findall(r'mark\("(\d\.\d)"', source)
-    seeds = re.findall(r"^seed = (\d+)", source, re.MULTILINE)
-    return numbers[-1], int(seeds[-1])

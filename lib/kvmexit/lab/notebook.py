@@ -11,11 +11,21 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.protocol import Vcpu
-from kvmexit.lab import catalogue, starting
+from kvmexit.lab import (
+    catalogue,
+    grade,
+    history,
+    jail,
+    players,
+    starting,
+    submission,
+    wire,
+)
 from kvmexit.lab.catalogue import Problem, wrapped
 from kvmexit.lab.landings import KERNEL, Desk, Failure
-from kvmexit.lab.questions import Verdict, judge, missing, nothing
-from kvmexit.lab.words import Role, StudentError
+from kvmexit.lab.questions import Verdict, judge
+from kvmexit.lab.stop import play_stop
+from kvmexit.lab.words import NOT_ANSWERED, StudentError
 from kvmexit.packet.experiment import Arrival, Landing, Scenario, make_machine
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.machine import Policy
@@ -90,54 +100,71 @@ def check(number: str, answer: Callable[..., Any], seed: int = PUBLIC_SEED) -> C
     The grader does the same with another ``seed``; give any number to try more problems.
     """
     name = catalogue.question(number).name
-    return _judged(number, {name: answer}, seed)
+    return judged(number, {name: answer}, seed)
 
 
 def mark(number: str, names: dict[str, Any], seed: int) -> Mark:
     """Print the verdict on the answer that ``names`` (``globals()``) hold; returns the points."""
-    checked = _judged(number, names, seed)
+    checked = judged(number, names, seed)
     print(checked)
     return Mark(checked.verdict.points)
 
 
-def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
+def judged(number: str, names: dict[str, Any], seed: int) -> Checked:
+    """As the grader does it, with the cells that this notebook has run. Where those do not make
+    the answer, or cannot be graded on this machine, with the answer as it is."""
     question = catalogue.question(number)
-    if not callable(names.get(question.name)):
-        return Checked(nothing(question, missing(question, [])))
-    namespace = {question.name: names[question.name]}
+    answer = names.get(question.name)
+    answers = history.answers(question.name, answer) if jail.available() else None
+    if answers is not None:
+        verdict, film = grade.judged(
+            question, answers, seed, lambda verdict, player: film_of(verdict.failure, player)
+        )
+        history.remember(answers)
+        if not verdict.is_blank or verdict.reason == NOT_ANSWERED or not callable(answer):
+            return Checked(verdict, verdict.printed, film)
+    namespace = dict(names) if answer is None else {question.name: answer}
     with starting.fork(namespace) if hasattr(os, "fork") else starting.Direct(namespace) as player:
         verdict = judge(question, player, seed)
         return Checked(verdict, verdict.printed, film_of(verdict.failure, player))
 
 
-def film_of(failure: Failure | None, player: Any) -> Any:
+def film_of(failure: Failure | None, player: Any) -> Shown | None:
+    """The film of a failing landing, complete, for a cell."""
+    try:
+        made = raw_film(failure, player)
+        return None if made is None else Shown(repr(made), made._repr_mimebundle_())
+    except (ImportError, KvmExitError):
+        return None
+
+
+def raw_film(failure: Failure | None, player: Any) -> Any:
     """The film of a failing landing, where films can be made and there is something to see.
 
-    A stop path is played by the student's process once more, at this and at all other landings.
+    A stop path is played by the student's process once more, at this and at all other landings,
+    while the film is shown: the process must still be there.
     """
     if failure is None or failure.outcome is None or "stop" not in player.names:
+        return None
+    scenario, landing = failure.scenario, failure.landing
+    if scenario is None or landing is None:
         return None
 
     def stop(vcpu: Vcpu, bus: Bus) -> None:
         with contextlib.suppress(StudentError):
-            player.call("stop", Role("vcpu"), Role("bus"), answer=Desk(vcpu, bus))
+            play_stop(player, Desk(vcpu, bus))
 
-    scenario = failure.scenario
-    try:
-        from kvmexit.show import film
+    from kvmexit.show import film
 
-        made = film(
-            response=scenario.response,
-            device=scenario.device,
-            policy=Policy("yours", stop),
-            restore=scenario.restore,
-            program=scenario.program,
-            landing=step_of(scenario, failure.landing),
-            title=f"Your stop path at exit {failure.landing.exit}, the first where it fails",
-        )
-        return Shown(repr(made), made._repr_mimebundle_())
-    except (ImportError, KvmExitError):
-        return None
+    return film(
+        response=scenario.response,
+        device=scenario.device,
+        policy=Policy("yours", stop),
+        restore=scenario.restore,
+        program=scenario.program,
+        landing=step_of(scenario, landing),
+        title=f"Your stop path at exit {landing.exit}, the first where it fails",
+    )
 
 
 def step_of(scenario: Scenario, landing: Landing) -> int:
@@ -156,3 +183,27 @@ def problem(lab: int, seed: int = PUBLIC_SEED) -> Problem:
 def answer(lab: int, seed: int = PUBLIC_SEED) -> Problem:
     """The same problem with its answer. Look after you have tried."""
     return catalogue.problem(lab, seed, with_answer=True)
+
+
+class Limits:
+    """What an answer may use, a line each. Read where it is enforced."""
+
+    def __repr__(self) -> str:
+        rows = {
+            "one call of your code, computing": f"{players.CALL_CPU:.0f} s",
+            "one call of your code, waiting": f"{players.CALL_SECONDS:.0f} s",
+            "all calls of a question, computing": f"{players.PLAY_CPU:.0f} s",
+            "all calls of a question, waiting": f"{players.PLAY_SECONDS:.0f} s",
+            "one cell, computing or waiting": f"{players.CELL_CPU:.0f} s",
+            "all cells": f"{players.LOAD_SECONDS:.0f} s",
+            "memory": f"{jail.MEMORY >> 20} MiB",
+            "code in all cells": f"{starting.LARGEST_CODE >> 20} MiB",
+            "the file that is handed in": f"{submission.LARGEST >> 20} MiB",
+            "one value that is handed over": f"{wire.LONGEST_LINE >> 10} KiB",
+        }
+        return "\n".join(f"{what:36}{much:>8}" for what, much in rows.items())
+
+
+def limits() -> Limits:
+    """What is limited while an answer is checked, or graded, and to how much."""
+    return Limits()

@@ -1,4 +1,4 @@
-"""The referee's side of the pipe: starts the student's process, calls it, outlives it.
+"""The referee's side of the pipe: hands over the answer, calls it, outlives it.
 
 Whatever the student's code does (loop, end its process, flood the pipe, send nonsense) comes
 back as a :class:`~kvmexit.lab.words.StudentError` with a sentence for the student.
@@ -10,20 +10,26 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kvmexit.lab import jail, wire
-from kvmexit.lab.words import Blocked, Hopeless, StudentError
+from kvmexit.lab.process import Child
+from kvmexit.lab.words import NOT_ANSWERED, Blocked, Hopeless, StudentError
 
-CALL_SECONDS, START_SECONDS = 6.0, 30.0
-"""Wall time that one call of the student's code may take, and the start of its process."""
+CALL_SECONDS, CALL_CPU = 6.0, 3.0
+"""How long one call of the student's code may wait for something, and how long it may compute.
+Time in which it lacks a processor is not counted."""
+PLAY_SECONDS, PLAY_CPU = 10.0, 10.0
+"""The same for all calls of one question."""
+CELL_SECONDS, CELL_CPU = 3.0, 3.0
+LOAD_SECONDS = 20.0
+"""The same for one cell while the answer is loaded, and for all of them, computed and waited."""
 BUSY_SECONDS = 300.0
-"""Wall time added while the process computes, or would if the machine were less busy. Its CPU
-time is limited by the jail."""
-
-NOT_ANSWERED = "not answered yet"
+"""After that much on the clock, whatever it was that was slow."""
+LOOK_SECONDS = 0.01
+"""How often a process that does not answer is looked at. What sleeps then is idle; what lacks a
+processor is not, and what has just been asked is not."""
 
 Answer = Callable[[str, list[Any]], Any]
 
@@ -33,44 +39,92 @@ def refuse(act: str, arguments: list[Any]) -> Any:
     raise Blocked("asked for a machine where there is none")
 
 
+class Spent:
+    """What a process has computed and idled away since it was first looked at, and what it may."""
+
+    def __init__(self, cpu: float, idle: float) -> None:
+        self.cpu, self.idle = cpu, idle
+        self.idled = 0.0
+        self.since: float | None = None
+
+    def why(self, computed: float, idled: float) -> str | None:
+        """Why that is too long, or None, after it has ``computed`` so much in all, and has
+        ``idled`` so much since the last look."""
+        if self.since is None:
+            self.since = computed
+        self.idled += idled
+        if computed - self.since > self.cpu:
+            return f"used up its {self.cpu:.0f} s of CPU time: does it loop for ever?"
+        if self.idled > self.idle:
+            return f"did not return within {self.idle:.0f} s: does it wait or loop for ever?"
+        return None
+
+
 class Player:
     """A student's process. ``problems`` says what went wrong while the answer was loaded.
 
-    ``printed`` keeps what the code printed during the last call of a name of the answer, and
-    during the calls of its object's methods since.
+    ``names`` are the names of the answer; the value is empty where it can be called, else its
+    type. ``printed`` keeps what the code printed during the last call of a name, and during the
+    calls of its objects' methods since. ``again()`` makes a process that knows nothing of this.
     """
 
-    def __init__(self, pid: int, reading: int, writing: int) -> None:
-        self._pid, self._in, self._out = pid, reading, writing
+    def __init__(
+        self, process: Child, reading: int, writing: int, again: Callable[[], Player]
+    ) -> None:
+        self.process, self._in, self._out = process, reading, writing
+        self.again = again
         self._buffer = b""
         self._death: str | None = None
         self.printed = ""
         self.problems: list[str] = []
         self.is_locked = False
-        self.names: frozenset[str] = frozenset()
+        self.names: Mapping[str, str] = {}
+        self._play = Spent(PLAY_CPU, PLAY_SECONDS)
+        self._spent = [self._play]
 
-    def start(self, cells: Sequence[str] | None) -> None:
-        """Hand over the cells, if any, and wait until they are loaded."""
-        deadline = time.monotonic() + START_SECONDS
-        if cells is not None:
-            self._send(list(cells), deadline)
-        kind, *rest = self._receive(deadline)
-        if kind != "ready" or [type(part) for part in rest] != [list, bool, list]:
+    def start(self, has_cells: bool = False) -> None:
+        """Wait until it is ready to be called."""
+        self._spent = [Spent(LOAD_SECONDS, LOAD_SECONDS)]
+        if has_cells:
+            self._send(["play"])
+        kind, *rest = self._receive()
+        if kind != "ready" or [type(part) for part in rest] != [bool, dict]:
             raise self._end("its process spoke out of turn")
-        self.problems, self.is_locked = [printable(p) for p in rest[0]], rest[1]
-        self.names = frozenset(str(name) for name in rest[2])
+        self._play.since = self.process.computed()
+        self.is_locked = rest[0]
+        self.names = {str(name): printable(what) for name, what in rest[1].items()}
+
+    def load(self, number: int, source: str, all_cells: Spent) -> str | None:
+        """Have a cell executed; what is wrong with it, or None. Hopeless if that has ended the
+        process, or must end it."""
+        cell = Spent(CELL_CPU, CELL_SECONDS)
+        self._spent = [cell, all_cells]
+        self._send(["cell", number, source])
+        try:
+            kind, *rest = self._receive(interrupt=True)
+        finally:
+            self._spent = []
+        if kind != "loaded" or len(rest) != 1 or not isinstance(rest[0], str | None):
+            raise self._end("its process spoke out of turn")
+        return rest[0] and printable(rest[0])
 
     def call(
-        self, name: str, *arguments: Any, answer: Answer = refuse, target: int | None = None
+        self,
+        name: str,
+        *arguments: Any,
+        answer: Answer = refuse,
+        target: int | None = None,
+        keep: str = "value",
     ) -> Any:
-        """Call a name of the answer, or a method of the object ``target``."""
-        deadline = time.monotonic() + CALL_SECONDS
+        """Call a name of the answer, or a method of the object ``target``. ``keep`` is what
+        becomes of the value: :mod:`kvmexit.lab.worker` has the words."""
+        self._spent = [Spent(CALL_CPU, CALL_SECONDS), self._play]
         if target is None:
             self.printed = ""
-        self._send(["call", target, name, list(arguments)], deadline)
+        self._send(["call", target, name, list(arguments), keep])
         wrong: StudentError | None = None  # with an act, to be said at the next occasion
         while True:
-            kind, *rest = self._message(deadline)
+            kind, *rest = self._message()
             if kind in ("ask", "post"):
                 value = None
                 if not isinstance(wrong, Blocked):
@@ -79,7 +133,7 @@ class Player:
                     except StudentError as problem:
                         wrong = problem
                 if kind == "ask":
-                    self._send(["stop", str(wrong)] if wrong else ["value", value], deadline)
+                    self._send(["stop", str(wrong)] if wrong else ["value", value])
                     wrong = wrong if isinstance(wrong, Blocked) else None
                 continue
             self.printed = printable(self.printed + str(rest[1]))
@@ -87,8 +141,8 @@ class Player:
                 raise wrong
             if kind == "raise":
                 text = printable(rest[0])
-                if text.startswith("raised NotImplementedError"):
-                    raise Hopeless(NOT_ANSWERED)
+                if text == NOT_ANSWERED:
+                    raise Hopeless(text)
                 if text.startswith("raised MemoryError"):
                     raise Hopeless(f"{text}: it has {jail.MEMORY >> 20} MiB")
                 raise StudentError(text)
@@ -98,12 +152,11 @@ class Player:
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-            self._reap()
+        if self._in < 0:
+            return
+        self.process.end()
         for fd in (self._in, self._out):
-            if fd >= 0:
-                os.close(fd)
+            os.close(fd)
         self._in = self._out = -1
 
     def __enter__(self) -> Player:
@@ -114,31 +167,31 @@ class Player:
 
     # -- the pipe -----------------------------------------------------------------------
 
-    def _message(self, deadline: float) -> list[Any]:
-        message = self._receive(deadline)
+    def _message(self) -> list[Any]:
+        message = self._receive()
         shapes = {"ask": 3, "post": 3, "return": 3, "raise": 3}
         if shapes.get(message[0]) != len(message) or not isinstance(message[-1], list | str):
             raise self._end("its process spoke out of turn")
         return message
 
-    def _send(self, value: Any, deadline: float) -> None:
+    def _send(self, value: Any) -> None:
         if self._death:
             raise Hopeless(self._death)
-        data = wire.dumps(value)
+        data = wire.dumps(value, limit=None)
         try:
             while data:
-                if not select.select([], [self._out], [], max(0.0, deadline - time.monotonic()))[1]:
-                    raise self._end(self._too_long())
+                self._until(lambda seconds: bool(select.select([], [self._out], [], seconds)[1]))
                 data = data[os.write(self._out, data[: select.PIPE_BUF]) :]
         except BrokenPipeError:
             raise self._end(None) from None
 
-    def _receive(self, deadline: float) -> list[Any]:
+    def _receive(self, interrupt: bool = False) -> list[Any]:
         while b"\n" not in self._buffer:
             if len(self._buffer) > wire.LONGEST_LINE:
                 raise self._end("flooded the pipe to the referee")
-            if not self._speaks(deadline):
-                raise self._end(self._too_long())
+            self._until(
+                lambda seconds: bool(select.select([self._in], [], [], seconds)[0]), interrupt
+            )
             data = os.read(self._in, 65536)
             if not data:
                 raise self._end(None)
@@ -152,39 +205,31 @@ class Player:
             raise self._end("its process spoke out of turn")
         return message
 
-    def _speaks(self, deadline: float) -> bool:
-        """Wait for something to read. Not for a process that sleeps at the ``deadline``."""
-        while not select.select([self._in], [], [], max(0.1, deadline - time.monotonic()))[0]:
-            if time.monotonic() > deadline + BUSY_SECONDS or not self._is_runnable():
-                return bool(select.select([self._in], [], [], 0)[0])
-        return True
-
-    def _is_runnable(self) -> bool:
-        """Does the process compute, or wait for a processor or a disk? proc_pid_stat(5)."""
-        try:
-            stat = Path(f"/proc/{self._pid}/stat").read_text()
-        except OSError:  # no such process, or no Linux
-            return False
-        return stat.rpartition(")")[2].split()[0] in ("R", "D")
+    def _until(self, is_ready: Callable[[float], bool], interrupt: bool = False) -> None:
+        """Wait for the process, as long as it may take. With ``interrupt`` it is asked to come
+        back before it is ended."""
+        began, is_asked = time.monotonic(), False
+        while not is_ready(LOOK_SECONDS):
+            idled = LOOK_SECONDS if self.process.sleeps() and not is_ready(0) else 0.0
+            computed = self.process.computed()
+            why = next(filter(None, (s.why(computed, idled) for s in self._spent)), None)
+            if time.monotonic() > began + BUSY_SECONDS:
+                why = f"took more than {BUSY_SECONDS:.0f} s"
+            if why is not None and interrupt and not is_asked:
+                self.process.signal(signal.SIGALRM)
+                is_asked = True
+                self._spent = [Spent(1.0, 1.0)]
+            elif why is not None:
+                raise self._end(why)
 
     def _end(self, why: str | None) -> Hopeless:
         """The process is dead, or is killed now; ``why`` None asks the kernel for the reason."""
-        if why is not None and self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-        status = self._reap()
-        self._death = why or _cause(status)
-        return Hopeless(self._death)
-
-    def _too_long(self) -> str:
-        seconds = CALL_SECONDS if self.names else START_SECONDS
-        return f"did not return within {seconds:.0f} s: does it wait or loop for ever?"
-
-    def _reap(self) -> int:
-        if not self._pid:
-            return 0
-        _, status = os.waitpid(self._pid, 0)
-        self._pid = 0
-        return status
+        if why is None:
+            status = self.process.status(1.0)
+            why = "closed its pipe to the referee and went on" if status is None else _cause(status)
+        self.process.end()
+        self._death = why
+        return Hopeless(why)
 
 
 def printable(text: object) -> str:
@@ -196,6 +241,6 @@ def _cause(status: int) -> str:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number in (signal.SIGXCPU, signal.SIGKILL):
-            return f"used up its {jail.CPU_SECONDS} s of CPU time: does it loop for ever?"
+            return f"used up its {PLAY_CPU:.0f} s of CPU time: does it loop for ever?"
         return f"its process was ended by {signal.Signals(number).name}"
     return f"ended its own process (status {os.WEXITSTATUS(status)}) instead of returning"

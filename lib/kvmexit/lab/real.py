@@ -11,13 +11,17 @@ from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR
+from kvmexit.guest.driver import HEADER, PAGED
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.lab.landings import PHASES, Desk, Failure, course, effect, words
+from kvmexit.lab.paged import Paged
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
-from kvmexit.lab.words import Hopeless, Role, StudentError
+from kvmexit.lab.stop import GROUPS, play_stop
+from kvmexit.lab.words import Hopeless, StudentError
 from kvmexit.packet.experiment import Landing, Phase, Scenario, call_text, run
 from kvmexit.packet.outcome import Kind
+from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.machine import Policy
 
 KVM = "/dev/kvm"
@@ -25,11 +29,13 @@ RECORDED_SEED = 2011
 """The seed of the packets that the recording holds. Where there is no KVM they are the only ones;
 which of its landings a problem asks about is drawn all the same."""
 KINDS = {
-    "driver, new VM": ("driver", "new-vm", 1),
-    "driver, same vCPU": ("driver", "same-vcpu", 1),
-    "wide": ("wide", "new-vm", 1),
-    "string": ("string", "new-vm", 1),
+    "driver, new VM": ("driver", "new-vm"),
+    "driver, same vCPU": ("driver", "same-vcpu"),
+    "wide": ("wide", "new-vm"),
+    "string": ("string", "new-vm"),
 }
+LENGTHS = {"wide": (28, 29), "pages": (28, 29), "verify": (22, 25)}
+"""Bytes of the response, from and to, where it is not the usual."""
 
 
 def has_kvm() -> bool:
@@ -67,18 +73,27 @@ def kernel_for(seed: int) -> tuple[Kernel, int]:
     return (_real(), seed) if has_kvm() else (_recorded(), RECORDED_SEED)
 
 
-def scenario_of(seed: int, part: str) -> Scenario:
+def scenarios_of(seed: int, part: str) -> list[Scenario]:
     """Short, since each landing runs from the guest's first instruction."""
-    program, restore, _ = KINDS[part]
+    group, restore = KINDS[part]
+    return [_scenario(seed, program, restore) for program in GROUPS[group]]
+
+
+def _scenario(seed: int, program: str, restore: str) -> Scenario:
     dice = rng(f"real {program}", seed)
-    length = 28 if program == "wide" else dice.randrange(12, 15)
-    return Scenario(random_response(dice, length), "tis", "drain", "none", restore, program)
+    response = random_response(dice, dice.randrange(*LENGTHS.get(program, (12, 15))))
+    device = Paged if program in PAGED else "tis"
+    return Scenario(response, device, "drain", "none", restore, program)
 
 
 def landings(scenario: Scenario) -> list[Landing]:
     """The landings that are tried: the reads of the response's body and what lies between."""
     points = course(replace(scenario)).points
     last = len(points)
+    if scenario.program == "verify":  # the first two bytes of the body: most is left there
+        bus = Bus(scenario.make_device())
+        body = [n for n, (_, exit) in enumerate(points, start=1) if bus.is_data_read(exit)][HEADER]
+        return [Landing(exit, Phase.SERVED) for exit in range(body, body + 4)]
     first = max(1, last - 14)
     return [Landing(exit, phase) for exit in range(first, last + 1) for phase in PHASES]
 
@@ -118,7 +133,7 @@ def first_failure(
         except (StudentError, KvmExitError) as problem:
             what = str(problem).partition("; take --kernel")[0]  # a student cannot
         if what:
-            where = words(landing, points[landing.exit - 1][1])
+            where = words(landing, points[landing.exit - 1][1], scenario.program)
             where = f"{where}, on the {kernel.name} kernel"
             return Failure(scenario, landing, where, what, calls, outcome)
     return None
@@ -126,11 +141,10 @@ def first_failure(
 
 def _test(part: str, player: Player, seed: int) -> Finding:
     kernel, seed = kernel_for(seed)
-
-    def stop(desk: Desk) -> None:
-        player.call("stop", Role("vcpu"), Role("bus"), answer=desk)
-
-    return first_failure(kernel, scenario_of(seed, part), stop)
+    for scenario in scenarios_of(seed, part):
+        if failure := first_failure(kernel, scenario, partial(play_stop, player)):
+            return failure
+    return None
 
 
 QUESTIONS = (
@@ -138,7 +152,7 @@ QUESTIONS = (
         "5.1",
         "stop",
         "the stop path on the real kernel",
-        tuple(Part(name, kind[2], partial(_test, name)) for name, kind in KINDS.items()),
+        tuple(Part(name, 1, partial(_test, name)) for name in KINDS),
         where=lambda: f", on the {kernel_name()} kernel",
     ),
 )
@@ -150,8 +164,7 @@ def record(path: Path) -> None:
     from kvmexit.vmm.machine import POLICIES
 
     recorder = Recorder(_real())
-    for part in KINDS:
-        scenario = scenario_of(RECORDED_SEED, part)
+    for scenario in (one for part in KINDS for one in scenarios_of(RECORDED_SEED, part)):
         for policy in POLICIES.values():
             for landing in landings(scenario):
                 run(
@@ -159,14 +172,14 @@ def record(path: Path) -> None:
                     replace(scenario, policy=replace(policy, looks_before_serving=False)),
                     landing,
                 )
-    recorder.save(path, "the lab's four programs at each landing under each stop policy")
+    recorder.save(path, "the lab's programs at each landing under each stop policy")
 
 
 def _drawn(seed: int) -> tuple[Kernel, Scenario, Landing]:
     """The kernel of this machine, and what ``seed`` asks of it."""
     dice = rng("real problem", seed)
     kernel, packets = kernel_for(seed)
-    scenario = scenario_of(packets, dice.choice(list(KINDS)))
+    scenario = scenarios_of(packets, dice.choice(list(KINDS)))[0]
     choice = [landing for landing in landings(scenario) if landing.phase is Phase.SERVED]
     return kernel, scenario, dice.choice(choice)
 

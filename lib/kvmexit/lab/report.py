@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import IO, Any
@@ -16,42 +17,64 @@ COLUMNS = ("student", "file", "lab", "question", "points", "out_of", "reason", "
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How a question was answered. ``failed`` counts, for each part, who did not get it."""
+    """How a question was answered. ``blank`` have no answer, or none that could be read; the mean
+    is of the others, and so are ``full`` and ``zero``. ``failed`` counts, for each part, who
+    missed it. ``landings`` are where answers failed first, the most frequent first: part, landing,
+    how many, and the first who failed there.
+    """
 
     question: str
-    answers: int
+    handed_in: int
+    answered: int
+    blank: int
     out_of: int
     mean: float
     full: int
     zero: int
     failed: dict[str, int]
+    landings: tuple[tuple[str, str, int, Graded], ...]
 
 
 def statistics(all_graded: list[Graded]) -> list[Statistics]:
     """One row for each question that anybody was graded on."""
     rows = []
     for number in catalogue.QUESTIONS:
-        verdicts = [v for graded in all_graded for v in graded.verdicts if v.question == number]
-        if not verdicts:
+        every = [(g, v) for g in all_graded for v in g.verdicts if v.question == number]
+        if not every:
             continue
+        tried = [(g, v) for g, v in every if not v.is_blank and g.submission.problem is None]
         failed: Counter[str] = Counter()
-        for verdict in verdicts:
-            failed.update(label for label, points, _ in verdict.parts if not points)
+        places: dict[tuple[str, str], list[Graded]] = defaultdict(list)
+        for graded, verdict in tried:
+            lost = [label for label, points, _ in verdict.parts if not points]
+            if not verdict.parts:  # lost before the first part
+                lost = [part.label for part in catalogue.question(number).parts]
+            failed.update(lost)
+            if verdict.landing is not None:
+                places[verdict.part or "", verdict.landing].append(graded)
         rows.append(
             Statistics(
                 number,
-                len(verdicts),
-                verdicts[0].out_of,
-                round(mean(v.points for v in verdicts), 2),
-                sum(v.is_full for v in verdicts),
-                sum(v.points == 0 for v in verdicts),
+                len(every),
+                len(tried),
+                len(every) - len(tried),
+                every[0][1].out_of,
+                round(mean([v.points for _, v in tried] or [0]), 2),
+                sum(v.is_full for _, v in tried),
+                sum(v.points == 0 for _, v in tried),
                 dict(failed.most_common()),
+                tuple(
+                    (part, where, len(who), who[0])
+                    for (part, where), who in sorted(places.items(), key=lambda p: -len(p[1]))
+                ),
             )
         )
     return rows
 
 
-def document(all_graded: list[Graded], seed: int, kernel: str) -> dict[str, Any]:
+def document(
+    all_graded: list[Graded], seed: int, kernel: str, passed_over: Sequence[str] = ()
+) -> dict[str, Any]:
     """All there is to know, for JSON. ``kernel`` is the one that lab 5 ran on."""
     return {
         "seed": seed,
@@ -60,15 +83,22 @@ def document(all_graded: list[Graded], seed: int, kernel: str) -> dict[str, Any]
         "statistics": [
             {
                 "question": row.question,
-                "answers": row.answers,
+                "handed in": row.handed_in,
+                "answers": row.answered,
+                "blank": row.blank,
                 "out_of": row.out_of,
                 "mean": row.mean,
                 "full": row.full,
                 "zero": row.zero,
                 "failed parts": row.failed,
+                "first failing landings": [
+                    {"part": part, "landing": where, "answers": count}
+                    for part, where, count, _ in row.landings
+                ],
             }
             for row in statistics(all_graded)
         ],
+        "passed over": list(passed_over),
     }
 
 
@@ -92,7 +122,31 @@ def _cell(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def print_table(all_graded: list[Graded], seed: int) -> None:
+def rows(all_graded: list[Graded]) -> Iterator[tuple[str, str, str, str]]:
+    """Student, question, points and reason, as they are shown to a person."""
+    for graded in all_graded:
+        submission = graded.submission
+        notes = f" [{'; '.join(submission.notes)}]" if submission.notes else ""
+        if submission.problem is not None and not graded.verdicts:
+            yield submission.student, "", "0", submission.problem + notes
+        for verdict in graded.verdicts:
+            points = f"{verdict.points} of {verdict.out_of}"
+            reason = verdict.reason.split("\n")[0] + notes
+            yield submission.student, verdict.question, points, reason
+
+
+SUMMARY = ("question", "answers", "blank", "mean", "full", "zero", "parts missed by")
+
+
+def summary(row: Statistics) -> tuple[str, ...]:
+    """A row of the statistics in words."""
+    missed = "; ".join(f"{label}: {count}" for label, count in row.failed.items())
+    average = f"{row.mean:.2f} of {row.out_of}"
+    counts = (row.answered, row.blank, average, row.full, row.zero)
+    return (row.question, *map(str, counts), missed)
+
+
+def print_table(all_graded: list[Graded], seed: int, passed_over: Sequence[str] = ()) -> None:
     """The grades and the statistics for a person."""
     from rich.console import Console
     from rich.table import Table
@@ -100,21 +154,19 @@ def print_table(all_graded: list[Graded], seed: int) -> None:
 
     console = Console(highlight=False)
     table = Table("student", "question", "points", "reason", title=f"seed {seed}")
-    for graded in all_graded:
-        submission = graded.submission
-        if submission.problem is not None and not graded.verdicts:
-            table.add_row(Text(submission.student), "", "0", Text(submission.problem))
-        for verdict in graded.verdicts:
-            reason = verdict.reason.split("\n")[0]
-            if submission.notes:
-                reason += f" [{'; '.join(submission.notes)}]"
-            points = f"{verdict.points} of {verdict.out_of}"
-            table.add_row(Text(submission.student), verdict.question, points, Text(reason))
+    for student, question, points, reason in rows(all_graded):
+        table.add_row(Text(student), question, points, Text(reason))
     console.print(table)
-    summary = Table("question", "answers", "mean", "full", "zero", "parts missed by")
-    for row in statistics(all_graded):
-        missed = "; ".join(f"{label}: {count}" for label, count in row.failed.items())
-        average = f"{row.mean:.2f} of {row.out_of}"
-        cells = (row.question, str(row.answers), average, str(row.full), str(row.zero), missed)
-        summary.add_row(*cells)
-    console.print(summary)
+    every = statistics(all_graded)
+    figures = Table(*SUMMARY)
+    for row in every:
+        figures.add_row(*summary(row))
+    console.print(figures)
+    places = Table("question", "answers", "fail first at")
+    for row in every:
+        for part, where, count, _ in row.landings[:3]:
+            places.add_row(row.question, str(count), Text(f"{part}: landing at {where}"))
+    if places.row_count:
+        console.print(places)
+    if passed_over:
+        console.print(Text(f"Not looked at: {', '.join(passed_over)}"))

@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 from kvmexit.exits import Lane, Step, What
+from kvmexit.guest.driver import PAGED
 from kvmexit.kernel.protocol import Vcpu
 from kvmexit.lab.landings import KERNEL, Desk, course, first_failure, words
+from kvmexit.lab.paged import Paged
 from kvmexit.lab.players import Player
 from kvmexit.lab.questions import Finding, Part, Question, random_response, rng
 from kvmexit.lab.words import Role, Saved, Snapshot as Tickets, StudentError
@@ -24,28 +26,45 @@ PROGRAMS = {
 }
 
 
+LENGTHS = {"pages": (28, 36), "torn": (16, 20), "verify": (22, 26)}
+"""Bytes of the response, from and to, where it is not the usual: of ``verify`` 16 behind the
+header at most, and 12 at least, so that no stop path passes that enters 16 times or fewer."""
+GROUPS = {
+    "driver": ("driver",),
+    "wide": ("wide", "pages"),
+    "string": ("string", "verify"),
+    "rmw": ("rmw", "torn"),
+}
+"""The programs of a part: the second has more exits an instruction than the first."""
+
+
 def scenario_of(seed: int, program: str, restore: str = "new-vm") -> Scenario:
     """The scenario that a seed makes of ``program``."""
     dice = rng(f"stop {program}", seed)
-    length = dice.randrange(28, 44)
-    return Scenario(random_response(dice, length), "tis", "drain", "none", restore, program)
+    response = random_response(dice, dice.randrange(*LENGTHS.get(program, (28, 44))))
+    device = Paged if program in PAGED else "tis"
+    return Scenario(response, device, "drain", "none", restore, program)
 
 
 def play_stop(player: Player, desk: Desk) -> None:
     """Have the student's ``stop`` play at ``desk``."""
-    player.call("stop", Role("vcpu"), Role("bus"), answer=desk)
+    player.call("stop", Role("vcpu"), Role("bus"), answer=desk, keep="nothing")
 
 
-def _stop_test(program: str, restore: str, player: Player, seed: int) -> Finding:
-    return first_failure(scenario_of(seed, program, restore), partial(play_stop, player), seed)
+def _stop_test(group: str, restore: str, player: Player, seed: int) -> Finding:
+    for program in GROUPS[group]:
+        scenario = scenario_of(seed, program, restore)
+        if failure := first_failure(scenario, partial(play_stop, player), seed):
+            return failure
+    return None
 
 
 def _prepare(seed: int) -> None:
     """Walk each run with the book's drain: its landings join what is known from then on."""
+    programs = [program for group in GROUPS.values() for program in group]
     for program, restore in (
-        *((name, "new-vm") for name in PROGRAMS),
-        ("driver", "same-vcpu"),
-        ("wide", "same-vcpu"),
+        *((name, "new-vm") for name in programs),
+        *((name, "same-vcpu") for name in (*GROUPS["driver"], *GROUPS["wide"])),
     ):
         first_failure(scenario_of(seed, program, restore), lambda desk: drain(desk.vcpu, desk.bus))
 
@@ -136,14 +155,17 @@ class SavingDesk(Desk):
 RUNS_OF_SAVES = 20
 
 
-def _suspend_test(program: str, player: Player, seed: int) -> Finding:
+def _suspend_test(group: str, player: Player, seed: int) -> Finding:
     def play(desk: Desk) -> None:
         assert isinstance(desk, SavingDesk)
         roles = (Role("vcpu"), Role("bus"), Role("memory"))
         desk.take(player.call("suspend", *roles, answer=desk))
 
-    scenario = scenario_of(seed + 1, program)
-    return first_failure(scenario, play, seed, _suspending, SavingDesk)
+    for program in GROUPS[group]:
+        scenario = scenario_of(seed + 1, program)
+        if failure := first_failure(scenario, play, seed, _suspending, SavingDesk):
+            return failure
+    return None
 
 
 SUSPEND = Question(

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import ast
+import io
 import json
+import os
 import re
 import stat
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+import tokenize
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kvmexit.errors import KvmExitError
 from kvmexit.lab import catalogue
+from kvmexit.lab.cells import plain, script
 from kvmexit.lab.questions import Question
+from kvmexit.lab.students import Owner, owner
 
-LARGEST = 4 << 20
+LARGEST = 32 << 20
+"""Bytes of a file, outputs included; for the code there is a limit of its own."""
 SUFFIXES = (".ipynb", ".py")
 NOTHING = "holds no notebook (.ipynb) and no Python file (.py)"
-TIMING = ("%%time", "%%timeit", "%%capture", "%%prun")
-"""Cell magics under which the cell is Python all the same."""
+_NEARLY = re.compile(r"\.(?:ipynb|py)(?:\.(?:txt|json|html?))+$", re.IGNORECASE)
+"""What browsers and mail programs make of the suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,65 +41,125 @@ class Submission:
     problem: str | None = None
 
 
-def submissions(folder: Path, lab: int | None = None) -> list[Submission]:
-    """Every notebook and Python file at or below ``folder``, in the order of their names.
+Found = tuple[Owner, Submission]
+
+
+def submissions(
+    folder: Path, lab: int | None = None, ours: Container[Path] = ()
+) -> list[Submission]:
+    """Everything in ``folder``, in the order of the names: nobody who has handed in is left out.
 
     A file in a folder of its own belongs to the student whose name the folder has; otherwise
-    its own name is the student's, without that of the lab. A notebook with the cells of two labs
-    is two submissions. A student's folder with nothing to grade is one with a problem. Raises
-    KvmExitError if there is nothing to grade at all.
+    its own name is the student's, without that of the lab and what a platform adds. A notebook
+    with the cells of two labs is two submissions. What cannot be graded is one with a problem.
+    What nobody hands in (:func:`passed_over`) and ``ours`` are not looked at. Raises KvmExitError
+    if there is nothing to grade at all.
     """
     if folder.is_file():
-        return [*read(folder, _student(Path(folder.name)), lab)]
+        return list(read(folder, owner(folder.stem).name, lab))
     if not folder.is_dir():
         raise KvmExitError(f"{folder}: no such file or folder")
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as problem:
+        raise KvmExitError(f"{folder}: cannot be read: {problem.strerror}") from None
     found = [
         one
-        for path in _files(folder)
-        for one in read(path, _student(path.relative_to(folder)), lab)
+        for path in entries
+        if _is_handed_in(path) and path.resolve() not in ours
+        for one in (_of_folder if path.is_dir() else _of_file)(path, lab)
     ]
     if not found:
-        raise KvmExitError(f"{folder}: {NOTHING}")
-    return sorted([*map(_marked(found), found), *_without(folder, lab)], key=lambda s: s.path)
+        others = passed_over(folder)
+        raise KvmExitError(f"{folder}: {NOTHING}{', but ' if others else ''}{', '.join(others)}")
+    return _marked(found)
 
 
-def _without(folder: Path, lab: int | None) -> Iterator[Submission]:
-    """Students whose folder holds nothing to grade."""
-    for path in folder.iterdir():
-        is_student = path.is_dir() and not path.name.startswith((".", "__"))
-        if is_student and not any(_files(path)):
-            yield Submission(path.name, path, lab, (), problem=f"the folder {NOTHING}")
+def passed_over(folder: Path, ours: Container[Path] = ()) -> list[str]:
+    """What in ``folder`` nobody hands in: hidden files, and those of another kind."""
+    if not folder.is_dir():
+        return []
+    every = sorted(folder.iterdir())
+    return [p.name for p in every if not _is_handed_in(p) and p.resolve() not in ours]
 
 
-def _marked(found: list[Submission]) -> Callable[[Submission], Submission]:
-    """Gives a submission a note if its student has handed in the lab more than once."""
-    files = defaultdict(list)
-    for one in found:
-        files[one.student, one.lab].append(one.path.name)
-
-    def marked(one: Submission) -> Submission:
-        all_files = files[one.student, one.lab]
-        if len(all_files) == 1:
-            return one
-        note = f"one of {len(all_files)} files of this student: {one.path.name}"
-        return replace(one, notes=(*one.notes, note))
-
-    return marked
+def _is_handed_in(path: Path) -> bool:
+    if path.name.startswith((".", "__")):
+        return False
+    return _is_ours(path) or path.is_symlink() or path.suffix.lower() in ARCHIVES
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix in SUFFIXES and not hidden and not path.is_dir():
-            yield path
+ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".bz2", ".xz")
 
 
-def _student(relative: Path) -> str:
-    if len(relative.parts) > 1:
-        return relative.parts[0]
-    labs = "|".join(catalogue.NOTEBOOKS.values())
-    name = re.sub(rf"(^|[ _-])({labs}|lab[ _-]?[1-6])(?=[ _-]|$)", "", relative.stem, flags=re.I)
-    return name.strip(" _-") or relative.stem
+def _is_ours(path: Path) -> bool:
+    """By its name, is it what students hand in?"""
+    return path.suffix.lower() in SUFFIXES or bool(_NEARLY.search(path.name)) or path.is_dir()
+
+
+def _of_file(path: Path, lab: int | None) -> Iterator[Found]:
+    nearly = _NEARLY.search(path.name)
+    whose = owner(path.name[: nearly.start()] if nearly else path.stem)
+    for one in read(path, whose.name, lab):
+        notes = (*whose.notes, *one.notes)
+        if nearly:
+            notes = (*notes, f"its name ends in {nearly[0]}")
+        yield whose, replace(one, notes=notes)
+
+
+def _of_folder(path: Path, lab: int | None) -> Iterator[Found]:
+    """All that a student's folder holds."""
+    whose = owner(path.name, is_folder=True)
+    if path.is_symlink():
+        yield whose, _bad(path, lab, whose, "is a link: put the folder itself there")
+        return
+    files, unread = _files(path)
+    ours = [file for file in files if _is_ours(file)]
+    others = [str(file.relative_to(path)) for file in files if not _is_ours(file)] + unread
+    for file in ours:
+        for one in read(file, whose.name, lab):
+            notes = (*one.notes, f"not graded: {', '.join(others)}") if others else one.notes
+            yield whose, replace(one, notes=notes)
+    if not ours:
+        why = f"the folder {NOTHING}" + (f", but {', '.join(others)}" if others else "")
+        if unread and not files:
+            why = f"the folder cannot be read: {unread[0]}"
+        yield whose, Submission(whose.name, path, lab, (), problem=why)
+
+
+def _files(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files below ``folder``, and what could not be looked into, in words."""
+    unread: list[str] = []
+
+    def note(problem: OSError) -> None:
+        where = Path(problem.filename or folder).relative_to(folder)
+        unread.append(f"{'' if where == Path() else f'{where}: '}{problem.strerror}")
+
+    found = []
+    for root, folders, names in os.walk(folder, onerror=note):
+        links = [name for name in folders if (Path(root) / name).is_symlink()]
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        found += [Path(root) / name for name in (*names, *links) if name[:1] != "."]
+    return sorted(found), unread
+
+
+def _marked(found: list[Found]) -> list[Submission]:
+    """A note to each of which its student has handed in more than one for a lab; and the number
+    of the platform to the name of two students who have the same."""
+    groups: dict[tuple[str, int | None], list[Found]] = defaultdict(list)
+    for whose, one in found:
+        groups[whose.key, one.lab].append((whose, one))
+    marked = []
+    for whose, one in found:
+        group = groups[whose.key, one.lab]
+        if whose.number and len({other.number for other, _ in group}) > 1:
+            one = replace(one, student=f"{one.student} {whose.number}")
+            group = [pair for pair in group if pair[0].number == whose.number]
+        if len(group) > 1:
+            note = f"one of {len(group)} files of this student: {one.path.name}"
+            one = replace(one, notes=(*one.notes, note))
+        marked.append(one)
+    return sorted(marked, key=lambda one: one.path)
 
 
 def read(path: Path, student: str, lab: int | None = None) -> tuple[Submission, ...]:
@@ -102,31 +168,66 @@ def read(path: Path, student: str, lab: int | None = None) -> tuple[Submission, 
     Never raises for what a student put there.
     """
     try:
-        mode = path.lstat().st_mode
-        if not stat.S_ISREG(mode):
-            raise ValueError("is no regular file")
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"is larger than {LARGEST >> 20} MiB")
-        text = path.read_text(encoding="utf-8-sig")
-        if not text.strip():
-            raise ValueError("is empty")
-        if path.suffix == ".py":
-            return _made(path, student, lab, [text], None)
-        notebook = json.loads(text)
-        if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-            raise ValueError("is no notebook of format 4: it has no list of cells")
-        return _made(path, student, lab, *_code_of(notebook["cells"]))
-    except UnicodeDecodeError:
-        why = "is not UTF-8 text"
-    except json.JSONDecodeError as problem:
-        why = f"is no notebook: line {problem.lineno} is no JSON"
-    except RecursionError:
-        why = "is no notebook: it is nested too deeply"
+        data = contents(path)
+        nearly = _NEARLY.search(path.name)
+        suffix = (nearly[0].lower() if nearly else path.suffix.lower()).split(".")[1:2]
+        if suffix == ["py"]:
+            return _made(path, student, lab, script(_python(data)), None)
+        if suffix != ["ipynb"]:
+            raise ValueError(_no_notebook(data))
+        return _made(path, student, lab, *_code_of(notebook(data)["cells"]))
     except OSError as problem:
         why = f"cannot be read: {problem.strerror}"
     except ValueError as problem:
         why = str(problem)
-    return (Submission(student, path, lab or _named(path), (), problem=f"{path.name} {why}"),)
+    return (_bad(path, lab, Owner(student), why),)
+
+
+def _bad(path: Path, lab: int | None, whose: Owner, why: str) -> Submission:
+    return Submission(whose.name, path, lab or _named(path), (), problem=f"{path.name} {why}")
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file that is handed in. ValueError or OSError says why there are none."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError("is no regular file")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"is larger than {LARGEST >> 20} MiB")
+    data = path.read_bytes()
+    if not data.strip():
+        raise ValueError("is empty")
+    return data
+
+
+def notebook(data: bytes) -> dict[str, Any]:
+    """A notebook of format 4, whatever else is the matter with it. ValueError says why not."""
+    try:
+        found = json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
+    except json.JSONDecodeError as problem:
+        raise ValueError(f"is no notebook: line {problem.lineno} is no JSON") from None
+    except RecursionError:
+        raise ValueError("is no notebook: it is nested too deeply") from None
+    if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
+        raise ValueError("is no notebook of format 4: it has no list of cells")
+    return found
+
+
+def _python(data: bytes) -> str:
+    """Python text in the encoding that it names. ValueError if it is none."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding)
+    except (UnicodeDecodeError, SyntaxError, LookupError):
+        raise ValueError("is not UTF-8 text, and names no other encoding") from None
+
+
+def _no_notebook(data: bytes) -> str:
+    """What is said of a file of another kind."""
+    if zipfile.is_zipfile(io.BytesIO(data)) or data[:2] in (b"\x1f\x8b", b"7z", b"Ra", b"BZ"):
+        return "is an archive: unpack it"
+    return "is no notebook (.ipynb) and no Python file (.py)"
 
 
 def code_of(cells: list[Any]) -> list[str]:
@@ -134,23 +235,24 @@ def code_of(cells: list[Any]) -> list[str]:
     return _code_of(cells)[0]
 
 
-def _code_of(cells: list[Any]) -> tuple[list[str], set[str]]:
-    """The student's code cells, and the ids of all cells."""
-    sources, ids = [], set()
+def _code_of(cells: list[Any]) -> tuple[list[str], Counter[str]]:
+    """The student's code cells, and how often each id is there."""
+    sources: list[str] = []
+    ids: Counter[str] = Counter()
     for cell in cells:
         if not isinstance(cell, dict):
             continue
-        settings = _settings(cell)
-        ids.add(str(settings.get("grade_id")))
+        own = settings(cell)
+        ids[str(own.get("grade_id"))] += 1
         if cell.get("cell_type") != "code":
             continue
-        if settings.get("grade") is True and settings.get("solution") is not True:
+        if own.get("grade") is True and own.get("solution") is not True:
             continue
         source = cell.get("source", "")
         if isinstance(source, list):
             source = "".join(line for line in source if isinstance(line, str))
         if isinstance(source, str):
-            sources.append(_plain(source))
+            sources.append(plain(source))
     return sources, ids
 
 
@@ -160,37 +262,21 @@ def cell_ids(question: Question) -> tuple[str, str]:
     return f"{stem}-answer", f"{stem}-points"
 
 
-def _settings(cell: dict[str, Any]) -> dict[str, Any]:
+def settings(cell: dict[str, Any]) -> dict[str, Any]:
+    """What nbgrader has noted of a cell, if it is still there."""
     metadata = cell.get("metadata")
-    settings = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    return settings if isinstance(settings, dict) else {}
-
-
-def _plain(source: str) -> str:
-    """Python without IPython's magics."""
-    first, _, rest = source.lstrip().partition("\n")
-    if first.startswith("%%"):
-        if first.split()[0] not in TIMING:
-            return ""
-        source = f"\n{rest}"
-    return "\n".join(
-        "" if re.match(r"\s*[%!?]|.*\?\s*$", line) and not _is_python(line) else line
-        for line in source.split("\n")
-    )
-
-
-def _is_python(line: str) -> bool:
-    try:
-        ast.parse(line.strip())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return line.lstrip()[:1] not in ("%", "!", "?")
-    return True
+    found = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _made(
-    path: Path, student: str, lab: int | None, cells: list[str], ids: set[str] | None = None
+    path: Path,
+    student: str,
+    lab: int | None,
+    cells: list[str],
+    ids: Counter[str] | None = None,
 ) -> tuple[Submission, ...]:
-    labs = (lab,) if lab else _labs_of(path, cells, ids or set())
+    labs = (lab,) if lab else _labs_of(path, cells, set(ids or ()))
     if not labs:
         names = ", ".join(sorted({q.name for q in catalogue.QUESTIONS.values()}))
         why = f"{path.name} answers no question of any lab: it defines none of {names}"
@@ -201,12 +287,19 @@ def _made(
     )
 
 
-def _notes(lab: int, ids: set[str]) -> tuple[str, ...]:
-    """Which cells of the lab are not there."""
+def _notes(lab: int, ids: Counter[str]) -> tuple[str, ...]:
+    """Which cells of the lab are not there, and which more than once."""
     wanted = [name for question in catalogue.questions(lab) for name in sorted(cell_ids(question))]
-    return tuple(
-        f"the cell {name} or its metadata is missing" for name in wanted if name not in ids
-    )
+    return tuple(note for name in wanted if (note := cell_note(name, ids[name])))
+
+
+def cell_note(name: str, times: int) -> str | None:
+    """What is said of a cell of the lab that is there so many times."""
+    if times == 1:
+        return None
+    if times == 0:
+        return f"the cell {name} or its metadata is missing"
+    return f"the cell {name} is there {'twice' if times == 2 else f'{times} times'}"
 
 
 def _labs_of(path: Path, cells: list[str], ids: set[str]) -> tuple[int, ...]:

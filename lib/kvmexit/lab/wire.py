@@ -41,6 +41,9 @@ _TYPES: dict[str, Any] = {
 }
 
 
+_COLLECTIONS: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
+
+
 def pack(value: Any, depth: int = 0) -> Any:
     """``value`` as JSON values. StudentError if it has no place on the wire."""
     if depth > DEEPEST:
@@ -57,6 +60,9 @@ def pack(value: Any, depth: int = 0) -> Any:
         return {"bytes": bytes(value).hex()}
     if isinstance(value, list):
         return [pack(item, depth + 1) for item in value]
+    if isinstance(value, set | frozenset):
+        items = sorted((pack(item, depth + 1) for item in value), key=json.dumps)
+        return {"set" if isinstance(value, set) else "frozenset": items}
     if isinstance(value, tuple):
         return {"tuple": [pack(item, depth + 1) for item in value]}
     if isinstance(value, dict):
@@ -66,7 +72,7 @@ def pack(value: Any, depth: int = 0) -> Any:
         return {type(value).__name__: parts}
     raise StudentError(
         f"a value of type {type(value).__name__} cannot be handed over: use numbers, bytes,"
-        " text, None, and tuples, lists or dicts of them"
+        " text, None, and tuples, lists, sets or dicts of them"
     )
 
 
@@ -80,8 +86,8 @@ def unpack(value: Any) -> Any:
         ((kind, inner),) = value.items()
         if kind == "bytes":
             return bytes.fromhex(inner)
-        if kind == "tuple":
-            return tuple(unpack(item) for item in inner)
+        if kind in _COLLECTIONS:
+            return _COLLECTIONS[kind](unpack(item) for item in inner)
         if kind == "dict":
             return {unpack(k): unpack(v) for k, v in inner}
         if kind == "Interrupted":
@@ -91,17 +97,18 @@ def unpack(value: Any) -> Any:
         raise StudentError("sent something that is no value") from None
 
 
-def dumps(value: Any) -> bytes:
-    """One line."""
-    line = json.dumps(pack(value), separators=(",", ":")).encode() + b"\n"
-    if len(line) > LONGEST_LINE:
-        raise StudentError(f"a value is larger than {LONGEST_LINE >> 10} KiB")
+def dumps(value: Any, limit: int | None = LONGEST_LINE) -> bytes:
+    """One line, of ``limit`` bytes at most."""
+    text = json.dumps(pack(value), separators=(",", ":"), ensure_ascii=False)
+    line = text.encode("utf-8", "surrogatepass") + b"\n"
+    if limit is not None and len(line) > limit:
+        raise StudentError(f"a value is larger than {limit >> 10} KiB")
     return line
 
 
 def loads(line: bytes) -> Any:
     """The value on one line."""
     try:
-        return unpack(json.loads(line))
+        return unpack(json.loads(line.decode("utf-8", "surrogatepass")))
     except (ValueError, RecursionError):
         raise StudentError("sent something that is no value") from None

@@ -73,6 +73,10 @@ class Moment:
     pio_out: str
 
 
+NOT_ANSWERED = "not answered yet"
+TIMED_OUT = "took too long"
+
+
 class StudentError(Exception):
     """The student's code did not do its part; the text says how, for the student."""
 

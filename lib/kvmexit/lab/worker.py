@@ -1,24 +1,31 @@
-"""The student's side of the pipe: loads the answer, goes to jail, does what it is asked.
+"""The student's side of the pipe: goes to jail, loads the answer, does what it is asked.
 
-Started by :mod:`kvmexit.lab.starting` in an interpreter of its own, or in a fork of a notebook's
-kernel. The referee sends ``("call", name, arguments)``; until the answer ``("return", value)``
-or ``("raise", text)`` it serves what the student's code asks in between: ``("ask", act, ...)``.
+A fork of :mod:`kvmexit.lab.nursery`, or of a notebook's kernel. The referee sends
+``("cell", number, source)``, each answered by ``("loaded", problem)``, and then
+``("call", target, name, arguments, keep)``; until the answer ``("return", value, printed)`` or
+``("raise", text, printed)`` it serves what the student's code asks in between: ``("ask", act,
+...)``. ``keep`` says what becomes of the value: it is handed over (``value``), kept here under a
+number (``object``), or of no use (``nothing``).
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
 import io
 import os
+import signal
 import sys
 import traceback
-from types import ModuleType
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from types import CodeType, ModuleType
 from typing import Any
 
 from kvmexit.lab import jail, wire
+from kvmexit.lab.cells import SAYS
 from kvmexit.lab.client import ROLES
-from kvmexit.lab.imports import OPEN_MODULES, STANDARD, Gate, Refused, borrowed
-from kvmexit.lab.words import Role, StudentError
+from kvmexit.lab.imports import OPEN_MODULES, Gate, Refused, borrowed, loading, said_by_a_magic
+from kvmexit.lab.words import NOT_ANSWERED, TIMED_OUT, Role, StudentError
 
 NOISE, KEPT = 2_000, 64
 
@@ -86,7 +93,7 @@ def closed_library() -> None:
     def nobody(*_: Any) -> str:
         raise EOFError("nobody is there to type")
 
-    for name in ("check", "mark", "problem", "answer"):
+    for name in NOTEBOOKS:
         setattr(lab, name, nothing)
     lab.Snapshot = Snapshot  # type: ignore[attr-defined]  # a module made just now
     kept = {name: sys.modules.get(name) for name in OPEN_MODULES}
@@ -100,20 +107,61 @@ def closed_library() -> None:
         if kept_module is not None:
             sys.modules[name] = kept_module
     sys.modules["kvmexit.lab"] = package.lab = lab
-    builtins.display = print  # type: ignore[attr-defined]  # the notebook's is not there
+    in_notebook: Any = builtins
+    in_notebook.display, in_notebook.get_ipython = print, lambda: said_by_a_magic("get_ipython()")
+    setattr(builtins, SAYS, said_by_a_magic)
     builtins.input, sys.breakpointhook = nobody, nothing
     sys.meta_path[:] = [Gate()]
 
 
-def load(cells: list[str], namespace: dict[str, Any]) -> list[str]:
-    """Execute the answer's cells one by one; a cell that fails does not stop the next."""
-    problems = []
-    for number, source in enumerate(cells, start=1):
+class TooLong(BaseException):
+    """A cell has had its time; the referee says so by a signal."""
+
+
+class Loading:
+    """Executes the answer's cells as they come; a cell that fails does not stop the next."""
+
+    def __init__(self, pipe: Pipe, namespace: dict[str, Any]) -> None:
+        self.pipe, self.namespace = pipe, namespace
+        self.is_running = False
+        signal.signal(signal.SIGALRM, self.interrupt)
+
+    def interrupt(self, *_: Any) -> None:
+        if self.is_running:
+            raise TooLong
+
+    def all_cells(self) -> None:
+        """Until the referee says that there are no more."""
+        loading[0] = True
+        while (message := self.pipe.receive())[0] == "cell":
+            self.pipe.send("loaded", self.one(*message[1:]))
+        loading[0] = False
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+
+    def one(self, number: int, source: str) -> str | None:
         try:
-            exec(compile(source, f"cell {number}", "exec"), namespace)
+            self.is_running = True
+            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            code: CodeType = compile(source, f"cell {number}", "exec", flags, dont_inherit=True)
+            value = eval(code, self.namespace)
+            if isinstance(value, Coroutine):
+                value.send(None)
+                raise RuntimeError("it waits for something, and nobody else runs here")
+        except StopIteration:
+            pass  # a cell with `await`, at its end
+        except TooLong:
+            self.is_running = False
+            return TIMED_OUT
         except BaseException as problem:  # SystemExit in a cell is the student's, not ours
-            problems.append(in_words(problem))
-    return problems
+            self.is_running = False
+            return in_words(problem)
+        finally:
+            self.is_running = False
+        return None
+
+
+NOTEBOOKS = ("check", "mark", "problem", "answer", "limits")
+"""What a notebook has of the lab, and an answer has not."""
 
 
 def in_words(problem: BaseException) -> str:
@@ -126,7 +174,12 @@ def in_words(problem: BaseException) -> str:
             where = f" in line {frame.lineno} of {frame.name}"
     if isinstance(problem, SyntaxError):
         where = f" in line {problem.lineno}"
-    text = " ".join(str(problem).split())[:160]
+    elif type(problem) is NotImplementedError:
+        return NOT_ANSWERED
+    try:
+        text = " ".join(str(problem).split())[:160]
+    except BaseException:  # the student's own __str__
+        text = ""
     return f"raised {type(problem).__name__}{f' ({text})' if text else ''}{where}"
 
 
@@ -140,15 +193,15 @@ class Worker:
         self.passed: Any = None
         self.printed = Printed()
 
-    def serve(self, problems: list[str], is_locked: bool) -> None:
+    def serve(self, is_locked: bool) -> None:
         """Until the referee hangs up."""
         sys.stdout = sys.stderr = self.printed
-        names = [str(name) for name, value in self.namespace.items() if callable(value)]
-        self.pipe.send("ready", problems[:5], is_locked, names[:1000])
+        names = {str(name): described(value) for name, value in self.namespace.items()}
+        self.pipe.send("ready", is_locked, dict(list(names.items())[:2000]))
         while True:
-            _, target, name, arguments = self.pipe.receive()
+            _, target, name, arguments, keep = self.pipe.receive()
             try:
-                value = self.call(target, name, arguments)
+                value = self.call(target, name, arguments, keep)
                 self.reply("return", value)
             except BaseException as problem:
                 self.reply("raise", in_words(problem))
@@ -158,43 +211,54 @@ class Worker:
             self.pipe.send(kind, value, self.printed.take())
         except StudentError as problem:
             self.pipe.send("raise", str(problem), "")
+        except BaseException as problem:  # what is said of itself by a value of the student's
+            self.pipe.send("raise", in_words(problem), "")
 
-    def call(self, target: int | None, name: str, arguments: list[Any]) -> Any:
-        """A function, a class (its object is kept and its number returned), or a method."""
+    def call(self, target: int | None, name: str, arguments: list[Any], keep: str) -> Any:
+        """A name of the answer, or a method of an object that it has made."""
         given = [
             ROLES[a.name](self.pipe.ask, self.pipe.post) if isinstance(a, Role) else a
             for a in arguments
         ]
         if target is not None:
-            return getattr(self.objects[target], name)(*given)
-        function = self.namespace[name]
-        if function is not self.passed and (inside := borrowed(function)) is not None:
-            raise StudentError(inside)
-        self.passed = function
-        value = function(*given)
-        if isinstance(function, type):
+            function = getattr(self.objects[target], name)
+        else:
+            function = self.namespace[name]
+            if function is not self.passed and (inside := borrowed(function)) is not None:
+                raise StudentError(inside)
+            self.passed = function
+        value = ran(name, function(*given))
+        if keep == "object":
             self.made += 1
             self.objects[self.made] = value
             self.objects.pop(self.made - KEPT, None)
             return self.made
-        return value
+        return None if keep == "nothing" else value
 
 
-def main() -> None:
-    """In a clean interpreter: read the cells, load them in jail, serve."""
-    for name in (*STANDARD, *OPEN_MODULES):
-        __import__(name)
-    pipe = Pipe(int(sys.argv[1]), int(sys.argv[2]))
-    cells = pipe.receive()
-    os.setsid()
+def described(value: Any) -> str:
+    """What a name of the answer stands for: nothing that can be called is said by its type."""
+    return "" if callable(value) else type(value).__name__
+
+
+def ran(name: str, value: Any) -> Any:
+    """``value``, if the call that gave it has run to its end."""
+    if isinstance(value, Generator | Coroutine | AsyncGenerator):
+        raise StudentError(
+            f"{name}() gave a {type(value).__name__}, of which nothing has run yet: write it"
+            " as a plain function, without yield and without async"
+        )
+    return value
+
+
+def jailed(reading: int, writing: int) -> None:
+    """In a fork that has nothing of anybody: go to jail, load the cells, serve."""
+    pipe = Pipe(reading, writing)
     jail.limit()
     is_locked = jail.lock()
     closed_library()
     namespace: dict[str, Any] = {"__name__": "__main__"}
     worker = Worker(pipe, namespace)
     sys.stdout = sys.stderr = worker.printed
-    worker.serve(load(cells, namespace), is_locked)
-
-
-if __name__ == "__main__":
-    main()
+    Loading(pipe, namespace).all_cells()
+    worker.serve(is_locked)

@@ -70,7 +70,8 @@ class Scenario:
         _known("policy", self.policy, POLICIES)
         _known("compensation", self.compensation, COMPENSATIONS)
         _known("restore", self.restore, RESTORES)
-        _known("program", self.program, tis_driver.PROGRAMS)
+        if isinstance(self.device, str) or self.program not in tis_driver.PAGED:
+            _known("program", self.program, tis_driver.PROGRAMS)
         _known("saved", self.saved, SAVED)
         if not 1 <= len(self.response) <= LONGEST:
             raise KvmExitError(
