@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from kvmexit.commands.probe import print_columns
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import columns, say
 from kvmexit.elsewhere import boot, compare, recordings
 from kvmexit.elsewhere.bring import bring
 from kvmexit.elsewhere.machines import MACHINES
@@ -128,18 +128,18 @@ def judge(name: str, document: dict[str, Any]) -> dict[str, Any]:
 
 def print_text(name: str, document: dict[str, Any], judged: dict[str, Any]) -> None:
     """The table of one machine, and the verdict."""
-    print(f"\n{name}: {judged['kernel']}\n")
+    say(f"\n{name}: {judged['kernel']}\n")
     rows: list[tuple[str, ...]] = [("access", *compare.HEADINGS)]
     for line in compare.table(document):
         rows.append((_few(line.accesses), *line[1:]))
-    print_columns(rows)
-    print(
+    columns(rows)
+    say(
         f"\n{judged['observations']} observations; {judged['against the simulator']} held against"
         f" the simulator's row {ROWS[name]}, {judged['against the recording']} against the"
         f" recording: {len(judged['differences'])} differ"
     )
     for difference in judged["differences"]:
-        print(f"  {difference}")
+        say(f"  {difference}")
 
 
 def _few(names: list[str]) -> str:

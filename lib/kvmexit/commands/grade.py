@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import sys
 from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import columns, say, teller
 from kvmexit.errors import KvmExitError
 from kvmexit.lab import catalogue, grade, real, report
 from kvmexit.lab.questions import rng
@@ -55,24 +55,26 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report.document(graded, seed, real.kernel_name()))
     else:
-        report.print_table(graded, seed)
+        say(f"seed {seed}\n")
+        columns(report.marks_table(graded))
+        print()
+        columns(report.statistics_table(graded))
     return 0
 
 
 def _with_progress(found: list[Submission], seed: int, jobs: int | None) -> list[grade.Graded]:
-    """Grade with a bar on standard error, where that is a terminal."""
-    if not sys.stderr.isatty():
+    """Grade, and count on standard error if somebody watches."""
+    line = teller()
+    if line is None:
         return grade.grade(found, seed, jobs)
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+    done = 0
 
-    # No thread of its own: a process that forks while one holds a lock can hang.
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
-        task = bar.add_task("grading", total=len(found))
+    def advance(_: grade.Graded) -> None:
+        nonlocal done
+        done += 1
+        line(f"graded {done} of {len(found)}")
 
-        def advance(graded: grade.Graded) -> None:
-            bar.advance(task)
-            bar.refresh()
-
+    try:
         return grade.grade(found, seed, jobs, advance)
+    finally:
+        line("")

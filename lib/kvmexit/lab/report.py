@@ -92,29 +92,27 @@ def _cell(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def print_table(all_graded: list[Graded], seed: int) -> None:
-    """The grades and the statistics for a person."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    table = Table("student", "question", "points", "reason", title=f"seed {seed}")
+def marks_table(all_graded: list[Graded]) -> list[tuple[str, ...]]:
+    """The grades for a person: rows of cells, first the headings."""
+    rows: list[tuple[str, ...]] = [("student", "question", "points", "reason")]
     for graded in all_graded:
         submission = graded.submission
         if submission.problem is not None and not graded.verdicts:
-            table.add_row(Text(submission.student), "", "0", Text(submission.problem))
+            rows.append((submission.student, "", "0", submission.problem))
         for verdict in graded.verdicts:
             reason = verdict.reason.split("\n")[0]
             if submission.notes:
                 reason += f" [{'; '.join(submission.notes)}]"
             points = f"{verdict.points} of {verdict.out_of}"
-            table.add_row(Text(submission.student), verdict.question, points, Text(reason))
-    console.print(table)
-    summary = Table("question", "answers", "mean", "full", "zero", "parts missed by")
+            rows.append((submission.student, verdict.question, points, reason))
+    return rows
+
+
+def statistics_table(all_graded: list[Graded]) -> list[tuple[str, ...]]:
+    """How each question was answered: rows of cells, first the headings."""
+    rows: list[tuple[str, ...]] = [("question", "answers", "mean", "full", "zero", "missed by")]
     for row in statistics(all_graded):
         missed = "; ".join(f"{label}: {count}" for label, count in row.failed.items())
         average = f"{row.mean:.2f} of {row.out_of}"
-        cells = (row.question, str(row.answers), average, str(row.full), str(row.zero), missed)
-        summary.add_row(*cells)
-    console.print(summary)
+        rows.append((row.question, str(row.answers), average, str(row.full), str(row.zero), missed))
+    return rows
