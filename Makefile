@@ -37,7 +37,7 @@ book: .venv/ready $(SITE) ## build the book and say where it is
 # Notebooks are not executed here: their stored outputs are the ones a fresh run gives, and
 # `make test` fails if they are not.  Warnings are errors, and so is a page too few or too many.
 $(SITE): $(SOURCES) .venv/sources | .venv/ready
-	@$(BIN)/python book/tools/build.py
+	@$(BIN)/python book/tools/rebuild.py
 
 edition: setup book ## the book as one PDF, and its figures as images, in _build/edition
 	@$(BIN)/python book/tools/edition.py

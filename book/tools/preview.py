@@ -14,9 +14,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from build import STAGE, build
 from jupyter_book.config import get_final_config
 from pages import ROOT, contents
+from rebuild import STAGE, build
 from sphinx.application import Sphinx
 
 AGAIN = (
