@@ -23,7 +23,7 @@ EDITION = ROOT / "_build" / "edition"
 BOOK = EDITION / "book.html"
 PDF = EDITION / "between-exit-and-entry.pdf"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FIGURES = ".kvmexit-film, .kvmexit-figure, .kvmexit-atlas, .cell_output img, .cell_output > svg"
+FIGURES = ", ".join(f".kvmexit-{kind}" for kind in ("film", "figure", "picture", "night", "atlas"))
 """What is a picture by itself."""
 TAG = re.compile(r"<[a-zA-Z][^<>]*>")
 HEAD = re.compile(r"<link [^>]*stylesheet[^>]*>")
