@@ -96,6 +96,7 @@ def show(app: Sphinx, pages: list[str]) -> None:
     for page in pages:
         app.events.emit("env-purge-doc", app.env, page)
         app.env.clear_doc(page)
+        app.env._pickled_doctree_cache.pop(page, None)  # what the page's head is made from
         app.builder.read_doc(page)
     app.env.check_consistency()
     app.builder.prepare_writing(set(pages))
