@@ -6,7 +6,7 @@ SITE := _build/html/index.html
 SOURCES := _config.yml _toc.yml requirements.txt $(shell find book lib/kvmexit -type f -not -path '*/.*' \
 	-not -path '*/__pycache__/*')
 .DEFAULT_GOAL := help
-.PHONY: setup book lab test bench fuzz logs elsewhere clean help always
+.PHONY: setup book edition preview lab test pythons bench fuzz logs elsewhere clean help always
 
 setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
 	@command -v chromium chromium-browser google-chrome >/dev/null \
@@ -15,11 +15,15 @@ setup: .venv/ready ## make .venv, and install Chromium for the browser tests whe
 	        install --no-install-recommends chromium >/dev/null; } \
 	|| echo "No Chromium: the browser tests will not run. On Debian: sudo apt-get install chromium"
 
-.venv/ready: requirements.txt lib/pyproject.toml
+# The true reason, if .venv cannot be made: a copy that cannot be written is not a missing package.
+.venv/ready: requirements.txt lib/pyproject.toml lib/hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is \
 	needed, this is %s. Try: make PYTHON=python3.11" % sys.version.split()[0])'
-	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) has no venv. On Debian: apt-get install \
-	python3-venv"; exit 1; }
+	@test -w . || { echo "$(CURDIR) cannot be written by $$(id -un 2>/dev/null || id -u): copy it to \
+	a folder of your own, and say make there"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv. On Debian: \
+	apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) could not make .venv; its reason stands above"; exit 1; }
 	@echo "installing requirements.txt into .venv (a minute or two the first time)"
 	@# uv does in seconds what pip does in minutes; pip does it where uv has no build.
 	@{ $(BIN)/python -m pip install -q uv==0.13.8 \
@@ -33,21 +37,27 @@ book: .venv/ready $(SITE) ## build the book and say where it is
 # Notebooks are not executed here: their stored outputs are the ones a fresh run gives, and
 # `make test` fails if they are not.  Warnings are errors, and so is a page too few or too many.
 $(SITE): $(SOURCES) .venv/sources | .venv/ready
-	@rm -rf _build
-	@$(BIN)/jupyter-book build . --all -W --keep-going -q >_build.log 2>&1 \
-	|| { cat _build.log; rm -rf _build; exit 1; }
-	@rm _build.log
-	@$(BIN)/python book/tools/pages.py || { rm -rf _build; exit 1; }
+	@$(BIN)/python book/tools/rebuild.py
+
+edition: setup book ## the book as one PDF, and its figures as images, in _build/edition
+	@$(BIN)/python book/tools/edition.py
+
+preview: .venv/ready ## show the book while you edit it: a saved page is there in a moment (PORT=8000)
+	@$(BIN)/python book/tools/preview.py --port $(or $(PORT),8000)
 
 # A file that is gone makes nothing newer; the list of their names does.
 .venv/sources: always | .venv/ready
 	@echo $(sort $(SOURCES)) | cmp -s - $@ || echo $(sort $(SOURCES)) > $@
 
 lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
-	$(BIN)/jupyter lab --LabApp.app_settings_dir=book/site/jupyterlab book/00-start-here.ipynb
+	@test -w "$$HOME" || export HOME="$(CURDIR)/.cache/home"; mkdir -p "$$HOME"; \
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.app_settings_dir=book/site/jupyterlab book/00-start-here.ipynb
 
 test: setup book ## every test, every notebook, style and types (about four minutes on two cores)
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+pythons: .venv/ready ## wheel and source archive on each Python that is here, as a stranger installs them
+	@$(BIN)/python tests/install/matrix.py
 
 bench: setup book ## measure: exits a second, the time of a sweep, key to painted frame
 	@for part in tests/bench/bench_*.py; do echo "$$part"; $(BIN)/python $$part || late=1; done; \

@@ -185,6 +185,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     """Write what lies beside the pages."""
     if error is None and app.builder.format == "html":
         out, address = Path(app.outdir), address_of(app)
+        (out / ".nojekyll").touch()  # GitHub's pages would leave out every name that begins with _
         (out / "robots.txt").write_text(robots(address))
         if address:
             (out / "sitemap.xml").write_text(sitemap(address, reading_order(app)))

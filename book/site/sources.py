@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,21 +75,24 @@ class Source:
 
 
 def read_registry(path: Path = REGISTRY) -> dict[str, Source]:
-    """All sources by id. ValueError for an entry that is incomplete, of unknown evidence, or
-    run on a machine that it does not name."""
+    """All sources by id, read once for each state of the file. ValueError for an entry that is
+    incomplete, of unknown evidence, or run on a machine that it does not name."""
+    return _registry(path.read_text(), path.name)
+
+
+@lru_cache(maxsize=4)
+def _registry(text: str, file: str) -> dict[str, Source]:
     sources = {}
-    for name, entry in tomllib.loads(path.read_text()).items():
+    for name, entry in tomllib.loads(text).items():
         entry["on"] = tuple(entry.get("on", ()))
         try:
             source = Source(id=name, **entry)
         except TypeError as problem:
-            raise ValueError(f"{path.name}: source {name!r}: {problem}") from None
+            raise ValueError(f"{file}: source {name!r}: {problem}") from None
         if source.evidence not in EVIDENCE:
-            raise ValueError(f"{path.name}: source {name!r}: unknown evidence {source.evidence!r}")
+            raise ValueError(f"{file}: source {name!r}: unknown evidence {source.evidence!r}")
         if (source.evidence == "ran") != bool(source.on):
-            raise ValueError(
-                f"{path.name}: source {name!r}: `on` says where we ran it, and only that"
-            )
+            raise ValueError(f"{file}: source {name!r}: `on` says where we ran it, and only that")
         sources[name] = source
     return sources
 

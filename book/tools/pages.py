@@ -1,10 +1,9 @@
-"""Does the built site hold exactly the pages of the table of contents? Ends with 1 if not.
+"""Does the built site hold exactly the pages of the table of contents?
 
 A builder that reads another kind of `_toc.yml` can end happily and write nothing; a stale
 page can outlive its chapter. Both are caught here.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,20 +35,14 @@ def notebooks() -> list[Path]:
     return sorted(path for path in paths if ".ipynb_checkpoints" not in path.parts)
 
 
-def differences() -> list[str]:
+def differences(site: Path = SITE) -> list[str]:
     """One line for each page too few or too many."""
     wanted = set(contents())
     built = {
-        page.relative_to(SITE).with_suffix("").as_posix()
-        for page in SITE.rglob("*.html")
-        if not page.relative_to(SITE).as_posix().startswith(("_static/", "lite/"))
+        page.relative_to(site).with_suffix("").as_posix()
+        for page in site.rglob("*.html")
+        if not page.relative_to(site).as_posix().startswith(("_static/", "lite/"))
     } - MADE_BESIDES
     return [f"not built: {page}" for page in sorted(wanted - built)] + [
         f"built, but not in _toc.yml: {page}" for page in sorted(built - wanted)
     ]
-
-
-if __name__ == "__main__":
-    if found := differences():
-        sys.exit("\n".join(found))
-    print(f"{len(contents())} pages, as many as _toc.yml lists")

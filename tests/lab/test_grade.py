@@ -174,14 +174,6 @@ def test_who_hands_in_nothing_or_twice_is_seen(tmp_path: Path) -> None:
     )
 
 
-def test_without_rich_it_is_said_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "rich.console", None)
-    assert main(["grade", str(HERE / "source" / "6-machines"), "--seed", "1"]) == 2
-    assert capsys.readouterr().err == "kvmexit: tables need the package rich: pip install rich\n"
-
-
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "mallory.ipynb").symlink_to(HERE / "source" / "2-stop" / "2-stop.ipynb")
     (graded,) = grade(submissions(tmp_path), SEED)

@@ -11,11 +11,11 @@ from kvmexit.commands.probe import (
     cells,
     make_kernel,
     note,
-    print_columns,
     restore_of,
     shown,
 )
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import columns, say
 from kvmexit.elsewhere.guests.isa import Isa
 from kvmexit.elsewhere.observe import ISAS, cases_of
 from kvmexit.elsewhere.simulated import ForeignKernel
@@ -100,12 +100,12 @@ def print_text(reports: list[Report], provenance: str) -> None:
     """The atlas for a person: a line an exit."""
     first = reports[0]
     exits = sum(len(report.rows) for report in reports)
-    print(
+    say(
         f"{len(reports)} accesses, {exits} exits, {first.kernel} kernel, restored into"
         f" {first.restore}"
     )
     if provenance:
-        print(provenance)
+        say(provenance)
     words = (first.state.counter if word == "rip" else word for word in HEADINGS[1:])
     rows: list[tuple[str, ...]] = [("access", "", *words, "changed")]
     for report in reports:
@@ -120,5 +120,5 @@ def print_text(reports: list[Report], provenance: str) -> None:
         if not report.rows:
             rows.append((name, f"ends with {report.end}"))
     print()
-    print_columns(rows)
+    columns(rows)
     note([row for report in reports for row in report.rows])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import say, teller
 from kvmexit.conform.adapter import Adapter, from_file
 from kvmexit.conform.guests import GUESTS
 from kvmexit.conform.record import RECORDERS
@@ -121,7 +121,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print_json(as_json(result))
     else:
-        print("\n".join(summary(result)))
+        say("\n".join(summary(result)))
     if args.report:
         _write(args.report, bug_form(result))
     return 1 if result.found else STATUS[result.judgement.verdict]
@@ -145,17 +145,15 @@ def _ended_by_signals() -> Iterator[None]:
 
 def _progress() -> Progress | None:
     """One line on standard error that is written over, if somebody watches."""
-    if not sys.stderr.isatty():
+    line = teller()
+    if line is None:
         return None
 
     def tell(judgement: Judgement) -> None:
         seen = judgement.seen
-        print(
-            f"\r{seen.stops} stops, {len(seen.pending)} while an access was pending,"
-            f" {len(judgement.broken)} broken: {judgement.verdict.value}\x1b[K",
-            end="\r",
-            file=sys.stderr,
-            flush=True,
+        line(
+            f"{seen.stops} stops, {len(seen.pending)} while an access was pending,"
+            f" {len(judgement.broken)} broken: {judgement.verdict.value}"
         )
 
     return tell

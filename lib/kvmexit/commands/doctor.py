@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import columns, say
 from kvmexit.kernel.doctor import Check, kvm_status, machine, tool_checks
 
 
@@ -43,19 +44,14 @@ def main(args: argparse.Namespace) -> int:
 
 def print_text(works: bool, kvm: Sequence[Check], tools: Sequence[Check]) -> None:
     """Two tables and a verdict, for a person."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
     facts = machine()
-    console.print(f"Linux {facts['release']}, {facts['cpu']}, KVM module: {facts['module']}")
-    grid = Table.grid(padding=(0, 2))
+    say(f"Linux {facts['release']}, {facts['cpu']}, KVM module: {facts['module']}")
+    rows = []
     for check in (*kvm, *tools):
         found = check.found if check.ok else f"{check.found}\n-> {check.next_step}"
-        grid.add_row("ok" if check.ok else "--", check.name, Text(found))
-    console.print(grid)
+        rows.append(("ok" if check.ok else "--", check.name, found))
+    columns(rows, headed=False)
     if works:
-        console.print("Real KVM works here: --kernel real.")
+        say("Real KVM works here: --kernel real.")
     else:
-        console.print("Real KVM does not work here; --kernel simulated and recorded do.")
+        say("Real KVM does not work here; --kernel simulated and recorded do.")

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from kvmexit.commands.probe import print_columns
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import columns, say
 from kvmexit.elsewhere import boot, compare, recordings
 from kvmexit.elsewhere.bring import bring, bring_tests
 from kvmexit.elsewhere.machines import MACHINES
@@ -143,20 +143,20 @@ def judge(name: str, document: dict[str, Any]) -> dict[str, Any]:
 
 def print_text(name: str, document: dict[str, Any], judged: dict[str, Any]) -> None:
     """The table of one machine, and the verdict."""
-    print(f"\n{name}: {judged['kernel']}\n")
+    say(f"\n{name}: {judged['kernel']}\n")
     rows: list[tuple[str, ...]] = [("access", *compare.HEADINGS)]
     for line in compare.table(document):
         rows.append((_few(line.accesses), *line[1:]))
-    print_columns(rows)
-    print(
+    columns(rows)
+    say(
         f"\n{judged['observations']} observations; {judged['against the simulator']} held against"
         f" the simulator's row {ROWS[name]}, {judged['against the recording']} against the"
         f" recording: {len(judged['differences'])} differ"
     )
     for difference in judged["differences"]:
-        print(f"  {difference}")
+        say(f"  {difference}")
     for what, why in judged["not run"].items():
-        print(f"not run: {what}: {why}")
+        say(f"not run: {what}: {why}")
     if "tests" in judged:
         print_tests(judged["tests"])
 
@@ -164,16 +164,16 @@ def print_text(name: str, document: dict[str, Any], judged: dict[str, Any]) -> N
 def print_tests(tally: dict[str, Any]) -> None:
     """What came of the project's own tests, and each that was not run."""
     left = {why: sorted(set(names)) for why, names in tally["not run"].items()}
-    print(
+    say(
         f"\nthe project's own tests of the real kernel: {tally['passed']} passed,"
         f" {len(tally['failed'])} failed, {sum(map(len, left.values()))} not run"
     )
     for name, why in tally["failed"].items():
-        print(f"  failed: {name}: {why}")
+        say(f"  failed: {name}: {why}")
     for why, names in left.items():
-        print(f"  not run, for {why}:")
+        say(f"  not run, for {why}:")
         for name in names:
-            print(f"    {name}")
+            say(f"    {name}")
 
 
 def _few(names: list[str]) -> str:

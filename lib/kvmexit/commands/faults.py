@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kvmexit.commands.probe import print_columns
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import columns
 from kvmexit.faults.faults import FAULTS, is_caught
 
 
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
             ]
         )
     else:
-        print_columns(
+        columns(
             [("fault", "in", "caught by")]
             + [
                 (fault.name, fault.where, fault.caught_by.__name__ if says else "NOTHING")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.scenario import add_scenario, make_scenario, print_json
+from kvmexit.commands.terminal import say
 from kvmexit.errors import KvmExitError
 from kvmexit.packet.experiment import Phase
 from kvmexit.packet.outcome import Kind
@@ -61,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
     else:
         from kvmexit.show.texts import text
 
-        print(text(made, around=args.around))
+        say(str(text(made, around=args.around)))
     return 0 if made.verdict(made.landing).kind == Kind.OK.value else 1
 
 
@@ -105,4 +106,4 @@ def write_page(made: Film, path: Path) -> None:
         path.write_text(page(made))
     except OSError as problem:
         raise KvmExitError(f"cannot write {path}: {problem.strerror}") from None
-    print(f"wrote {path}")
+    say(f"wrote {path}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import say, teller
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe.fuzz.run import LIMIT, Tally, describe, fuzz
@@ -44,20 +45,24 @@ def main(args: argparse.Namespace) -> int:
         range(args.seed, args.seed + args.programs),
         one=SimulatedKernel(rule, limit=LIMIT),
         seconds=args.seconds,
-        watch=progress if sys.stderr.isatty() else lambda tally: None,
+        watch=progress(teller()),
     )
     if args.json:
         print_json({"machine": rule.name, **as_json(tally)})
     else:
-        print(f"the simulated kernel retires `out` as this machine does: {rule.name}")
+        say(f"the simulated kernel retires `out` as this machine does: {rule.name}")
         print_text(tally)
     return 0 if tally.divergence is None else 1
 
 
-def progress(tally: Tally) -> None:
-    """A line that is written over."""
-    if tally.programs % 100 == 0:
-        print(f"\r{tally.programs} programs, {tally.exits} exits", end="", file=sys.stderr)
+def progress(line: Callable[[str], None] | None) -> Callable[[Tally], None]:
+    """Counts as they grow, if somebody watches."""
+
+    def tell(tally: Tally) -> None:
+        if line is not None and tally.programs % 100 == 0:
+            line(f"{tally.programs} programs, {tally.exits} exits")
+
+    return tell
 
 
 def as_json(tally: Tally) -> dict[str, Any]:
@@ -78,14 +83,14 @@ def as_json(tally: Tally) -> dict[str, Any]:
 def print_text(tally: Tally) -> None:
     """The counts for a person, and the smallest program that diverges."""
     if tally.divergence:
-        print(describe(tally.divergence, ("simulated", "real")))
-        print(f"\ndiverged after {tally.programs} programs")
+        say(describe(tally.divergence, ("simulated", "real")))
+        say(f"\ndiverged after {tally.programs} programs")
         return
-    print(
+    say(
         f"{tally.programs} programs, {tally.exits} exits, {tally.saves} saves in"
         f" {tally.seconds:.0f} s: no divergence"
     )
-    print(left(tally.left))
+    say(left(tally.left))
 
 
 def left(counts: Counter[tuple[str, str]]) -> str:

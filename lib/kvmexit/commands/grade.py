@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import columns, say, teller
 from kvmexit.errors import KvmExitError
 from kvmexit.lab import batch_page, catalogue, grade, real, report, seeds
 from kvmexit.lab.journal import Journal, begin
@@ -57,8 +57,6 @@ def main(args: argparse.Namespace) -> int:
     part = outputs[0].with_name(f"{outputs[0].name}.part") if outputs else None
     ours = {path.resolve() for path in (*outputs, *([part] if part else []))}
     found = submissions(args.folder, args.lab, ours)
-    if not args.json:
-        import_module("rich.console")  # before the work, and not after it
     for path in outputs:
         _try_out(path)
     journal = None
@@ -93,7 +91,12 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report.document(done, seed, real.kernel_name(), others))
     else:
-        report.print_table(done, seed, others)
+        say(f"seed {seed}\n")
+        for table in report.tables(done):
+            columns(table)
+            print()
+        if others:
+            say(f"Not looked at: {', '.join(others)}")
     return status
 
 
@@ -138,21 +141,20 @@ def _with_progress(
     jobs: int | None,
     done: Callable[[grade.Graded], None],
 ) -> None:
-    """Grade with a bar on standard error, where that is a terminal."""
-    if not sys.stderr.isatty():
+    """Grade, and count on standard error if somebody watches."""
+    line = teller()
+    if line is None:
         grade.grade(found, seed, jobs, done)
         return
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+    count = 0
 
-    # No thread of its own: a process that forks while one holds a lock can hang.
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
-        task = bar.add_task("grading", total=len(found))
+    def advance(one: grade.Graded) -> None:
+        nonlocal count
+        done(one)
+        count += 1
+        line(f"graded {count} of {len(found)}")
 
-        def advance(one: grade.Graded) -> None:
-            done(one)
-            bar.advance(task)
-            bar.refresh()
-
+    try:
         grade.grade(found, seed, jobs, advance)
+    finally:
+        line("")

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import say
 from kvmexit.lab import catalogue
 from kvmexit.lab.questions import rng
 
@@ -33,5 +34,5 @@ def main(args: argparse.Namespace) -> int:
         value = {"lab": problem.lab, "seed": problem.seed, "problem": problem.text}
         print_json(value | ({"answer": problem.answer} if args.compute else {}))
     else:
-        print(problem)
+        say(str(problem))
     return 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import say, styled, teller
 from kvmexit.errors import KvmExitError
 from kvmexit.tracelint.detect import READERS
 from kvmexit.tracelint.judge import Judge, Verdict
@@ -150,7 +151,7 @@ def main(args: argparse.Namespace) -> int:
     else:
         _print(reports, args.explain)
         for one in between:
-            print(f"from {args.files[0]} to {args.files[1]}: {one.vcpu}: {one.kind}\n  {one.says}")
+            say(f"from {args.files[0]} to {args.files[1]}: {one.vcpu}: {one.kind}\n  {one.says}")
     for problem in failed:
         print(f"kvmexit: {problem}", file=sys.stderr)
     statuses = [STATUS[report.verdict] for report in reports]
@@ -178,55 +179,58 @@ def _worst(reports: list[Report]) -> str | None:
 
 
 def _print(reports: list[Report], explain: bool) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    colours = {Verdict.CLEAN: "green", Verdict.FINDINGS: "red", Verdict.CANNOT_TELL: "yellow"}
-    console = Console(highlight=False, soft_wrap=True)
+    colours = {Verdict.CLEAN: "32", Verdict.FINDINGS: "31", Verdict.CANNOT_TELL: "33"}
     for report in reports:
+        verdict = report.verdict.value
+        head = f"{report.name}: {verdict}"
         for line in summary(report, explain):
-            text = Text(line)
-            if line.startswith(f"{report.name}: "):
-                text.highlight_words([report.verdict.value], colours[report.verdict])
-            console.print(text)
+            if line.startswith(head):
+                shown = styled(verdict, colours[report.verdict])
+                say(f"{report.name}: {shown}{line.removeprefix(head)}")
+            else:
+                say(line)
     if any(report.count for report in reports):
-        console.print(Text(f"\nfix: drain the vCPU before its state is touched\n{DRAIN}"))
+        say(f"\nfix: drain the vCPU before its state is touched\n{DRAIN}")
 
 
 @contextmanager
 def _counting() -> Iterator[Progress | None]:
     """What was seen so far on standard error, if somebody watches."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    last = 0.0
 
-    def tell(done: int, judge: Judge) -> None:
-        nonlocal last
-        if time.monotonic() - last < _OFTEN:
-            return
-        last = time.monotonic()
-        counts = f"{judge.entries:,} KVM_RUNs, {judge.fine:,} state ioctls after completion"
-        print(f"\r{counts}, {judge.count} findings \x1b[K", end="", file=sys.stderr, flush=True)
+    def counts(_: int, judge: Judge) -> str:
+        seen = f"{judge.entries:,} KVM_RUNs, {judge.fine:,} state ioctls after completion"
+        return f"{seen}, {judge.count} findings"
 
-    try:
+    with _told(counts) as tell:
         yield tell
-    finally:
-        print("\r\x1b[K", end="", file=sys.stderr)
 
 
 @contextmanager
 def _progress(name: str) -> Iterator[Progress | None]:
-    """A bar on standard error for a large file, if somebody watches."""
+    """How much of a large file is read, on standard error, if somebody watches."""
     path = Path(name)
     size = path.stat().st_size if name != "-" and path.is_file() else 0
-    if size < _LARGE or not sys.stderr.isatty():
+    if size < _LARGE:
         yield None
         return
-    from rich.console import Console
-    from rich.progress import Progress
+    whole = "" if name.endswith(".gz") else f" of {size >> 20:,} MiB"
+    with _told(lambda done, _: f"{name}: {done >> 20:,} MiB{whole}") as tell:
+        yield tell
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        zipped = name.endswith(".gz")
-        task = bar.add_task(name, total=None if zipped else size)
-        yield lambda done, _: bar.update(task, completed=done)
+
+@contextmanager
+def _told(words: Callable[[int, Judge], str]) -> Iterator[Progress | None]:
+    """A line that is written over now and then, and gone at the end."""
+    line, last = teller(), 0.0
+
+    def tell(done: int, judge: Judge) -> None:
+        nonlocal last
+        if line is not None and time.monotonic() - last >= _OFTEN:
+            last = time.monotonic()
+            line(words(done, judge))
+
+    try:
+        yield tell if line is not None else None
+    finally:
+        if line is not None:
+            line("")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Any
 
 from kvmexit.commands.scenario import add_kernel, add_saved, parse_hex, print_json
+from kvmexit.commands.terminal import columns, say
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import DataExit
 from kvmexit.kernel.protocol import Kernel
@@ -137,11 +137,11 @@ HEADINGS = ("exit", "access", "rip", "after", *SAVES, "KVM_RUNs", "RAM bytes")
 
 def print_text(report: Report) -> None:
     """The report for a person."""
-    print(report.case.listing())
-    print(f"\n{report.kernel} kernel, restored into {report.restore}\n")
-    print_columns([HEADINGS, *map(cells, shown(report.rows))])
+    say(report.case.listing())
+    say(f"\n{report.kernel} kernel, restored into {report.restore}\n")
+    columns([HEADINGS, *map(cells, shown(report.rows))])
     note(report.rows)
-    print(f"\nends with {report.end}")
+    say(f"\nends with {report.end}")
 
 
 def cells(row: Row | None) -> tuple[str, ...]:
@@ -165,11 +165,4 @@ ALONE = "In brackets: what comes of the same save if it leaves out the events."
 def note(rows: Sequence[Row]) -> None:
     """Say what the brackets mean, where there are any."""
     if any(row.alone for row in rows):
-        print(f"\n{ALONE}")
-
-
-def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
-    """Lines of cells; each column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        say(f"\n{ALONE}")

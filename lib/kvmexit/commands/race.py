@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.scenario import add_scenario, make_scenario, print_json
+from kvmexit.commands.terminal import say
 from kvmexit.errors import KvmExitError
 
 
@@ -43,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
         print_json(tally.as_dict())
     else:
         share = tally.pending / tally.suspends
-        print(
+        say(
             f"{tally.policy}: {tally.suspends} suspends, {tally.pending} of them with a pending"
             f" read of the response ({share:.0%})\n"
             f"{tally.outside} requests came while the VMM had the CPU with such a read;"
@@ -68,5 +69,5 @@ def record(args: argparse.Namespace) -> int:
     path.write_text(
         Record({**host()._asdict(), "date": date.today().isoformat()}, tallies).as_json()
     )
-    print(f"{args.record}: {len(tallies)} races of {args.suspends} suspends each")
+    say(f"{args.record}: {len(tallies)} races of {args.suspends} suspends each")
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
+from kvmexit.commands.terminal import say
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.recorded import RecordedKernel
 from kvmexit.kernel.recorder import Recorder
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"file": args.file, "runs": runs, "provenance": provenance})
     else:
-        print(f"{args.file}: {runs} runs, {path.stat().st_size} bytes\n{provenance}")
+        say(f"{args.file}: {runs} runs, {path.stat().st_size} bytes\n{provenance}")
     return 0
 
 

@@ -12,6 +12,7 @@ from kvmexit.commands.scenario import (
     make_scenario,
     print_json,
 )
+from kvmexit.commands.terminal import columns, styled, width
 from kvmexit.errors import KvmExitError
 from kvmexit.packet.experiment import Landing, Phase, Result, run
 from kvmexit.packet.outcome import Kind
@@ -73,37 +74,32 @@ def as_json(result: Result) -> dict[str, Any]:
 
 def print_text(result: Result) -> None:
     """The result for a person."""
-    from rich.console import Console
-    from rich.table import Table
-
     ending, scenario = result.ending, result.scenario
-    console = Console(highlight=False)
-    grid = Table.grid(padding=(0, 2))
     where = "undisturbed"
     if result.landing:
         where = f"suspended at read {result.landing.exit}, {result.landing.phase.value}"
-    grid.add_row("machine", f"{result.kernel} kernel, {scenario.device}, {where}")
+    rows = [("machine", f"{result.kernel} kernel, {scenario.device}, {where}")]
     if result.landing:
-        grid.add_row(
-            "VMM", f"{scenario.policy}, {scenario.compensation} on load, {scenario.restore}"
-        )
-    grid.add_row("outcome", f"[bold]{result.outcome}[/]: {result.outcome.kind.meaning}")
+        way = f"{scenario.policy}, {scenario.compensation} on load, {scenario.restore}"
+        rows.append(("VMM", way))
+    outcome = styled(str(result.outcome), "1")
+    rows.append(("outcome", f"{outcome}: {result.outcome.kind.meaning}"))
     for name, data in (("expected", result.undisturbed.guest), ("guest", ending.guest)):
-        grid.add_row(name, _marked(data, result.undisturbed.guest, name == "guest"))
+        rows.append((name, _marked(data, result.undisturbed.guest)))
     said = f", {ending.message!r}" if ending.message else ""
-    grid.add_row("driver", f"returned {ending.returned}{said}")
-    grid.add_row("device", f"{ending.reads} reads of the response, {ending.left_over} left over")
+    rows.append(("driver", f"returned {ending.returned}{said}"))
+    rows.append(("device", f"{ending.reads} reads of the response, {ending.left_over} left over"))
     if result.landing:
-        grid.add_row("ioctls", "\n".join(result.ioctls))
-        grid.add_row("pattern", f"{result.pattern}, as the report calls it")
-    console.print(grid)
+        rows.append(("ioctls", "\n".join(result.ioctls)))
+        rows.append(("pattern", f"{result.pattern}, as the report calls it"))
+    columns(rows, headed=False)
 
 
-def _marked(data: bytes, expected: bytes, mark: bool) -> str:
+def _marked(data: bytes, expected: bytes) -> str:
+    """Bytes in rows; those that are not as expected stand out where the terminal can do that."""
     words = [
-        f"[bold reverse]{byte:02x}[/]"
-        if mark and (i >= len(expected) or byte != expected[i])
-        else f"{byte:02x}"
+        f"{byte:02x}" if expected[i : i + 1] == bytes((byte,)) else styled(f"{byte:02x}", "1;7")
         for i, byte in enumerate(data)
     ]
-    return "\n".join(" ".join(words[i : i + 16]) for i in range(0, len(words), 16))
+    row = 16 if (width() or 80) >= 60 else 8
+    return "\n".join(" ".join(words[i : i + row]) for i in range(0, len(words), row))

@@ -12,6 +12,7 @@ from kvmexit.commands.scenario import (
     make_scenario,
     print_json,
 )
+from kvmexit.commands.terminal import say, width
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Phase
 from kvmexit.packet.sweeps import Sweep, sweep, sweep_policies
@@ -69,13 +70,20 @@ def as_json(sweeps: list[Sweep], strips: dict[str, str]) -> dict[str, Any]:
 def print_text(sweeps: list[Sweep], strips: dict[str, str]) -> None:
     """The strips for a person, one line a phase."""
     first = sweeps[0]
-    print(
+    say(
         f"{len(first.landings)} landings: {len(first.landings) // len(Phase)} exits, each"
         f" {', '.join(phase.value for phase in Phase)}  ({first.kernel} kernel)"
     )
     for result, (name, strip) in zip(sweeps, strips.items(), strict=True):
         wrong = sum(letter != "." for letter in strip)
-        print(f"\n{name}: {wrong or 'none'} of {len(strip)} not ok")
+        say(f"\n{name}: {wrong or 'none'} of {len(strip)} not ok")
         for phase in Phase:
             letters = "".join(outcome.kind.letter for _, outcome in result.at(phase))
-            print(f"  {phase.value:<9} {letters}")
+            _strip(f"  {phase.value:<9} ", letters)
+
+
+def _strip(name: str, letters: str) -> None:
+    """The letters of a phase, in as many lines as they take: each below the one before."""
+    room = max((width() or len(name + letters)) - len(name), 1)
+    for start in range(0, len(letters), room):
+        print(f"{'' if start else name:<{len(name)}}{letters[start : start + room]}")

@@ -146,27 +146,19 @@ def summary(row: Statistics) -> tuple[str, ...]:
     return (row.question, *map(str, counts), missed)
 
 
-def print_table(all_graded: list[Graded], seed: int, passed_over: Sequence[str] = ()) -> None:
-    """The grades and the statistics for a person."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    table = Table("student", "question", "points", "reason", title=f"seed {seed}")
-    for student, question, points, reason in rows(all_graded):
-        table.add_row(Text(student), question, points, Text(reason))
-    console.print(table)
+def tables(all_graded: list[Graded]) -> Iterator[list[tuple[str, ...]]]:
+    """The grades, how each question was answered, and where most answers fail first, for a person:
+    rows of cells, first the headings. A table without rows is left out."""
     every = statistics(all_graded)
-    figures = Table(*SUMMARY)
-    for row in every:
-        figures.add_row(*summary(row))
-    console.print(figures)
-    places = Table("question", "answers", "fail first at")
-    for row in every:
-        for part, where, count, _ in row.landings[:3]:
-            places.add_row(row.question, str(count), Text(f"{part}: landing at {where}"))
-    if places.row_count:
-        console.print(places)
-    if passed_over:
-        console.print(Text(f"Not looked at: {', '.join(passed_over)}"))
+    places = [
+        (row.question, str(count), f"{part}: landing at {where}")
+        for row in every
+        for part, where, count, _ in row.landings[:3]
+    ]
+    for heads, cells in (
+        (("student", "question", "points", "reason"), list(rows(all_graded))),
+        (SUMMARY, [summary(row) for row in every]),
+        (("question", "answers", "fail first at"), places),
+    ):
+        if cells:
+            yield [heads, *cells]

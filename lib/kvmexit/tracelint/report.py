@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from kvmexit.tracelint.detect import READERS, detect, kind_of
@@ -117,8 +118,10 @@ def lint_stream(
             done += size
             if progress:
                 progress(done, judge)
-    except KeyboardInterrupt:  # a pipe that never ends (trace_pipe): what came until here counts
-        pass
+    except KeyboardInterrupt:
+        if Path(name).is_file():
+            raise
+        # A pipe that never ends (trace_pipe): what came until here counts.
     for event in reader.end():
         take(event)
     judge.shows_ioctls = reader.shows_ioctls

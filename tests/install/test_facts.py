@@ -1,0 +1,147 @@
+"""What is said in several places of the package, its versions and its makers is said once."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import edition
+import publish
+import pytest
+import rebuild
+import yaml
+from kvmexit import __version__
+from kvmexit.commands import built
+from matrix import SUPPORTED
+from pages import ROOT
+
+PROJECT = tomllib.loads((ROOT / "lib" / "pyproject.toml").read_text())["project"]
+PIN = re.compile(r"^([\w-]+)==([\w.]+)", re.M)
+SUPPORTED_TEXT = ["{}.{}".format(*version) for version in SUPPORTED]
+
+
+def test_the_changelog_begins_with_this_version():
+    headings = re.findall(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[0] == __version__
+
+
+def test_the_supported_pythons_are_the_same_everywhere():
+    named = [line.rsplit(" ", 1)[1] for line in PROJECT["classifiers"] if " 3." in line]
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
+    assert named == SUPPORTED_TEXT
+    assert workflow["jobs"]["pythons"]["strategy"]["matrix"]["python"] == SUPPORTED_TEXT
+    assert PROJECT["requires-python"] == f">={SUPPORTED_TEXT[0]}"
+
+
+def test_the_authors_are_those_of_the_licence():
+    (author,) = (one["name"] for one in PROJECT["authors"])
+    assert author in (ROOT / "LICENSE").read_text()
+    assert author in (ROOT / "LICENSE-TEXT").read_text()
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert [one["name"] for one in citation["authors"]] == [author]
+    assert yaml.safe_load((ROOT / "_config.yml").read_text())["author"] == author
+    # A copy: of a source archive with a link that leads out of it, Python 3.13 unpacks nothing.
+    assert not (ROOT / "lib" / "LICENSE").is_symlink()
+    assert (ROOT / "lib" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_binder_gets_the_versions_that_the_book_was_tried_with():
+    pins = dict(PIN.findall((ROOT / "requirements.txt").read_text()))
+    there = dict(PIN.findall((ROOT / "binder" / "requirements.txt").read_text()))
+    assert there and there.items() <= pins.items()
+    assert set(PROJECT["optional-dependencies"]["notebooks"]) <= set(there)
+
+
+def test_every_extra_is_a_part_of_all():
+    extras = dict(PROJECT["optional-dependencies"])
+    whole = set(extras.pop("notebooks"))
+    assert all(set(part) <= whole for part in extras.values())
+
+
+def test_a_checkout_and_an_archive_say_what_they_were_built_of(monkeypatch, tmp_path):
+    assert re.match(rf"kvmexit {re.escape(__version__)} \(a checkout at \w{{7,}}", built.version())
+    facts = tmp_path / "built.json"
+    facts.write_text(json.dumps({"commit": "0123456789ab"}))
+    monkeypatch.setattr(built, "BUILT", facts)
+    assert built.origin() == "built from 0123456789ab"
+
+
+def test_a_build_that_fails_leaves_the_last_good_book(monkeypatch, tmp_path):
+    stage, site = tmp_path / "stage", tmp_path / "site" / "html"
+    site.mkdir(parents=True)
+    (site / "index.html").write_text("the good one")
+    monkeypatch.setattr(rebuild, "STAGE", stage)
+    monkeypatch.setattr(rebuild, "STAMP", stage / "built-of")
+    monkeypatch.setattr(rebuild, "LOG", stage / "log")
+    monkeypatch.setattr(rebuild, "SITE", site)
+    monkeypatch.setattr(
+        rebuild, "COMMAND", [sys.executable, "-c", "import sys; sys.exit('broken')"]
+    )
+    with pytest.raises(SystemExit, match="(?s)broken.*The last good one stands"):
+        rebuild.build()
+    assert (site / "index.html").read_text() == "the good one"
+    assert not (stage / "built-of").exists(), "the next build must begin anew"
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "index.html").write_text("a better one")
+    rebuild.publish(made)
+    assert [path.name for path in site.parent.iterdir()] == ["html"]
+    assert (site / "index.html").read_text() == "a better one"
+
+
+def test_the_state_of_a_build_knows_pages_from_what_all_pages_share(monkeypatch):
+    before = rebuild.state()
+    assert rebuild.state() == before
+    monkeypatch.setenv("BOOK_ADDRESS", "https://example.org/book/")
+    assert rebuild.state() != before
+
+
+def test_joined_pages_keep_their_names_apart(monkeypatch, tmp_path):
+    """Two pages with a name in common: links, labels and rules of style follow their own."""
+    (tmp_path / "book").mkdir()
+    for page, other in (("a", "b"), ("b", "a")):
+        (tmp_path / "book" / f"{page}.html").write_text(
+            f'<article class="bd-article"><h1>{page}</h1><style>#x:checked ~ p {{}}</style>'
+            f'<input id="x" name="n"><label for="x">#x</label><a href="#x">here</a>'
+            f'<a href="{other}.html#x">there</a><img src="../_images/{page}.png"></article>'
+        )
+    monkeypatch.setattr(edition, "SITE", tmp_path)
+    first, second = edition.Joined(["book/a", "book/b"]).sections()
+    new = "page-book-b--x"
+    assert 'id="x"' in first and f'<a href="#{new}">there' in first
+    assert f'<input id="{new}" name="page-book-b--n">' in second
+    assert f'for="{new}">#x<' in second and f"#{new}:checked" in second
+    assert f'<a href="#{new}">here' in second and '<a href="#x">there' in second
+    assert 'src="../html/_images/b.png"' in second
+
+
+def test_the_first_cell_of_a_downloaded_notebook_says_what_it_cannot_install():
+    """Run by IPython where nothing can be installed, it ends with a sentence; where the library
+    is, it does nothing."""
+    cell = "".join(publish.first_cell("")["source"])
+    assert f'"kvmexit[notebooks]=={__version__}"' in cell
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell as Shell\n"
+        "import importlib.util as util, sys\n"
+        "shell, tried = Shell.instance(), []\n"
+        "shell.register_magic_function(tried.append, 'line', 'pip')\n"
+        f"cell = {cell!r}\n"
+        "assert shell.run_cell(cell).success and not tried\n"
+        "util.find_spec = lambda name: None\n"
+        "done = shell.run_cell(cell)\n"
+        "assert tried and 'cannot be installed here' in str(done.error_in_exec), done\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_what_the_workflows_call_is_there():
+    targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        text = re.sub(r"#.*", "", path.read_text())
+        for target in re.findall(r"\bmake ([a-z]+)", text):
+            assert target in targets, f"{path.name} makes {target}"
+        for script in re.findall(r"run: (\.[\w/]+)", text):
+            assert Path(ROOT, script).exists()
