@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -105,7 +104,7 @@ def _judged(number: str, names: dict[str, Any], seed: int) -> Checked:
     if not callable(names.get(question.name)):
         return Checked(nothing(question, missing(question, [])))
     namespace = {question.name: names[question.name]}
-    with starting.fork(namespace) if hasattr(os, "fork") else starting.Direct(namespace) as player:
+    with starting.fork(namespace) if starting.CAN_FORK else starting.Direct(namespace) as player:
         verdict = judge(question, player, seed)
         return Checked(verdict, verdict.printed, film_of(verdict.failure, player))
 

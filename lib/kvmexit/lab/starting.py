@@ -19,6 +19,8 @@ from kvmexit.lab.imports import OPEN_MODULES, STANDARD, borrowed, is_open
 from kvmexit.lab.players import NOT_ANSWERED, Answer, Player, refuse
 from kvmexit.lab.words import Hopeless, Role, StudentError
 
+CAN_FORK = hasattr(os, "fork") and sys.platform != "emscripten"
+"""Python in a browser has the function, and no processes."""
 _LIBRARY = str(Path(kvmexit.__file__).parents[1])
 _START = f"import sys; sys.path.append({_LIBRARY!r}); import kvmexit.lab.worker as w; w.main()"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from typing import NamedTuple
 
 from kvmexit.kernel.exit_table import numbers
+from kvmexit.tracelint.errors import NUMBERS
 from kvmexit.tracelint.ioctls import integer, name_of, one_of
 
 _UNKNOWN_ERROR = -4095
@@ -189,7 +189,7 @@ def _with_outcome(call: Call, text: bytes) -> Call:
         name = (match["errno"] or b"").decode()
         if not name:
             return call
-        number = getattr(errno, name, None)
+        number = NUMBERS.get(name)
         return call._replace(result=-number if number else _UNKNOWN_ERROR, exit=name, made=made)
     reason, exit = _reason((match["exit"] or b"").decode("ascii", "replace"))
     return call._replace(result=value, reason=reason, exit=exit, made=made)
