@@ -41,7 +41,7 @@ $(SITE): $(SOURCES) .venv/sources | .venv/ready
 
 # What "Run it here" serves comes from npm, once; without npm the book is built without it.
 live: .venv/ready
-	@$(BIN)/python book/site/live/npm.py
+	@$(BIN)/python book/site/run_npm.py
 
 # A file that is gone makes nothing newer; the list of their names does. What npm has fetched is
 # no file of the book, and its coming makes one anew all the same.

@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 import run_here
-from live import npm
+import run_npm
 from pages import ROOT, contents
 from playwright.sync_api import Page
 from visits import Visit, wait_until
 
+CHAPTER = "book/07-finish-what-you-started"
+LAB = "book/labs/2-stop"
 LISTEN = """() => {
   globalThis.said = [];
   document.addEventListener("kvmexit-said", ({detail}) => said.push(detail));
 }"""
-SEEN = """() => [...document.querySelectorAll("article div.cell.docutils .cell_output")].map((box) => ({
+SEEN = """() => [...document.querySelectorAll("article .cell .cell_output")].map((box) => ({
   words: box.innerText.replace(/\\s+/g, " ").trim(),
-  drawings: [...box.querySelectorAll("svg")].map((svg) => svg.outerHTML),
+  drawings: [...box.querySelectorAll("svg:not(.copybtn svg)")].map((svg) => svg.outerHTML),
 }))"""
 RESTS = "globalThis.kvmexitLive?.runs && !kvmexitLive.current && !kvmexitLive.queue.length"
 BUTTON = ".kvmexit-live button"
@@ -27,9 +29,11 @@ BUTTON = ".kvmexit-live button"
 
 def needs_npm() -> None:
     """Skip where the book is built without it."""
-    if not npm.is_fetched():
+    if not run_npm.is_fetched():
         there = shutil.which("npm")
-        pytest.skip("npm is there, but it has fetched nothing: make book" if there else "no npm here")
+        pytest.skip(
+            "npm is there, but it has fetched nothing: make book" if there else "no npm here"
+        )
 
 
 def pages() -> list[str]:
@@ -111,3 +115,16 @@ def stored(page: str) -> list[list[Any]]:
             row.append({kind: "".join(data[kind]) for kind in data if kind.startswith("text/")})
         found.append(row)
     return found
+
+
+def is_pressed(page: Page) -> bool:
+    """Has the button been pressed?"""
+    return bool(page.evaluate("!!globalThis.kvmexitLive?.runs"))
+
+
+def cell_that(page: Page, text: str) -> int:
+    """The number of the cell whose text in the book has this in it."""
+    with_it = "kvmexitLive.cells.filter((one) => one.first.includes(text))"
+    found = page.evaluate(f"(text) => {with_it}.map((one) => one.number)", text)
+    assert len(found) == 1, f"{len(found)} cells have {text!r} in them"
+    return int(found[0])

@@ -12,9 +12,11 @@ const make = (tag, props, ...inner) => {
   return el;
 };
 
+const PAUSE = 500; // milliseconds after which a reader has stopped typing
+
 export class Cell {
-  constructor({ source, shown, stored }, number, live) {
-    Object.assign(this, { first: source, source, shown, stored, number, live, ran: false });
+  constructor(given, number, live) {
+    Object.assign(this, given, { first: given.source, key: given.source, number, live, ran: false });
     this.name = `cell ${number}`;
   }
 
@@ -64,7 +66,10 @@ export class Cell {
     this.source = text;
     this.ran = false;
     this.mark();
-    if (!keep(this.live.page, this.first, text)) this.live.cannotKeep();
+    if (!keep(this.live.page, this.key, text === this.first ? null : text)) this.live.cannotKeep();
+    if (!this.follows) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.live.follow(this), PAUSE);
   }
 
   mark() {

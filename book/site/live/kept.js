@@ -12,12 +12,13 @@ export function recall(page) {
   }
 }
 
-/* Keep `text` for the cell that reads `first` in the book. Returns whether it will be there. */
-export function keep(page, first, text) {
+/* Keep `text` for the cell that is known by `key`, the text that the book has; null: it has that
+   again. Returns whether it will be there. */
+export function keep(page, key, text) {
   try {
     const all = recall(page);
-    if (text === first) delete all[first];
-    else all[first] = text;
+    if (text === null) delete all[key];
+    else all[key] = text;
     if (Object.keys(all).length) localStorage.setItem(place(page), JSON.stringify(all));
     else localStorage.removeItem(place(page));
     return true;

@@ -43,6 +43,14 @@ export class Output {
   begin() {
     this.said = [];
     this.note?.remove();
+    this.fault?.remove();
+  }
+
+  /* While a reader types, an error stands below what the text before had to say. */
+  below(text) {
+    const pre = make("pre", { textContent: text });
+    this.fault = make("div", { className: "output kvmexit-live-error", role: "status" }, pre);
+    this.box.append(this.fault);
   }
 
   /* An output that the page has already stays as it is, with what the reader has set in it. */

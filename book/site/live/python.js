@@ -1,6 +1,6 @@
 /* Python as the page sees it: woken, told to run, stopped, and woken anew. */
 
-/* global SIZES, VERSION, LOCK: put here when the site is built (pack.py). */
+/* global SIZES, VERSION, LOCK: put here when the site is built (run_pack.py). */
 
 const PATIENCE = 2000; // milliseconds that a stop may take before the worker is ended
 const TOTAL = Object.values(SIZES).reduce((sum, bytes) => sum + bytes, 0);

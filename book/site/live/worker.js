@@ -3,9 +3,11 @@
 
    A cell is stopped without shared memory: Python asks now and then whether it is to go on. `still`
    is a blob: address that the page takes back to say no; a worker of a page from a disk may not
-   read it, and there Stop ends the worker. `limit` ends a cell by itself, everywhere. */
+   read it, and there Stop ends the worker. `limit`, in
+   seconds, ends a cell by itself, everywhere. */
 
 const ASK = 100; // milliseconds from one question to the next
+const INSIST = 500; // and from one interrupt to the next, where a cell goes on after it
 const HOME = "/book";
 let cells, still, until, mayAsk, running, asked = 0, unsaid = "";
 
@@ -50,7 +52,7 @@ const signal = {
     asked = now;
     flush();
     if (now > until) {
-      until = Infinity;
+      until = now + INSIST;
       return 2;
     }
     return mayAsk && !isStill() ? 2 : 0;
@@ -126,20 +128,20 @@ sys.path.insert(0, "${HOME}/lib")
 sys.dont_write_bytecode = True
 os.makedirs("${HOME}/${folder}", exist_ok=True)
 os.chdir("${HOME}/${folder}")
-import cells
-cells.install()
-cells.forget()
+import run_cells
+run_cells.install()
+run_cells.forget()
 `);
-  cells = python.pyimport("cells");
+  cells = python.pyimport("run_cells");
   python.setInterruptBuffer(signal);
 }
 
 /* Whether the page's blob can be read from here is found out once, while it is there. */
 function run({ source, name, limit }) {
   mayAsk ??= isStill();
-  until = performance.now() + (limit ?? Infinity);
   asked = performance.now();
-  const fine = cells.run(source, name, emit);
+  until = asked + (limit ? limit * 1000 : Infinity);
+  const fine = cells.run(source, name, emit, limit ?? 0);
   flush();
   post("done", fine);
 }

@@ -24,4 +24,5 @@ from kvmexit.show.strip_questions import (
     tap as tap,
 )
 from kvmexit.show.texts import text as text
+from kvmexit.show.trials import trial as trial
 from kvmexit.show.words import wants as wants

@@ -103,11 +103,11 @@ def _cells(swept: Sequence[Sweep], title: str, by_phase: bool) -> Chart:
             lines.append(f"  {result.strip}")
     alt = ". ".join(_summary(result) for result in swept) + "."
     blocks = [_summary(result) for result in swept] if by_phase else []
-    svg = _draw_cells(rows, blocks, "exit" if by_phase else "landing")
+    svg = rows_of_cells(rows, blocks, "exit" if by_phase else "landing")
     return Chart(title, alt, "\n".join(lines), svg)
 
 
-def _draw_cells(rows: Sequence[tuple[str, list[Kind]]], blocks: Sequence[str], axis: str) -> str:
+def rows_of_cells(rows: Sequence[tuple[str, list[Kind]]], blocks: Sequence[str], axis: str) -> str:
     """Rows of cells, each outcome with its colour and its shape."""
     tall, line, apart = 28, 20, 8
     headings = [_heading(block) for block in blocks]
@@ -225,4 +225,4 @@ def _draw_devices(table: Mapping[str, list[list[Kind]]], names: Sequence[str]) -
     return drawing(head + tall * len(table), parts)
 
 
-__all__ = ["devices", "grid", "strip", "sweeps"]
+__all__ = ["devices", "grid", "rows_of_cells", "strip", "sweeps"]

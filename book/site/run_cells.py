@@ -46,7 +46,7 @@ def digest(html: str) -> str:
 
 def bundle_of(value: Any) -> dict[str, str]:
     """A value as a notebook shows it, by MIME type."""
-    from IPython.lib.pretty import pretty
+    from IPython.lib import pretty
 
     made = getattr(value, "_repr_mimebundle_", None)
     data = dict(made()) if made else {}
@@ -54,7 +54,8 @@ def bundle_of(value: Any) -> dict[str, str]:
     if html:
         data["text/html"] = html()
     if "text/plain" not in data:
-        data["text/plain"] = pretty(value)
+        printer: Any = pretty
+        data["text/plain"] = printer.pretty(value)
     return shown(data)
 
 
@@ -111,18 +112,22 @@ def install() -> None:
     sys.modules["IPython.display"] = module
 
 
-def run(source: str, name: str, emit: Emit) -> bool:
-    """Run one cell, called ``name`` in its errors. Returns whether it came to its end."""
+def run(source: str, name: str, emit: Emit, limit: float = 0) -> bool:
+    """Run one cell, called ``name`` in its errors. Returns whether it came to its end.
+
+    Whoever interrupts it after ``limit`` seconds says so here, for the words.
+    """
     global _emit
     _emit = emit
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     before = sys.stdout, sys.stderr
-    sys.stdout = sys.stderr = Out()  # type: ignore[assignment]
+    out: Any = Out()
+    sys.stdout = sys.stderr = out
     try:
         execute(source, name)
     except BaseException as problem:
         reason = why_not_here(problem)
-        emit("absent" if reason else "error", reason or told(problem, name))
+        emit("absent" if reason else "error", reason or told(problem, limit))
         return False
     finally:
         sys.stdout, sys.stderr = before
@@ -133,8 +138,10 @@ def execute(source: str, name: str) -> None:
     """The statements; then the last one, if it is an expression, is shown."""
     tree = ast.parse(source, name)
     last = None
-    if tree.body and isinstance(tree.body[-1], ast.Expr) and not source.rstrip().endswith(";"):
-        last = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
+    end = tree.body[-1] if tree.body else None
+    if isinstance(end, ast.Expr) and not source.rstrip().endswith(";"):
+        tree.body.pop()
+        last = ast.Expression(end.value)
     exec(compile(tree, name, "exec", dont_inherit=True), names)
     if last is None:
         return
@@ -157,10 +164,12 @@ def why_not_here(problem: BaseException) -> str:
     return NO_MACHINE if "/dev/kvm" in str(problem) else ""
 
 
-def told(problem: BaseException, name: str) -> str:
+def told(problem: BaseException, limit: float = 0) -> str:
     """An error with the reader's own lines: those of the library are not theirs to mend."""
     if isinstance(problem, KeyboardInterrupt):
         head = "Stopped."
+        if limit:
+            head = f"Stopped by itself after {limit:g} s: does a loop in it never end?"
     elif isinstance(problem, SyntaxError):
         return "".join(traceback.format_exception_only(problem)).rstrip("\n")
     else:

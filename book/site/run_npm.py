@@ -12,7 +12,7 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent / "live"
 CACHE = HERE.parents[2] / ".cache" / "live"
 MODULES = CACHE / "node_modules"
 READY = CACHE / "ready"

@@ -18,7 +18,7 @@ from importlib.metadata import distribution
 from io import BytesIO
 from pathlib import Path
 
-from live.npm import HERE, MODULES
+from run_npm import HERE, MODULES
 
 ROOT = HERE.parents[2]
 PYTHON = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
@@ -26,30 +26,30 @@ LIBRARY = "library.zip"
 SQUEEZED = ("pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide.mjs")
 """Of the files, those that are not packed by their makers."""
 KEPT_OUT = (".js", ".pyc", ".md")
-LICENCES = {"pyodide": "MPL-2.0.txt", "python": "PSF.txt"}
-"""Whose makers put no text of it into their package: it stands in ``licences/``."""
 
 
 def contents() -> Iterator[tuple[str, bytes]]:
     """What lies in the archive: the library, what it needs, and what the chapters read."""
-    for folder, place in ((ROOT / "lib/kvmexit", "lib/kvmexit"), (ROOT / "book/code", "book/code"),
-                          (ROOT / "book/logs", "book/logs")):
+    for folder, place in (
+        (ROOT / "lib/kvmexit", "lib/kvmexit"),
+        (ROOT / "book/code", "book/code"),
+        (ROOT / "book/logs", "book/logs"),
+    ):
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix not in KEPT_OUT:
                 yield f"{place}/{path.relative_to(folder)}", path.read_bytes()
-    for path in sorted(installed("simpy", "simpy/")):
-        yield f"lib/{path}", Path(distribution("simpy").locate_file(path)).read_bytes()
-    for path in installed("ipython", "IPython/lib/pretty.py"):
-        yield f"lib/{path}", Path(distribution("ipython").locate_file(path)).read_bytes()
+    for name, under in (("simpy", "simpy/"), ("ipython", "IPython/lib/pretty.py")):
+        for file in installed(name, under):
+            yield f"lib/{file}", Path(str(distribution(name).locate_file(file))).read_bytes()
     yield "lib/IPython/__init__.py", b"version_info = (9, 0)\n"
     yield "lib/IPython/lib/__init__.py", b""
-    yield "lib/cells.py", (HERE / "cells.py").read_bytes()
+    yield "lib/run_cells.py", (HERE.parent / "run_cells.py").read_bytes()
 
 
 def installed(name: str, under: str) -> list[str]:
     """The Python files of a package that lie under a path."""
-    files = distribution(name).files or []
-    return [str(one) for one in files if str(one).startswith(under) and str(one).endswith(".py")]
+    files = map(str, distribution(name).files or [])
+    return sorted(one for one in files if one.startswith(under) and one.endswith(".py"))
 
 
 def archive() -> bytes:
@@ -80,8 +80,17 @@ def bundled(main: str, **known: str) -> bytes:
     """A script and all that it imports, as one classic script; ``known`` are names with values."""
     defined = [f"--define:{name}={value}" for name, value in known.items()]
     done = subprocess.run(
-        [MODULES / ".bin" / "esbuild", HERE / main, "--bundle", "--minify", "--format=iife",
-         "--target=es2022", "--legal-comments=none", "--log-level=warning", *defined],
+        [
+            MODULES / ".bin" / "esbuild",
+            HERE / main,
+            "--bundle",
+            "--minify",
+            "--format=iife",
+            "--target=es2022",
+            "--legal-comments=none",
+            "--log-level=warning",
+            *defined,
+        ],
         env={**os.environ, "NODE_PATH": str(MODULES)},
         capture_output=True,
         check=False,
@@ -96,13 +105,13 @@ def licences() -> str:
     parts = [(HERE / "licences" / "README.txt").read_text()]
     for path in sorted(MODULES.glob("**/package.json")):
         about = json.loads(path.read_text())
-        text = next(iter(sorted(path.parent.glob("LICENSE*"))), None)
-        if about.get("name") in served() and text:
+        for text in path.parent.glob("LICENSE*") if about.get("name") in served() else ():
             parts.append(f"{about['name']} {about['version']}\n\n{text.read_text()}")
     for name in ("simpy", "ipython"):
         there = distribution(name)
-        text = next(one for one in there.files or [] if "LICENSE" in str(one))
-        parts.append(f"{name} {there.version}\n\n{Path(there.locate_file(text)).read_text()}")
+        terms = next(str(one) for one in there.files or [] if "LICENSE" in str(one))
+        text = Path(str(there.locate_file(terms)))
+        parts.append(f"{name} {there.version}\n\n{text.read_text()}")
     parts += [path.read_text() for path in sorted((HERE / "licences").glob("*-*.txt"))]
     return ("\n\n" + "=" * 78 + "\n\n").join(part.strip() for part in parts) + "\n"
 
