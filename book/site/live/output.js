@@ -102,9 +102,12 @@ export class Output {
     last.pre.append(last.length > MOST ? "\n… and more, which is not shown" : text);
   }
 
-  /* The cell has ended. If it said nothing, what was stored is no longer true. */
-  end() {
-    if (!this.said.length && this.place?.childNodes.length) this.clear();
+  /* The cell has ended. If it said nothing, what was stored is no longer true. What is wider than
+     its place can be reached by the keyboard, to be scrolled. */
+  end(fine) {
+    if (fine && !this.said.length && this.place?.childNodes.length) this.clear();
+    for (const pre of this.box.querySelectorAll(".output pre"))
+      if (pre.scrollWidth > pre.clientWidth) pre.tabIndex = 0;
   }
 
   /* What cannot run here keeps what the book has, and says why. */

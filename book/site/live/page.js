@@ -179,12 +179,12 @@ class Live {
     let fine = false;
     try {
       fine = await this.python.run(cell.source, cell.name, hear, limit);
-      if (fine) output?.end();
     } catch (problem) {
       hear("error", problem.message);
     }
     if (absent && cell.isChanged) output?.hear("error", `It cannot run here: ${absent}.`);
     else if (absent) output?.absent(absent);
+    output?.end(fine);
     const goesOn = fine || (absent && !cell.isChanged);
     cell.ran = goesOn;
     this.mark(null);

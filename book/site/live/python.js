@@ -60,7 +60,8 @@ export class Python {
 
   /* Run a cell. Resolves to whether it came to its end. */
   async run(source, name, hear, limit) {
-    this.still = URL.createObjectURL(new Blob(["."]));
+    // A worker of a page from a disk may not read it.
+    this.still = isDisk ? "" : URL.createObjectURL(new Blob(["."]));
     try {
       return await this.send({ act: "run", source, name, limit, still: this.still }, hear);
     } finally {

@@ -2,8 +2,8 @@
    from a disk, which may fetch nothing, they are given.
 
    A cell is stopped without shared memory: Python asks now and then whether it is to go on. `still`
-   is a blob: address that the page takes back to say no; a worker of a page from a disk may not
-   read it, and there Stop ends the worker. `limit`, in
+   is a blob: address that the page takes back to say no. A page from a disk has none to give, and
+   there Stop ends the worker. `limit`, in
    seconds, ends a cell by itself, everywhere. */
 
 const ASK = 100; // milliseconds from one question to the next
@@ -136,9 +136,10 @@ run_cells.forget()
   python.setInterruptBuffer(signal);
 }
 
-/* Whether the page's blob can be read from here is found out once, while it is there. */
+/* Whether the page's blob can be read from here is found out once, while it is there: a browser
+   where it cannot be would stop each cell. */
 function run({ source, name, limit }) {
-  mayAsk ??= isStill();
+  mayAsk ??= Boolean(still) && isStill();
   asked = performance.now();
   until = asked + (limit ? limit * 1000 : Infinity);
   const fine = cells.run(source, name, emit, limit ?? 0);
