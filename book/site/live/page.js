@@ -7,7 +7,9 @@ import { Python } from "./python.js";
 import { unpack } from "./share.js";
 
 const READY = "Python is ready. Ctrl-Enter runs a cell, Shift-Enter runs it and goes on.";
-const LIMIT = 5; // seconds that a cell may take which runs by itself
+/* Seconds that a cell may take which runs by itself: at first, when it loads what it needs, and
+   later, when it is known what it takes. */
+const FIRST = 20, LEAST = 3, TIMES = 4;
 const MB = (bytes) => (bytes / 1e6).toFixed(1);
 
 const NO_MARK = () => {
@@ -47,7 +49,8 @@ class Live {
     if (!brought && !this.cells.some((cell) => cell.isChanged)) await this.runTo(first);
   }
 
-  say(text) {
+  say(words) {
+    const text = words[0].toUpperCase() + words.slice(1);
     if (this.said.textContent !== text) this.said.textContent = text;
   }
 
@@ -78,7 +81,7 @@ class Live {
     this.runs = add("Run all", () => this.runAll());
     this.anew = add("Start over", () => this.startOver());
     this.stops = add("Stop", () => this.stop());
-    add("Take it out", () => this.takeOut()).title = "This page as a notebook, with your changes";
+    add("Download", () => this.takeOut()).title = "This page as a notebook, with your changes";
     this.stops.hidden = true;
     const terms = document.createElement("a");
     Object.assign(terms, { href: `${this.python.base}licences.txt`, textContent: "Licences" });
@@ -158,8 +161,9 @@ class Live {
   async follow(cell) {
     if (this.current === cell) this.stop();
     while (this.current) await new Promise((done) => setTimeout(done, 50));
-    const { source } = cell;
-    await this.runOne(cell, LIMIT);
+    const { source, took } = cell, begun = performance.now();
+    const limit = took ? Math.ceil(Math.max(LEAST, TIMES * took)) : FIRST;
+    if (await this.runOne(cell, limit)) cell.took = (performance.now() - begun) / 1000;
     if (this.isBroken) await this.wakeAnew();
     if (cell.source !== source && !this.current) await this.follow(cell);
   }
