@@ -167,7 +167,7 @@ def test_a_change_outlives_the_visit_and_travels_in_a_link(alive_chapter: Visit)
     page = alive_chapter.page
     cell = cell_that(page, "once = Scenario")
     set_text(page, cell, "print('größer')  # mine")
-    page.locator(".kvmexit-live-cell button", has_text="Link").first.click()
+    page.locator(".kvmexit-live-cell button", has_text="Share").first.click()
     wait_until(page, "location.hash.startsWith('#live=')", "the link")
     link = page.url
     page.evaluate("kvmexitLive.cells.forEach((cell) => cell.view && cell.setText(cell.first))")

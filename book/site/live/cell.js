@@ -41,8 +41,8 @@ export class Cell {
     };
     const place = make("div", { className: "kvmexit-live-editor highlight" });
     const reset = button("As in the book", () => this.setText(this.first));
-    const share = button("Link", () => this.share(share));
-    share.setAttribute("aria-label", `Link to ${name} as it is now`);
+    const share = button("Share", () => this.share(share));
+    share.setAttribute("aria-label", `Share ${name} as it is now, by a link`);
     this.buttons = make("div", { className: "kvmexit-live-cell" },
       make("span", { textContent: name[0].toUpperCase() + name.slice(1) }),
       button("Run", () => live.runTo(this), "Ctrl-Enter; what stands above and has not run goes first"),

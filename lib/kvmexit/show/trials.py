@@ -76,10 +76,11 @@ class Trial:
         scenario, landing, _ = self.first
         noted = _noted(scenario, landing)
         source, begin = inspect.getsourcelines(self.policy.stop)
+        wide = max(len(line.rstrip()) for line in source)
         shown = []
         for number, line in enumerate(source, start=begin):
             did = "; ".join(what for at, what in noted if at == number)
-            shown.append(f"{line.rstrip():<44}  ← {did}" if did else line.rstrip())
+            shown.append(f"{line.rstrip():<{wide}}  ← {did}" if did else line.rstrip())
         return "\n".join(shown)
 
     def film(self) -> Film:
