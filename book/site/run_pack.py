@@ -18,6 +18,7 @@ from importlib.metadata import distribution
 from io import BytesIO
 from pathlib import Path
 
+from kvmexit.show.vocabulary import STOP
 from run_npm import HERE, MODULES
 
 ROOT = HERE.parents[2]
@@ -137,7 +138,8 @@ def write(out: Path) -> None:
     (out / "worker.js").write_bytes(worker)
     sizes = json.dumps({name: len(data) for name, data in files.items()})
     version = sha256(b"".join([worker, *files.values()])).hexdigest()[:12]
-    page = bundled("page.js", SIZES=sizes, VERSION=json.dumps(version), LOCK=json.dumps(lock()))
+    known = {"VERSION": version, "LOCK": lock(), "STOP": STOP}
+    page = bundled("page.js", SIZES=sizes, **{name: json.dumps(it) for name, it in known.items()})
     (out / "page.js").write_bytes(page)
     (out / "button.js").write_bytes(bundled("button.js"))
     (out / "live.css").write_bytes((HERE / "live.css").read_bytes())

@@ -18,6 +18,8 @@ const NO_MARK = () => {
   return words;
 };
 
+/* global STOP: the word that films have as well (run_pack.py). */
+
 class Live {
   queue = [];
   current = null;
@@ -80,7 +82,7 @@ class Live {
     };
     this.runs = add("Run all", () => this.runAll());
     this.anew = add("Start over", () => this.startOver());
-    this.stops = add("Stop", () => this.stop());
+    this.stops = add(STOP, () => this.stop());
     add("Download", () => this.takeOut()).title = "This page as a notebook, with your changes";
     this.stops.hidden = true;
     const terms = document.createElement("a");
