@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-from kvmexit.exits import Interrupted
 from kvmexit.guest.driver import PROGRAMS
 from kvmexit.kernel.protocol import Vcpu
 from kvmexit.kernel.simulated import SimulatedKernel
@@ -154,7 +153,7 @@ class _Noting:
 def _in_words(act: str, result: Any, given: tuple[Any, ...]) -> str:
     if act == "serve":
         return f"served {given[0].exit()!r}" if given else "served"
-    return "EINTR" if isinstance(result, Interrupted) else repr(result)
+    return repr(result)
 
 
 def _noted(scenario: Scenario, landing: Landing) -> list[tuple[int, str]]:
