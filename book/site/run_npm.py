@@ -28,13 +28,14 @@ def wanted() -> str:
 
 
 def is_fetched() -> bool:
-    """Is what the lock names there?"""
-    return READY.exists() and READY.read_text() == wanted() and MODULES.is_dir()
+    """Is what the lock names there, and Node, which runs the bundler?"""
+    there = READY.exists() and READY.read_text() == wanted() and MODULES.is_dir()
+    return there and shutil.which("node") is not None
 
 
 def fetch() -> str:
     """Fetch what the lock names, if it is not there. Returns why it is not, or nothing."""
-    if is_fetched() and shutil.which("node"):
+    if is_fetched():
         return ""
     npm = shutil.which("npm")
     if npm is None:

@@ -103,11 +103,10 @@ def said(told: list[tuple[str, Any]]) -> list[Any]:
 def stored(page: str) -> list[list[Any]]:
     """The outputs of the cells that a page runs: text that was printed, and MIME bundles."""
     cells = json.loads(Path(ROOT / f"{page}.ipynb").read_text())["cells"]
-    by_source = {"".join(cell["source"]): cell for cell in cells if cell["cell_type"] == "code"}
     found = []
     for cell in run_here.cells_of(page):
         row: list[Any] = []
-        for output in by_source[cell["source"]]["outputs"]:
+        for output in cells[cell["at"]]["outputs"]:
             if "data" not in output:
                 row.append("".join(output["text"]))
                 continue

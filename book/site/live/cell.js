@@ -12,7 +12,7 @@ const make = (tag, props, ...inner) => {
   return el;
 };
 
-const PAUSE = 500; // milliseconds after which a reader has stopped typing
+const PAUSE = 300; // milliseconds after which a reader has stopped typing
 
 export class Cell {
   constructor(given, number, live) {

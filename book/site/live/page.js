@@ -168,6 +168,7 @@ class Live {
     if (await this.runOne(cell, limit)) cell.took = (performance.now() - begun) / 1000;
     if (this.isBroken) await this.wakeAnew();
     if (cell.source !== source && !this.current) await this.follow(cell);
+    await this.runThese([]); // what was asked for meanwhile
   }
 
   /* Returns whether the next one may run. */
