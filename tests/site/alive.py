@@ -116,11 +116,6 @@ def stored(page: str) -> list[list[Any]]:
     return found
 
 
-def is_pressed(page: Page) -> bool:
-    """Has the button been pressed?"""
-    return bool(page.evaluate("!!globalThis.kvmexitLive?.runs"))
-
-
 def cell_that(page: Page, text: str) -> int:
     """The number of the cell whose text in the book has this in it."""
     with_it = "kvmexitLive.cells.filter((one) => one.first.includes(text))"
