@@ -6,7 +6,7 @@ SITE := _build/html/index.html
 SOURCES := _config.yml _toc.yml requirements.txt $(shell find book lib/kvmexit -type f -not -path '*/.*' \
 	-not -path '*/__pycache__/*')
 .DEFAULT_GOAL := help
-.PHONY: setup book edition preview lab test pythons bench fuzz logs elsewhere clean help always
+.PHONY: setup book live edition preview lab test pythons bench fuzz logs elsewhere clean help always
 
 setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
 	@command -v chromium chromium-browser google-chrome >/dev/null \
@@ -31,7 +31,7 @@ setup: .venv/ready ## make .venv, and install Chromium for the browser tests whe
 	|| $(BIN)/python -m pip install -q -r requirements.txt
 	@touch $@
 
-book: .venv/ready $(SITE) ## build the book and say where it is
+book: .venv/ready live $(SITE) ## build the book and say where it is
 	@echo "The book: file://$(CURDIR)/$(SITE)"
 
 # Notebooks are not executed here: their stored outputs are the ones a fresh run gives, and
@@ -45,9 +45,15 @@ edition: setup book ## the book as one PDF, and its figures as images, in _build
 preview: .venv/ready ## show the book while you edit it: a saved page is there in a moment (PORT=8000)
 	@$(BIN)/python book/tools/preview.py --port $(or $(PORT),8000)
 
-# A file that is gone makes nothing newer; the list of their names does.
-.venv/sources: always | .venv/ready
-	@echo $(sort $(SOURCES)) | cmp -s - $@ || echo $(sort $(SOURCES)) > $@
+# What "Run it here" serves comes from npm, once; without npm the book is built without it.
+live: .venv/ready
+	@$(BIN)/python book/site/run_npm.py
+
+# A file that is gone makes nothing newer; the list of their names does. What npm has fetched is
+# no file of the book, and its coming makes one anew all the same.
+.venv/sources: always | .venv/ready live
+	@echo $(sort $(SOURCES)) $$(ls .cache/live/ready 2>/dev/null) > $@.now
+	@cmp -s $@.now $@ || cp $@.now $@
 
 lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
 	@test -w "$$HOME" || export HOME="$(CURDIR)/.cache/home"; mkdir -p "$$HOME"; \

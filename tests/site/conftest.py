@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from alive import CHAPTER, LAB
 from live_lab import on_a_copy
 from pages import contents
 from playwright.sync_api import Browser, BrowserContext
@@ -71,6 +72,20 @@ def phone(browser: Browser, name: str) -> Iterator[Visit]:
     """The page ``name`` from the disk, on a narrow screen, dark."""
     for visit in visiting(browser):
         yield visit(SITE_ON_DISK, name, color_scheme="dark", viewport=PHONE)
+
+
+@pytest.fixture(scope="module")
+def alive_chapter(browser: Browser, over_http: str) -> Iterator[Visit]:
+    """A chapter over http, on a wide screen, light, whose cells are about to be run."""
+    for visit in visiting(browser):
+        yield visit(over_http, CHAPTER, color_scheme="light")
+
+
+@pytest.fixture(scope="module")
+def alive_lab(browser: Browser) -> Iterator[Visit]:
+    """A lab from the disk, on a narrow screen, dark, whose cells are about to be run."""
+    for visit in visiting(browser):
+        yield visit(SITE_ON_DISK, LAB, color_scheme="dark", viewport=PHONE)
 
 
 @pytest.fixture(scope="session")

@@ -54,12 +54,14 @@ SMALL_TEXT = """(least) => {
 
 STOPS = """() => {
   const all = [...document.querySelectorAll(
-    'article :is(a[href], button, input, select, textarea, summary, [tabindex="0"])')];
+    'article :is(a[href], button, input, select, textarea, summary, [tabindex="0"],' +
+    ' [contenteditable=true])')];
   const group = (el) => [...document.querySelectorAll(`input[name="${el.name}"]`)];
   const chosen = (el) => el.type !== "radio" || el.checked ||
     (group(el)[0] === el && !group(el).some((one) => one.checked));
   const stops = all.filter((el) => el.checkVisibility({visibilityProperty: true}) &&
-    !el.disabled && !el.closest("[inert]") && el.tabIndex >= 0 && chosen(el));
+    !el.disabled && !el.closest("[inert]") && (el.tabIndex >= 0 || el.isContentEditable) &&
+    chosen(el));
   stops.forEach((el, n) => { el.dataset.stop = n; });
   return stops.map((el) => el.outerHTML.slice(0, 90));
 }"""

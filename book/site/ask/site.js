@@ -17,6 +17,10 @@ function page() {
   document.addEventListener("kvmexit-guess", () => tally(questions));
   const table = document.querySelector(".kvmexit-guesses");
   if (table) redraw.push(count(table));
+  /* A cell that was run in the page may ask as well. */
+  document.addEventListener("kvmexit-output", ({ target }) => {
+    for (const box of target.querySelectorAll(".kvmexit-predict")) redraw.push(ask(box, home));
+  });
   /* A page that comes back as it was may be late: elsewhere something was forgotten. */
   window.addEventListener("pageshow", ({ persisted }) => {
     if (!persisted) return;

@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import resource
 import signal
 import struct
 import sys
@@ -83,6 +82,8 @@ def limit(memory: int | None = MEMORY, cpu: int = CPU_SECONDS) -> None:
 
     No file may get a byte, no core is dumped.
     """
+    import resource  # neither a browser nor Windows has it, and both import this module
+
     if sys.platform == "linux":  # whoever started this process takes it along when it dies
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -124,7 +123,7 @@ def judged(number: str, names: dict[str, Any], seed: int) -> Checked:
         if not verdict.is_blank or verdict.reason == NOT_ANSWERED or not callable(answer):
             return Checked(verdict, verdict.printed, film)
     namespace = dict(names) if answer is None else {question.name: answer}
-    with starting.fork(namespace) if hasattr(os, "fork") else starting.Direct(namespace) as player:
+    with starting.fork(namespace) if starting.CAN_FORK else starting.Direct(namespace) as player:
         verdict = judge(question, player, seed)
         return Checked(verdict, verdict.printed, film_of(verdict.failure, player))
 

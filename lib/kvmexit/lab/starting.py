@@ -23,6 +23,8 @@ from kvmexit.lab.players import LOAD_SECONDS, Answer, Player, Spent, refuse
 from kvmexit.lab.process import Child, Ward
 from kvmexit.lab.words import NOT_ANSWERED, TIMED_OUT, Hopeless, Role, StudentError
 
+CAN_FORK = hasattr(os, "fork") and sys.platform != "emscripten"
+"""Python in a browser has the function, and no processes."""
 _LIBRARY = str(Path(kvmexit.__file__).parents[1])
 _START = f"import sys; sys.path.append({_LIBRARY!r}); import kvmexit.lab.nursery as n; n.main()"
 LARGEST_CODE = 1 << 20

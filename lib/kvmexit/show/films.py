@@ -52,7 +52,7 @@ def film(
     suspend: bool = True,
     read: int | None = None,
     phase: str = "served",
-    landing: int | None = None,
+    landing: int | Landing | None = None,
     at: str | int = "auto",
     title: str = "",
     name: str = "",
@@ -67,11 +67,12 @@ def film(
     may be a function ``(vcpu, bus)``, a device a function from a response to a device.
 
     Where the suspend lands at first: ``read=4`` is the fourth read of the response (from 1) in
-    ``phase`` (``unserved``, ``served``, ``entered``), ``landing`` a step of the undisturbed run
-    (from 1; 0 for none). ``suspend=False``: no landings at all. ``at`` is the step shown first:
-    a named stop (``start``, ``request``, ``save``, ``restore``, ``wrong``, ``end``), a number
-    from 0, or the first step of a kind (``exit``, ``serve``, ``complete`` ...). ``auto`` is the
-    end where there is damage to be seen, else the restore, else the first exit.
+    ``phase`` (``unserved``, ``served``, ``entered``), ``landing`` a Landing of an experiment, or a
+    step of the undisturbed run (from 1; 0 for none). ``suspend=False``: no landings at all.
+    ``at`` is the step shown first: a named stop (``start``, ``request``, ``save``, ``restore``,
+    ``wrong``, ``end``), a number from 0, or the first step of a kind (``exit``, ``serve``,
+    ``complete`` ...). ``auto`` is the end where there is damage to be seen, else the restore,
+    else the first exit.
 
     ``name`` is the film's in the addresses of its page, ``#film=name&l=269&s=save&p=drain``; if
     none is given, the words of the title. ``face="small"`` shows only the strip, the bytes, the
@@ -112,6 +113,8 @@ def film(
     )
     if read is not None:
         landing = landing_of(worlds[0], read, phase)
+    if isinstance(landing, Landing):
+        landing = next((n for n, one in landings_of(worlds[0]).items() if one == landing), -1)
     landing = landing or 0
     if not 0 <= landing <= len(worlds[0].frames):
         raise KvmExitError(

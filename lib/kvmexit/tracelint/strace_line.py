@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from typing import NamedTuple
 
 from kvmexit.kernel.exit_table import numbers
+from kvmexit.tracelint.errors import NAMES, NUMBERS
 from kvmexit.tracelint.ioctls import integer, name_of, one_of
 
 _UNKNOWN_ERROR = -4095
@@ -198,8 +198,8 @@ def _with_outcome(call: Call, text: bytes) -> Call:
         raw = int(match["number"] or (-value if value < -1 else 0))
         if not name and not raw:
             return call
-        name = name or errno.errorcode.get(raw, f"error {raw}")
-        number = getattr(errno, name, None)
+        name = name or NAMES.get(raw, f"error {raw}")
+        number = NUMBERS.get(name)
         return call._replace(result=-number if number else _UNKNOWN_ERROR, exit=name, made=made)
     reason, exit = _reason((match["exit"] or b"").decode("ascii", "replace"))
     return call._replace(result=value, reason=reason, exit=exit, made=made)

@@ -10,7 +10,6 @@ No ``kvm_entry`` or ``kvm_exit`` is required: software KVM emits none.
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from kvmexit.tracelint import doubts
 from kvmexit.tracelint.accesses import Accesses
 from kvmexit.tracelint.bare import REASON, Bare, reason_of
+from kvmexit.tracelint.errors import NAMES
 from kvmexit.tracelint.events import Event, Kind
 from kvmexit.tracelint.identity import Descriptors, Vcpu
 from kvmexit.tracelint.ioctls import (
@@ -293,7 +293,7 @@ class Tracefs:
             result = 0  # its return is not in the log, but the exit's own event is
         reason, name = (thread.reason, thread.name) if result == 0 else (None, "")
         if result is not None and result < 0:
-            name = _errno_name(result)
+            name = NAMES.get(-result, "")
         elif reason is not None:
             number, line = thread.exit
         return Event(
@@ -317,10 +317,6 @@ def _closed(number: int, line: bytes, vcpu: Vcpu | None, thread: int) -> Iterato
 
 def _raw(match: re.Match[bytes] | None) -> re.Match[bytes] | None:
     return match if match and match[1] in _IOCTL_NRS else None
-
-
-def _errno_name(result: int) -> str:
-    return errno.errorcode.get(-result, "")
 
 
 def _signed(text: bytes) -> int:

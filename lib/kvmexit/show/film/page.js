@@ -22,27 +22,35 @@ const pageModel = (traits) => ({
 });
 
 /* Every film has a name in its page; a second of the same name gets a number. */
-function naming() {
-  const taken = {};
-  return (name = "film") => {
-    taken[name] = (taken[name] ?? 0) + 1;
-    return taken[name] > 1 ? `${name}-${taken[name]}` : name;
-  };
+function nameFor(films, name = "film") {
+  let count = 1, free = name;
+  while (films.has(free)) free = `${name}-${++count}`;
+  return free;
 }
 
-export function host(page, kinds) {
-  const films = new Map(), nameFor = naming();
-  for (const still of page.querySelectorAll(".kvmexit-film")) {
-    const traits = JSON.parse(still.querySelector('script[type="application/json"]').textContent);
-    const el = page.createElement("div"), name = nameFor(traits.name);
+/* All films of the page, by name, and who keeps them in its address. */
+const hosted = new Map();
+let follow = null;
+
+/* Play the films in `root`, the page or a part of it that has come later. One that has left the
+   page by then leaves its name to those that come. */
+export function host(root, kinds) {
+  for (const [name, film] of hosted) if (!film.nodes.root.isConnected) hosted.delete(name);
+  for (const still of root.querySelectorAll(".kvmexit-film")) {
+    const data = still.querySelector(':scope > script[type="application/json"]');
+    if (!data) continue; // it plays
+    const traits = JSON.parse(data.textContent);
+    const el = document.createElement("div"), name = nameFor(hosted, traits.name);
     const film = open({ model: pageModel(traits), el }, kinds, name);
     still.replaceChildren(el);
     film.opening = { choice: film.choice, landing: film.landing, step: film.step };
-    films.set(name, film);
+    hosted.set(name, film);
+    follow?.(film);
   }
-  if (films.size) keepAddress(films);
+  if (hosted.size && !follow) follow = keepAddress(hosted);
 }
 
+/* Returns what makes one more film known to the address. */
 function keepAddress(films) {
   let timer = 0, touched = null, loading = false;
   const all = () => Object.fromEntries([...films].map(([name, film]) => [name, fragmentOf(film)]));
@@ -65,7 +73,7 @@ function keepAddress(films) {
     loading = false;
     return touched;
   };
-  for (const film of films.values()) {
+  const know = (film) => {
     film.moved = () => {
       if (loading) return;
       touched = film;
@@ -73,7 +81,8 @@ function keepAddress(films) {
       timer = setTimeout(write, PAUSE);
     };
     film.nodes.link.onclick = () => copy(film, write);
-  }
+  };
+  for (const film of films.values()) know(film);
   const arrive = () => {
     const film = restore();
     if (film) bringIntoView(film.nodes.root);
@@ -84,6 +93,7 @@ function keepAddress(films) {
   addEventListener("hashchange", arrive);
   addEventListener("pageshow", ({ persisted }) => persisted && restore());
   if (stateOf(location.hash) || history.state?.films) arrive();
+  return know;
 }
 
 /* A film that a link has set comes into view, unless it is there, and no farther: the text with the

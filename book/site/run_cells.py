@@ -1,0 +1,180 @@
+"""Runs the cells of a page as a notebook would: text, HTML and errors, each as it comes.
+
+The worker calls :func:`run`; what the cell says goes to ``emit(kind, value)``: ``stream`` with
+text, ``output`` with a MIME bundle, ``error`` or ``absent`` with a sentence. The library speaks to
+``IPython.display``; a stand-in takes its place, and text is laid out by IPython's own printer.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from types import ModuleType
+from typing import Any
+
+Emit = Callable[[str, Any], None]
+KINDS = ("text/plain", "text/html", "image/svg+xml")
+ABSENT = {
+    "matplotlib": "matplotlib, which draws it, is not in this page",
+    "anywidget": "it needs a running kernel",
+    "ipywidgets": "it needs a running kernel",
+    "pytest": "pytest is not in this page",
+    "resource": "processes have no limits in a page",
+}
+"""What a cell may want that is not here. Whoever has the book's folder has it: ``make lab``."""
+NO_MACHINE = "it needs a machine of its own: /dev/kvm, processes and a compiler are not in a page"
+
+names: dict[str, Any] = {}
+"""What the cells have defined."""
+_emit: Emit = print
+
+
+def forget() -> None:
+    """Start over: nothing is defined."""
+    names.clear()
+    names["__name__"] = "__main__"
+
+
+def digest(html: str) -> str:
+    """By this a page knows an output that it has already."""
+    return sha256(html.encode()).hexdigest()[:16]
+
+
+def bundle_of(value: Any) -> dict[str, str]:
+    """A value as a notebook shows it, by MIME type."""
+    from IPython.lib import pretty
+
+    made = getattr(value, "_repr_mimebundle_", None)
+    data = dict(made()) if made else {}
+    html = None if made else getattr(value, "_repr_html_", None)
+    if html:
+        data["text/html"] = html()
+    if "text/plain" not in data:
+        printer: Any = pretty
+        data["text/plain"] = printer.pretty(value)
+    return shown(data)
+
+
+def shown(data: Mapping[str, Any]) -> dict[str, str]:
+    """Of a bundle what a page shows, and the digest of its HTML."""
+    kept = {kind: str(text) for kind, text in data.items() if kind in KINDS}
+    if html := kept.get("text/html"):
+        kept["digest"] = digest(html)
+    return kept
+
+
+def display(*values: Any, raw: bool = False, **_: Any) -> None:
+    """``IPython.display.display``."""
+    for value in values:
+        _emit("output", shown(value) if raw else bundle_of(value))
+
+
+class HTML:
+    """``IPython.display.HTML``."""
+
+    def __init__(self, data: str) -> None:
+        self.data = data
+
+    def _repr_html_(self) -> str:
+        return self.data
+
+
+class Out:
+    """Standard output of a cell."""
+
+    encoding, errors = "utf-8", "strict"
+
+    def write(self, text: str) -> int:
+        _emit("stream", text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back here."""
+
+    def isatty(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+
+def install() -> None:
+    """Put the stand-in for ``IPython.display`` where the library finds it."""
+    import IPython
+
+    module = ModuleType("IPython.display")
+    module.__dict__.update(display=display, HTML=HTML)
+    IPython.__dict__.update(display=module, get_ipython=lambda: None)
+    sys.modules["IPython.display"] = module
+
+
+def run(source: str, name: str, emit: Emit, limit: float = 0) -> bool:
+    """Run one cell, called ``name`` in its errors. Returns whether it came to its end.
+
+    Whoever interrupts it after ``limit`` seconds says so here, for the words.
+    """
+    global _emit
+    _emit = emit
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    before = sys.stdout, sys.stderr
+    out: Any = Out()
+    sys.stdout = sys.stderr = out
+    try:
+        execute(source, name)
+    except BaseException as problem:
+        reason = why_not_here(problem)
+        emit("absent" if reason else "error", reason or told(problem, limit))
+        return False
+    finally:
+        sys.stdout, sys.stderr = before
+    return True
+
+
+def execute(source: str, name: str) -> None:
+    """The statements; then the last one, if it is an expression, is shown."""
+    tree = ast.parse(source, name)
+    last = None
+    end = tree.body[-1] if tree.body else None
+    if isinstance(end, ast.Expr) and not source.rstrip().endswith(";"):
+        tree.body.pop()
+        last = ast.Expression(end.value)
+    exec(compile(tree, name, "exec", dont_inherit=True), names)
+    if last is None:
+        return
+    value = eval(compile(last, name, "eval", dont_inherit=True), names)
+    if value is None:
+        return
+    names["_"] = value
+    if hasattr(value, "_ipython_display_"):
+        value._ipython_display_()
+    else:
+        _emit("output", bundle_of(value))
+
+
+def why_not_here(problem: BaseException) -> str:
+    """Why a cell cannot run in any page; empty if the fault is in the cell."""
+    if isinstance(problem, ModuleNotFoundError):
+        return ABSENT.get((problem.name or "").partition(".")[0], "")
+    if isinstance(problem, OSError) and "emscripten" in str(problem).lower():
+        return NO_MACHINE
+    return NO_MACHINE if "/dev/kvm" in str(problem) else ""
+
+
+def told(problem: BaseException, limit: float = 0) -> str:
+    """An error with the reader's own lines: those of the library are not theirs to mend."""
+    if isinstance(problem, KeyboardInterrupt):
+        head = "Stopped."
+        if limit:
+            head = f"Stopped by itself after {limit:g} s: does a loop in it never end?"
+    elif isinstance(problem, SyntaxError):
+        return "".join(traceback.format_exception_only(problem)).rstrip("\n")
+    else:
+        head = "".join(traceback.format_exception_only(problem)).rstrip("\n")
+    frames = traceback.extract_tb(problem.__traceback__)
+    theirs = [one for one in frames if one.filename.startswith("cell ")]
+    lines = [f"{one.filename}, line {one.lineno}:\n    {one.line}" for one in theirs[-8:]]
+    return "\n".join([*lines, head])

@@ -1,0 +1,232 @@
+"""Every page with code, run in the page: its outputs are the book's own, words and drawings."""
+
+import gzip
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alive import (
+    CHAPTER,
+    LAB,
+    act,
+    cell_that,
+    needs_npm,
+    outputs,
+    pages,
+    press,
+    rests,
+    run_cell,
+    said,
+    seen,
+    set_text,
+    stored,
+)
+from kvmexit.lab.grade import grade
+from kvmexit.lab.submission import submissions
+from kvmexit.show import trial
+from pages import ROOT
+from patience import draws
+from visits import SITE_ON_DISK, Visit, wait_until
+
+ABSENT = {"book/14-how-rare-is-rare": ["matplotlib, which draws it, is not in this page"]}
+"""The cells that keep the book's output, by what they say of it."""
+BEFORE = 4_000
+"""Bytes that a page may load of it before the press, compressed."""
+FEW = [("book/03-a-read-takes-two-runs", "http"), (LAB, "file")]
+EVERY = [(page, kind) for page in pages() for kind in ("http", "file")]
+HERE = [turn for turn in (EVERY if os.environ.get("CI") else FEW) if turn != (LAB, "file")]
+"""The pages that are looked at besides the lab."""
+MINE = """from kvmexit.exits import EINTR
+from kvmexit.show import trial
+
+def mine(vcpu, bus):
+    vcpu.kvm_run.immediate_exit = 1
+    vcpu.run()
+    vcpu.kvm_run.immediate_exit = 0
+
+trial(mine)
+"""
+
+
+def says_what_the_book_has(here: Visit, page: str) -> None:
+    """Press, run all: what the cells say, and what is to be seen, is as it was."""
+    before = seen(here.page)
+    press(here)
+    here.page.evaluate("said.length = 0")  # the press has run the first cell
+    act(here.page, "Run all")
+    rests(here.page)
+    told, absent = outputs(here.page), []
+    for number, expected in enumerate(stored(page)):
+        found = said(told.get(number, []))
+        if found and isinstance(found[-1], tuple) and found[-1][0] == "absent":
+            absent.append(found[-1][1])
+        elif number in told or expected:
+            assert found == expected, f"cell {number}"
+    assert absent == ABSENT.get(page, [])
+    assert seen(here.page) == before
+    assert here.complaints == []
+
+
+def test_before_the_press_there_is_a_button(alive_chapter: Visit) -> None:
+    needs_npm()
+    of_it = [one for one in alive_chapter.loaded if "_static/live/" in one.url]
+    assert [one.url.split("?")[0].rsplit("/", 1)[-1] for one in of_it] == ["button.js"]
+    assert sum(len(gzip.compress(one.body())) for one in of_it) <= BEFORE
+
+
+def test_what_cannot_be_loaded_is_said_and_leaves_the_page(
+    visit: Callable[..., Visit], over_http: str
+) -> None:
+    needs_npm()
+    here = visit(over_http, CHAPTER)
+    before, cells = seen(here.page), here.page.locator(".cell_input").all_inner_texts()
+    here.page.route("**/python_stdlib.zip*", lambda route: route.abort())
+    here.page.locator(".kvmexit-live button").click()
+    wait_until(
+        here.page,
+        "document.querySelector('.kvmexit-live button').textContent === 'Try again'",
+        "the page to say that it failed",
+    )
+    words = here.page.locator(".kvmexit-live").inner_text()
+    assert "python_stdlib.zip could not be loaded" in words and "as it was" in words
+    assert seen(here.page) == before
+    assert here.page.locator(".cell_input").all_inner_texts() == cells
+
+
+def test_a_policy_of_ones_own_is_swept_as_it_is_typed(alive_chapter: Visit) -> None:
+    needs_npm()
+    page = alive_chapter.page
+    press(alive_chapter)
+    cell = cell_that(page, "trial(stop)")
+    output = page.locator("article div.cell", has=page.locator(".kvmexit-figure")).filter(
+        has_text="landings are not ok"
+    )
+    page.evaluate("said.length = 0")
+    set_text(page, cell, MINE)
+    wait_until(
+        page,
+        f"said.some(([n, kind, it]) => n === {cell} && it['text/html']"
+        " && it['text/plain'].startsWith('film'))",
+        "the film of the policy",
+    )
+    rests(page)
+    namespace: dict[str, object] = {}
+    exec(MINE.replace("\ntrial(mine)", ""), namespace)
+    # the source of a function that exec has made is nowhere: the words are held, not the lines
+    mine = trial(namespace["mine"])
+    chart, film = (value for _, value in outputs(page)[cell])
+    assert repr(mine) == chart["text/plain"].partition("\n\n")[0]
+    assert chart["text/html"].startswith(mine.chart().html())
+    assert film["text/plain"] == repr(mine.film())
+    assert "vcpu.run()" in chart["text/plain"] and "← " in chart["text/plain"]
+    assert output.locator(".kx").count() == 1, "the film plays"
+
+
+def test_an_endless_loop_ends_by_itself_and_stop_ends_any(alive_chapter: Visit) -> None:
+    needs_npm()
+    page = alive_chapter.page
+    cell = cell_that(page, "trial(stop)")
+    page.evaluate("said.length = 0")
+    set_text(page, cell, MINE.replace("    vcpu.run()", "    while True: pass"))
+    wait_until(page, "said.some(([, kind]) => kind === 'error')", "the loop to end by itself")
+    rests(page)
+    ((_, words),) = outputs(page)[cell]
+    assert words.startswith("cell ") and "Stopped by itself after " in words
+    page.evaluate("said.length = 0")
+    first = cell_that(page, "once = Scenario")
+    set_text(page, first, "kept = 7")
+    run_cell(page, first)
+    set_text(page, first, "while True: pass")
+    page.evaluate("(n) => { kvmexitLive.runTo(kvmexitLive.cells[n]) }", first)
+    act(page, "Stop")
+    rests(page)
+    assert outputs(page)[first][-1] == ("error", "cell 1, line 1:\n    while True: pass\nStopped.")
+    set_text(page, first, "print(kept)")
+    run_cell(page, first)
+    assert outputs(page)[first][-1] == ("stream", "7\n"), "what was defined is still there"
+
+
+def test_a_change_outlives_the_visit_and_travels_in_a_link(alive_chapter: Visit) -> None:
+    needs_npm()
+    page = alive_chapter.page
+    cell = cell_that(page, "once = Scenario")
+    set_text(page, cell, "print('größer')  # mine")
+    page.locator(".kvmexit-live-cell button", has_text="Share").first.click()
+    wait_until(page, "location.hash.startsWith('#live=')", "the link")
+    link = page.url
+    page.evaluate("kvmexitLive.cells.forEach((cell) => cell.view && cell.setText(cell.first))")
+    set_text(page, cell, "print(2)")
+    alive_chapter.go(link.partition("#")[0])
+    page.reload()
+    assert "are kept" in page.locator(".kvmexit-live").inner_text()
+    alive_chapter.go(link)
+    page.reload()
+    assert "brings a cell" in page.locator(".kvmexit-live").inner_text()
+    if not draws(0, in_ci=1):
+        return
+    press(alive_chapter)
+    assert page.evaluate(f"kvmexitLive.cells[{cell}].source") == "print('größer')  # mine"
+    assert outputs(page) == {}, "nothing that came by a link is run"
+    box = page.locator("article div.cell").first
+    box.get_by_role("button", name="As in the book").click()
+    assert "once = Scenario" in box.locator(".cm-content").inner_text()
+
+
+def test_a_lab_from_a_file_says_what_the_book_has(alive_lab: Visit) -> None:
+    needs_npm()
+    says_what_the_book_has(alive_lab, LAB)
+    assert alive_lab.requests_outside(SITE_ON_DISK) == []
+
+
+def test_the_opened_page_fits_a_phone_and_the_keyboard(alive_lab: Visit) -> None:
+    """Of axe-core's rules none is broken; Tab leaves an editor, and reaches every button."""
+    needs_npm()
+    assert alive_lab.axe() == []
+    assert alive_lab.small_text() == []
+    assert alive_lab.wider_than_the_screen() == []
+    assert alive_lab.unreachable() == []
+
+
+def test_a_lab_is_solved_in_the_page_and_graded_outside(alive_lab: Visit, tmp_path: Path) -> None:
+    """Right answers get full marks in the page; the notebook that it gives gets the same."""
+    needs_npm()
+    page = alive_lab.page
+    solved = json.loads(
+        (ROOT / f"tests/lab/source/{Path(LAB).name}/{Path(LAB).name}.ipynb").read_text()
+    )
+    blank = json.loads((ROOT / f"{LAB}.ipynb").read_text())
+    answers = {
+        cell["metadata"]["nbgrader"]["grade_id"]: "".join(cell["source"])
+        for cell in solved["cells"]
+        if cell["metadata"].get("nbgrader", {}).get("solution")
+    }
+    for cell in blank["cells"]:
+        name = cell["metadata"].get("nbgrader", {}).get("grade_id")
+        if name in answers and cell["cell_type"] == "code":
+            set_text(page, cell_that(page, "".join(cell["source"])), answers[name])
+    page.evaluate("said.length = 0")
+    act(page, "Run all")
+    rests(page)
+    told = [value for row in outputs(page).values() for kind, value in row if kind == "stream"]
+    points = [tuple(map(int, re.search(r"(\d+) of (\d+) points", text).groups())) for text in told]
+    assert points and all(got == out_of for got, out_of in points)
+    with page.expect_download() as download:
+        act(page, "Download")
+    download.value.save_as(tmp_path / download.value.suggested_filename)
+    graded = list(grade(submissions(tmp_path), seed=1))
+    assert [(one.points, one.out_of) for one in graded] == [tuple(map(sum, zip(*points)))]
+    assert "no mark" in page.locator(".kvmexit-live").inner_text()
+
+
+@pytest.mark.parametrize(("page", "kind"), HERE, ids=["-".join(turn) for turn in HERE])
+def test_any_page_says_what_the_book_has(
+    visit: Callable[..., Visit], over_http: str, page: str, kind: str
+) -> None:
+    needs_npm()
+    site = over_http if kind == "http" else SITE_ON_DISK
+    here = visit(site, page)
+    says_what_the_book_has(here, page)
+    assert here.requests_outside(site) == []
