@@ -2,12 +2,13 @@
 
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from answers import DEVICES_RIGHT, DEVICES_WRONG, EINTR, RIGHT, STOP, WRONG
+from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR as IS_EINTR
 from kvmexit.lab import catalogue, players, seeds
 from kvmexit.lab.cells import plain, script
@@ -105,28 +106,38 @@ class Notebook:
         return repr(judged("2.1", self.user_ns, SEED))
 
 
-def by_nbgrader(code: str) -> str:
-    """What its points cell says, less the line with the seed."""
+def by_nbgrader(code: str, seed: int | None = SEED) -> str:
+    """What its points cell says, and with which seed."""
     from kvmexit.lab.nbgrader import Referee
 
     cells = [new_code_cell(source) for source in script(code)]
     points = {"grade": True, "grade_id": "2-1-points", "locked": True, "solution": False}
     cells.append(new_code_cell('mark("2.1", globals(), seed=1)', metadata={"nbgrader": points}))
     config = Config()
-    config.Referee.seed = SEED
+    config.Referee.seed = seed
     notebook, _ = Referee(config=config).preprocess(new_notebook(cells=cells), {})
-    return notebook.cells[-1].outputs[0].text.rpartition("\ngraded with seed")[0]
+    return notebook.cells[-1].outputs[0].text
 
 
 @pytest.mark.parametrize("name", some(SAME, 6))
 def test_the_sentence_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(players, "PLAY_SECONDS", 1.0)
-    said = repr(Checked(graded(SAME[name])))
-    assert Notebook(SAME[name]).said(monkeypatch) == said, SEED
-    assert (
-        by_nbgrader(SAME[name]).splitlines()
-        == repr(Checked(replace(graded(SAME[name]), printed=""))).splitlines()
-    )
+    checked = Checked(graded(SAME[name]))
+    assert Notebook(SAME[name]).said(monkeypatch) == repr(checked), SEED
+    said, _, seed = by_nbgrader(SAME[name]).rpartition("\ngraded with seed ")
+    assert said == repr(checked) and int(seed) == SEED
+
+
+def test_a_term_has_a_seed_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn when first needed, kept where the course is, read by nobody else."""
+    monkeypatch.chdir(tmp_path)
+    first, again = (by_nbgrader(SAME["blank"], None).split()[-1] for _ in range(2))
+    kept = tmp_path / seeds.FILE
+    assert first == again == kept.read_text().strip()
+    assert kept.stat().st_mode & 0o077 == 0
+    kept.write_text("none")
+    with pytest.raises(KvmExitError, match="delete it"):
+        seeds.of_term(tmp_path)
 
 
 EXPECTED = {
@@ -157,7 +168,10 @@ def test_time_is_limited_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "did not return within 0 s" in graded(SAME["sleeps at each landing"]).reason
 
 
-@pytest.mark.parametrize("said", ["[]", "{}", "([],)", "None", "object()", "vcpu"])
+TYPES = {said: said for said in ("[]", "{}", "([],)", "None", "object()", "{1: {}}")}
+
+
+@pytest.mark.parametrize("said", some(TYPES, 2))
 def test_a_value_of_any_type_is_a_sentence(said: str) -> None:
     for number, name in (("6.1", "predict_on(x)"), ("1.1", "predict(x)"), ("4.1", "classify(x)")):
         verdict = graded(f"def {name}: return {said}", number)
