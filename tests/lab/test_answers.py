@@ -1,5 +1,6 @@
 """Right in unusual ways, wrong in subtle ones: by the grader, and by a notebook's check."""
 
+import os
 import sys
 from contextlib import suppress
 from itertools import islice
@@ -27,10 +28,14 @@ SEED = seeds.drawn()
 """Nobody knows it, and a failure names it."""
 
 
+RUN = int(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0"), 16)
+"""The same in all processes of a run of the tests, which must agree on what there is to test."""
+
+
 def some(answers: dict[str, str], usual: int) -> list[str]:
-    """A few from all over the list; with CI all of them."""
+    """A few from all over the list, others in each run; with CI all of them."""
     step = len(answers) // draws(usual, in_ci=len(answers)) or 1
-    return list(islice(answers, SEED % step, None, step))
+    return list(islice(answers, RUN % step, None, step))
 
 
 def graded(code: str, number: str = "2.1", seed: int = SEED) -> Verdict:
@@ -41,20 +46,20 @@ def test_there_are_thirty_of_each() -> None:
     assert len(RIGHT) >= 30 and len(WRONG) >= 30
 
 
-@pytest.mark.parametrize("name", some(RIGHT, 5))
+@pytest.mark.parametrize("name", some(RIGHT, 3))
 def test_right(name: str) -> None:
     verdict = graded(RIGHT[name])
     assert verdict.is_full, (SEED, verdict.reason)
 
 
-@pytest.mark.parametrize("name", some(WRONG, 5))
+@pytest.mark.parametrize("name", some(WRONG, 3))
 def test_wrong(name: str) -> None:
     verdict = graded(WRONG[name])
     assert not verdict.is_full, SEED
     assert "landing at exit" in verdict.reason
 
 
-@pytest.mark.parametrize("name", some(DEVICES_RIGHT | DEVICES_WRONG, 3))
+@pytest.mark.parametrize("name", some(DEVICES_RIGHT | DEVICES_WRONG, 2))
 def test_device(name: str) -> None:
     verdict = graded((DEVICES_RIGHT | DEVICES_WRONG)[name], "3.2")
     if name in DEVICES_RIGHT:
@@ -119,7 +124,7 @@ def by_nbgrader(code: str, seed: int | None = SEED) -> str:
     return notebook.cells[-1].outputs[0].text
 
 
-@pytest.mark.parametrize("name", some(SAME, 6))
+@pytest.mark.parametrize("name", some(SAME, 3))
 def test_the_sentence_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(players, "PLAY_SECONDS", 1.0)
     checked = Checked(graded(SAME[name]))
@@ -156,7 +161,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("name", some(EXPECTED, 4))
+@pytest.mark.parametrize("name", some(EXPECTED, 3))
 def test_a_sentence_that_helps(name: str) -> None:
     verdict = graded(SAME[name])
     assert EXPECTED[name] in verdict.reason and verdict.points == 0
@@ -171,7 +176,7 @@ def test_time_is_limited_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
 TYPES = {said: said for said in ("[]", "{}", "([],)", "None", "object()", "{1: {}}")}
 
 
-@pytest.mark.parametrize("said", some(TYPES, 2))
+@pytest.mark.parametrize("said", some(TYPES, 1))
 def test_a_value_of_any_type_is_a_sentence(said: str) -> None:
     for number, name in (("6.1", "predict_on(x)"), ("1.1", "predict(x)"), ("4.1", "classify(x)")):
         verdict = graded(f"def {name}: return {said}", number)
