@@ -92,3 +92,25 @@ def test_damaged(course: Course, how: str) -> None:
     }
     missing = "the cell 2-1-points or its metadata is missing" in grades["2-1-points"][1]
     assert missing == (how in ("no metadata", "points cells deleted"))
+
+
+HANGS = """
+import os, time
+def stop(vcpu, bus):
+    os.closerange(3, 64)
+    time.sleep(10**6)
+"""
+
+
+def test_what_once_stopped_or_hung_the_batch_is_a_sentence(course: Course) -> None:
+    """With a BOM; half a file; an answer that closes its pipes and sleeps."""
+    whole = (SOURCE / "2-stop" / "2-stop.ipynb").read_text()
+    marks = {"2-1-points": 6, "2-2-points": 4}
+    with_bom = course.grade("2-stop", "bom", f"\ufeff{whole}")
+    assert {name: points for name, (points, _) in with_bom.items()} == marks
+    half = course.grade("2-stop", "half", whole[: len(whole) // 2])
+    assert {points for points, _ in half.values()} == {0}
+    assert all("2-stop.ipynb is no notebook: line" in said for _, said in half.values())
+    hangs = course.grade("2-stop", "hangs", with_answers(course.release("2-stop"), HANGS))
+    points, said = hangs["2-1-points"]
+    assert points == 0 and "closed its pipe to the referee" in said

@@ -73,11 +73,11 @@ stop_badly.__module__ = "__main__"  # as in a notebook
 def test_a_check_names_the_landing_and_shows_its_film() -> None:
     checked = check("2.1", stop_badly)
     verdict = checked.verdict
-    assert (verdict.points, verdict.out_of) == (3, 6)
+    assert (verdict.points, verdict.out_of) == (2, 6)
     assert "landing" in repr(checked) and "KVM_GET_REGS" in repr(checked)
     assert "missing" in repr(checked.film)
     assert "drain" not in repr(checked).lower()
-    assert float(mark("2.1", {"stop": stop_badly}, 5)) == 3
+    assert float(mark("2.1", {"stop": stop_badly}, 5)) == 2
     assert float(mark("2.1", {}, 5)) == 0
 
 
@@ -108,7 +108,7 @@ def test_what_a_check_says_fits_the_page_and_belongs_to_the_failure() -> None:
     [
         "import pytest\ndef predict(situation): return pytest.ok",
         "def helper(): return pytest\nimport pytest\ndef predict(situation): helper()",
-        "def predict(situation):\n    import pytest\n    return 'ok'",
+        "def predict(situation):\n    import pytest\n    return pytest.ok",
         "import pytest\nclass Any:\n    def f(self): pytest\ndef predict(situation): Any()",
     ],
 )
@@ -165,4 +165,4 @@ def test_the_recording_gives_the_same_marks_as_the_real_kernel(kvm, monkeypatch)
     on_kvm = [one.points for one in grade.grade(answers, real.RECORDED_SEED)]
     monkeypatch.setattr(real, "has_kvm", lambda: False)
     recorded = [one.points for one in grade.grade(answers, real.RECORDED_SEED)]
-    assert on_kvm == recorded == [4, 3]
+    assert on_kvm == recorded == [4, 2]

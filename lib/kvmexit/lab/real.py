@@ -131,7 +131,9 @@ def first_failure(
         except Hopeless:
             raise
         except (StudentError, KvmExitError) as problem:
-            what = str(problem).partition("; take --kernel")[0]  # a student cannot
+            what = str(problem)
+            if what.startswith("this recording has no such run"):  # and a student has no other
+                what = "it does here what a right one does not, and no KVM is here to say what then"
         if what:
             where = words(landing, points[landing.exit - 1][1], scenario.program)
             where = f"{where}, on the {kernel.name} kernel"

@@ -24,7 +24,16 @@ from typing import Any
 from kvmexit.lab import jail, wire
 from kvmexit.lab.cells import SAYS
 from kvmexit.lab.client import ROLES
-from kvmexit.lab.imports import OPEN_MODULES, Gate, Refused, borrowed, loading, said_by_a_magic
+from kvmexit.lab.imports import (
+    OPEN_MODULES,
+    Absent,
+    Gate,
+    Refused,
+    borrowed,
+    in_use,
+    loading,
+    said_by_a_magic,
+)
 from kvmexit.lab.words import NOT_ANSWERED, TIMED_OUT, Role, StudentError
 
 NOISE, KEPT = 2_000, 64
@@ -242,7 +251,9 @@ def described(value: Any) -> str:
 
 
 def ran(name: str, value: Any) -> Any:
-    """``value``, if the call that gave it has run to its end."""
+    """``value``, if the call that gave it has run to its end, and it is none of a missing module."""
+    if isinstance(value, Absent):
+        raise StudentError(in_use(value.__module__, value.__name__))
     if isinstance(value, Generator | Coroutine | AsyncGenerator):
         raise StudentError(
             f"{name}() gave a {type(value).__name__}, of which nothing has run yet: write it"
