@@ -53,7 +53,7 @@ function buildDetail({ nodes, reel }) {
 const marks = () => [
   ...Object.keys(OUTCOMES).map((kind) => outcomeMark(kind)),
   ["M-9 0H9", "pend lane2", WORDS.pending],
-  ...Object.values(STEPS).map(({ shape, label }) => [shape, "mark", label || WORDS.executes]),
+  ...Object.values(STEPS).map(({ shape, label }) => [shape, "mark lane0", label || WORDS.executes]),
 ];
 
 export function paintDetail(film) {

@@ -22,7 +22,7 @@ ${classes.join("\n")}
 .kx{--line:color-mix(in srgb,currentColor 28%,transparent);
   --soft:color-mix(in srgb,currentColor 7%,transparent);font-size:14px;line-height:1.4;
   color:inherit;margin:.75rem 0;border:1px solid var(--line);border-radius:6px;padding:8px 10px;
-  break-inside:avoid;scroll-margin:4rem 0 1rem}
+  break-inside:avoid;scroll-margin:0 0 1rem}
 .kx *{box-sizing:border-box}
 .kx .hide{display:none}
 .kx svg{display:block;width:100%;overflow:hidden;fill:currentColor}
