@@ -9,7 +9,7 @@ import kvmexit
 ROOT = Path(kvmexit.__file__).parent
 PLAN = Path(__file__).parents[2] / "CONTRIBUTING.md"
 OUTSIDE_CORE = ("commands", "show", "lab", "tracelint")
-NEEDS = {"kvmexit.packet.timing": {"simpy"}}
+NEEDS = {"kvmexit.elsewhere.testing": {"pytest"}, "kvmexit.packet.timing": {"simpy"}}
 """What a module of the core may need besides the standard library."""
 FLOORS = (
     *("exits", "guest", "kernel", "vmm", "packet", "probe", "elsewhere"),
