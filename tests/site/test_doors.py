@@ -7,7 +7,7 @@ import pytest
 from looks import faint_in_forced_colours, too_wide_at_320
 from pages import SITE
 from serving import Quiet, served
-from visits import PHONE, SITE_ON_DISK, Visit, wait_until
+from visits import PHONE, SITE_ON_DISK, Visit, is_its_turn, wait_until
 
 
 def test_the_front_door_leads_to_the_first_page(visit: Callable[..., Visit], address: str) -> None:
@@ -19,6 +19,8 @@ def test_the_front_door_leads_to_the_first_page(visit: Callable[..., Visit], add
 def test_without_scripts_the_text_and_the_stills_are_there(
     visit: Callable[..., Visit], name: str
 ) -> None:
+    if not is_its_turn(name, 3, first=1):
+        return
     page = visit(SITE_ON_DISK, name, java_script_enabled=False).page
     article = page.locator("article.bd-article")
     assert article.locator("h1").is_visible()

@@ -13,17 +13,17 @@ LOW = 720
 
 
 def test_axe_finds_nothing(desk: Visit, name: str) -> None:
-    """All of axe-core's rules, contrast among them; without CI, the phone has every other page."""
+    """All of axe-core's rules, without CI every fourth page, others on the phone."""
     assert desk.page.evaluate("document.documentElement.dataset.theme") == "light"
-    assert not is_its_turn(name, 2) or desk.axe() == []
+    assert not is_its_turn(name, 4) or desk.axe() == []
 
 
 def test_no_text_is_small(desk: Visit) -> None:
     assert desk.small_text() == []
 
 
-def test_the_keyboard_reaches_everything(desk: Visit) -> None:
-    assert desk.unreachable() == []
+def test_the_keyboard_reaches_everything(desk: Visit, name: str) -> None:
+    assert not is_its_turn(name, 2) or desk.unreachable() == []
 
 
 def test_a_picture_and_its_control_fit_a_low_screen_at_each_frame(desk: Visit) -> None:

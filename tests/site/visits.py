@@ -13,6 +13,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     Page,
+    Request,
     Response,
     TimeoutError as Late,
     sync_playwright,
@@ -136,9 +137,14 @@ class Visit:
     def __post_init__(self) -> None:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("response", self._loaded)
-        self.page.on("requestfailed", lambda it: self.complaints.append(f"failed: {it.url}"))
+        self.page.on("requestfailed", self._failed)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._hear)
+
+    def _failed(self, request: Request) -> None:
+        # A page that is left takes back what it still asks for: that is no failure.
+        if request.failure != "net::ERR_ABORTED":
+            self.complaints.append(f"failed: {request.url}, {request.failure}")
 
     def _loaded(self, response: Response) -> None:
         self.loaded.append(response)

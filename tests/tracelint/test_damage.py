@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fuzz
 import pytest
+from patience import draws
 
 
 def test_damage_never_crashes_and_never_cleans() -> None:
-    said = {fuzz.check(seed) for seed in range(2000)}
+    said = {fuzz.check(seed) for seed in range(draws(700, in_ci=2000))}
     assert {"findings", "cannot tell", "clean", "refused"} == said
 
 
