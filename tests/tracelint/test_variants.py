@@ -141,3 +141,34 @@ def test_more_prefixes(prefix: str) -> None:
 def test_a_function_graph_is_still_named() -> None:
     with pytest.raises(KvmExitError, match="function_graph"):
         said(" 0)   0.123 us    |  kvm_vcpu_ioctl();\n 1) + 10.1 us    |  }\n")
+
+
+@pytest.mark.parametrize(
+    ("event", "verdict"),
+    [
+        ("kvm_mmio: mmio read len 4 gpa 0xd0024 val 0x1", CLEAN),
+        ("kvm_entry: vcpu 0, rip 0x1002", CLEAN),
+        ("kvm_msi_set_irq: dst 0 vec 34 (Fixed|physical|edge)", UNSURE),
+    ],
+)
+def test_an_error_behind_the_completion_is_rest(event: str, verdict: str) -> None:
+    """What the command that a doubt about an error names is able to show."""
+    head, number = "    vmm-700 [001] ..... 10.{:06}: {}\n", iter(range(100))
+    asked = "kvm_mmio: mmio unsatisfied-read len 4 gpa 0xd0024 val 0x0"
+    run, get = (f"sys_ioctl(fd: 0x5, cmd: {n:#x}, arg: 0x0)" for n in (0xAE80, 0x8090AE81))
+    events = [run, asked, "kvm_userspace_exit: reason KVM_EXIT_MMIO (6)", "sys_ioctl -> 0x0"]
+    events += [run, event, "kvm_userspace_exit: reason error (14)"]
+    events += ["sys_ioctl -> 0xfffffffffffffff2", get, "sys_ioctl -> 0x0"]
+    assert said(*(head.format(next(number), one) for one in events)).verdict.value == verdict
+
+
+@pytest.mark.parametrize("what", ["PERF_RECORD_LOST lost 7", "PERF_RECORD_LOST_SAMPLES lost 7"])
+def test_what_perf_lost_is_lost(what: str) -> None:
+    head = "    vmm   700 [001] 10.{:06}: {}\n"
+    run, get = (
+        f"syscalls:sys_enter_ioctl: fd: 0x5, cmd: {n:#x}, arg: 0x0" for n in (0xAE80, 0x8090AE81)
+    )
+    done, rest = "syscalls:sys_exit_ioctl: 0x0", "syscalls:sys_exit_ioctl: 0xfffffffffffffffc"
+    events = [run, rest, what, get, done]
+    report = said(*(head.format(n, one) for n, one in enumerate(events)))
+    assert report.verdict.value == UNSURE and "events lost" in words(report)

@@ -55,7 +55,8 @@ how to record (save or migrate the guest while the log runs; best while it uses 
   trace-cmd   trace-cmd record -e kvm -e syscalls:sys_enter_ioctl -e syscalls:sys_exit_ioctl
               -P PID;  trace-cmd report > vmm.ftrace
   perf        perf record -e 'kvm:*' -e syscalls:sys_enter_ioctl -e syscalls:sys_exit_ioctl
-              -p PID;  perf script > vmm.perf        (kvm:* alone shows only reads left undone)
+              -p PID;  perf script --show-lost-events > vmm.perf
+              (kvm:* alone shows only reads left undone)
   QEMU        -trace 'kvm_*' -D qemu.log   can show a bad save; a good one it proves only
               where an exit such as HLT came last: an EINTR has no line.
   a running   kvmexit lint --pid PID           follows it with strace, and counts; Ctrl-C ends

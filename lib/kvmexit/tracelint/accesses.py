@@ -38,6 +38,7 @@ class Accesses:
     that were served inside the kernel, shared by all its threads."""
 
     __slots__ = (
+        "answered",
         "blind",
         "_bounded",
         "_completed",
@@ -51,6 +52,7 @@ class Accesses:
     def __init__(self, inside: set[str]) -> None:
         self._inside = inside
         self.blind = True  # nothing of this thread has been seen since the log began, or lost lines
+        self.answered = False  # since KVM_RUN was called: what was pending has been completed
         self._pieces: list[Access] = []
         self._pending: Access | None = None
         self._completed = False
@@ -70,6 +72,7 @@ class Accesses:
             self.blind = False
             where = f"port {match[2].decode()} size {match[3].decode()} count {match[4].decode()}"
             self._over()
+            self.answered = self.answered or match[1] == b"read"
             self._pieces = [Access("write", where)] if match[1] == b"write" else []
             return True
         bound = _BOUND.match(event)
@@ -91,7 +94,8 @@ class Accesses:
             self._pieces.append(Access("write", where, half=self._completed))
         else:
             self._over()
-            self._completed, self._pending = True, None
+            self.answered = self._completed = True
+            self._pending = None
 
     def _over(self) -> None:
         """What came before had no exit: the kernel has served it."""
@@ -103,6 +107,7 @@ class Accesses:
         self._over()
         self.done()
         self._bounded, self.blind = True, False
+        self.answered = True  # KVM completes before it lets the guest in
         self._emulated = what == b"emulate_insn"
         port = _IO_EXIT.search(event) if what == b"exit" else None
         if port:

@@ -19,7 +19,8 @@ _LONGEST_LINE = 1 << 20
 _COLOURS = re.compile(rb"\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]")
 _MARK = b"\xef\xbb\xbf"  # what some editors begin a text with
 _BINARY = {
-    b"PERFILE2": "a perf.data file: run `perf script -i FILE > FILE.txt` and lint that",
+    b"PERFILE2": "a perf.data file: run `perf script --show-lost-events -i FILE > FILE.txt`"
+    " and lint that",
     b"\x17\x08\x44tracing": "a trace.dat file: run `trace-cmd report FILE > FILE.txt`"
     " and lint that",
     b"\x28\xb5\x2f\xfd": "compressed with zstd: run `zstd -dc FILE | kvmexit lint -`",

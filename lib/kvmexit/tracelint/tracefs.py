@@ -30,13 +30,17 @@ from kvmexit.tracelint.ioctls import (
     integer,
     name_of,
 )
+from kvmexit.tracelint.rule import EINTR, never_ran
 
 HEADER = re.compile(
     rb"^\s*(?P<task>[^\s>|*].*?)[-\s]+(?P<pid>\d{1,10})(?:/(?P<tid>\d{1,10}))?\s+"
     rb"(?:\(\s*(?P<tgid>[\d-]+)\)\s+)?\[(?P<cpu>\d+)\]\s+"
     rb"(?P<flags>[^\s\d:][^\s:]{2,8}\s+)?(?P<time>\d+\.\d+):\s+(?P<event>.*)$"
 )
-_LOST = re.compile(rb"\[LOST (\d+) EVENTS\]|EVENTS DROPPED\]|buffer started|LOST \d+ events")
+_LOST = re.compile(
+    rb"\[LOST (\d+) EVENTS\]|EVENTS DROPPED\]|buffer started|LOST \d+ events"
+    rb"|PERF_RECORD_LOST(?:_SAMPLES)? lost \d+"
+)
 _NUMBER = rb"(0x[0-9a-fA-F]{1,16}|[0-9a-fA-F]{1,16})"
 _ENTER = re.compile(
     rb"(?:sys_ioctl\(|sys_enter_ioctl:\s*)fd: " + _NUMBER + rb", cmd: " + _NUMBER + rb", arg: "
@@ -241,7 +245,7 @@ class Tracefs:
         if role is Role.RUN:
             vcpu = self._fds.run(thread.number, fd)
             thread.reason, thread.name = None, ""
-            thread.accesses.blind = False
+            thread.accesses.blind = thread.accesses.answered = False
             yield Event(Kind.ENTRY, number, line, vcpu, thread.number)
         elif role in STATE:
             vcpu = self._fds.find(thread.number, fd)
@@ -289,6 +293,8 @@ class Tracefs:
             access = thread.accesses.at_exit(thread.reason)
         else:
             thread.accesses.done()
+            if not never_ran(result) and thread.accesses.answered:
+                result = EINTR  # it failed when it had completed, and rests as after EINTR
         if result is None and (thread.reason is not None or thread.name):
             result = 0  # its return is not in the log, but the exit's own event is
         reason, name = (thread.reason, thread.name) if result == 0 else (None, "")

@@ -45,7 +45,7 @@ _FOREIGN = (
     (
         re.compile(rb"^\s*[\d.]+ \([ .\dms]*\): .*ioctl\(", re.M),
         "the output of `perf trace`: use `perf record -e 'kvm:*' -e syscalls:sys_enter_ioctl"
-        " -e syscalls:sys_exit_ioctl -p PID`, then `perf script`",
+        " -e syscalls:sys_exit_ioctl -p PID`, then `perf script --show-lost-events`",
     ),
     (
         re.compile(rb"^(?:Attaching \d+ probes?\.\.\.|@\w*\[.*\]: |Attached \d+ probes?)", re.M),
