@@ -17,7 +17,10 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 HERE = Path(__file__).resolve().parent
 BUILT = HERE / "kvmexit" / "built.json"
 CONFIG = HERE.parent / "_config.yml"
-ADDRESSES = {"book": r"^  baseurl: *\"([^\"]*)\"", "repository": r"^  url: *\"([^\"]*)\""}
+ADDRESSES = {
+    "book": r"^  baseurl: *\"([^\"]*)\"",
+    "repository": r"^ *repository_url: *\"([^\"]*)\"",
+}
 
 
 def facts() -> dict[str, str]:

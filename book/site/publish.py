@@ -1,6 +1,6 @@
 """A Sphinx extension: where the book and its repository stand, and what follows from that.
 
-Both addresses are settings of `_config.yml` (`html: baseurl`, `repository: url`). BOOK_ADDRESS and
+Both addresses are settings of `_config.yml` (`html: baseurl`, `repository_url`). BOOK_ADDRESS and
 BOOK_REPOSITORY stand in for them, so that a workflow can say where a copy is published. Of an
 address that is empty nothing is claimed.
 
