@@ -226,7 +226,7 @@ def test_a_batch_of_forty_with_five_hostile(tmp_path: Path) -> None:
     said = json.loads(out)
     points = {one["student"]: one["points"] for one in said["submissions"]}
     assert points == {f"student{n:02}": 10 for n in range(35)} | dict.fromkeys(HOSTILE, 0)
-    assert [row["answers"] for row in said["statistics"]] == [40, 40]
+    assert [row["handed in"] for row in said["statistics"]] == [40, 40]
     assert len(list(csv.DictReader(sheet.open()))) == 80
     peak = used.ru_maxrss >> 10
     assert peak < 400, f"one process used {peak} MiB"

@@ -202,8 +202,6 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
         return f"nothing is suspended, and the driver ends with {track.ending.returned} ({said})"
     if kind is Scenario and not _takes_commands(scenario.make_device()):
         return "a write of COMMAND_READY to STS does not end the response"
-    if failure := _moved(scenario, policies, player, seed, track):
-        return failure
     for name in policies:
 
         def stop(desk: Desk, name: str = name) -> None:
@@ -213,7 +211,7 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
         if failure is not None:
             where = f"{failure.where}, with the VMM {name}"
             return replace(failure, where=where, scenario=replace(scenario, device="tis"))
-    return None
+    return _moved(scenario, policies, player, seed, track)
 
 
 MOVES = 3

@@ -251,7 +251,7 @@ def described(value: Any) -> str:
 
 
 def ran(name: str, value: Any) -> Any:
-    """``value``, if its call has run to the end, and it is none of a missing module."""
+    """``value``, if the call that gave it has run to its end, and no missing module is in it."""
     if isinstance(value, Absent):
         raise StudentError(in_use(value.__module__, value.__name__))
     if isinstance(value, Generator | Coroutine | AsyncGenerator):
