@@ -35,7 +35,6 @@ class Chapter:
     rule: str
     words: int
     questions: int
-    figures: int
 
     @property
     def minutes(self) -> int:
@@ -55,7 +54,6 @@ def read(path: Path) -> Chapter:
     shown = "\n\n".join(re.sub(r"(?s)^(`{3,}|:{3,})\{solution.*", "", text) for text in texts)
     plain = LINK.sub(r"\1", ROLE.sub("", shown))
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    outputs = [out for cell in cells for out in cell.get("outputs", [])]
     rules = [" ".join(rule.split()) for rule in BOLD.findall(plain)]
     heading = re.search(r"^# (.*)", plain, re.M)
     return Chapter(
@@ -64,10 +62,6 @@ def read(path: Path) -> Chapter:
         rule=max(rules, key=len, default=""),
         words=len(re.findall(r"\w[\w'-]*", plain)),
         questions=sum(bool(re.search(r"\b(predict|tap|paint)\(", text)) for text in code),
-        figures=sum(
-            bool({"image/png", "image/svg+xml", "text/html"} & set(out.get("data", {})))
-            for out in outputs
-        ),
     )
 
 
@@ -80,7 +74,7 @@ class PlanDirective(SphinxDirective):
         for one in found:
             link = nodes.reference("", one.title, refuri=f"../{one.page}.html", internal=True)
             rule, _ = self.parse_inline(one.rule)
-            numbers = [str(one.minutes), str(one.questions), str(one.figures)]
+            numbers = [str(one.minutes), str(one.questions)]
             rows.append(
                 [
                     [nodes.Text(f"{int(one.page[:2])} "), link],
@@ -91,7 +85,7 @@ class PlanDirective(SphinxDirective):
         total = sum(one.words for one in found)
         said = f"{total:,} words in {len(found)} chapters, at {PACE} a minute:"
         said += f" {total / PACE / 60:.1f} hours of reading."
-        heads = ["chapter", "what it teaches, in its own words", "min", "questions", "figures"]
+        heads = ["chapter", "what it teaches, in its own words", "min", "questions"]
         return [table(heads, rows), nodes.paragraph("", said)]
 
 
