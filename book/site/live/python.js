@@ -39,7 +39,12 @@ export class Python {
       address = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
     }
     this.worker = new Worker(address);
-    await this.send(start, (kind, value) => kind === "bytes" && this.tell(value, TOTAL));
+    try {
+      await this.send(start, (kind, value) => kind === "bytes" && this.tell(value, TOTAL));
+    } catch (problem) {
+      this.worker.terminate();
+      throw problem;
+    }
   }
 
   /* One act of the worker; `hear(kind, value)` gets all that it says until it is done. */
@@ -48,7 +53,7 @@ export class Python {
     return new Promise((done, failed) => {
       this.job = { id, failed };
       worker.onmessage = ({ data }) => {
-        if (data.id !== id) return;
+        if (data.id !== id || this.job?.id !== id) return; // or what comes late
         if (data.kind === "died") failed(new Error(data.value));
         else if (data.kind === "done" || data.kind === "ready") done(data.value);
         else hear(data.kind, data.value);
