@@ -34,5 +34,6 @@ def main(args: argparse.Namespace) -> int:
         value = {"lab": problem.lab, "seed": problem.seed, "problem": problem.text}
         print_json(value | ({"answer": problem.answer} if args.compute else {}))
     else:
-        say(str(problem))
+        for line in str(problem).split("\n"):
+            print(line) if line.startswith("  ") else say(line)  # a log stays as it stands
     return 0
