@@ -7,11 +7,9 @@ from alive import CHAPTER, LAB
 from live_lab import on_a_copy
 from pages import contents
 from patience import draws
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser
 from serving import served
-from visits import DESK, PHONE, SITE_ON_DISK, Visit, patient, started
-
-NO_COVERS = 'try { localStorage.setItem("kvmexit.cover", "off") } catch { /* not a page */ }'
+from visits import PHONE, SITE_ON_DISK, Visit, started, visiting
 
 
 @pytest.fixture(scope="session")
@@ -32,23 +30,6 @@ def browser(chromium: str) -> Iterator[Browser]:
     """Chromium, without a window."""
     with started(chromium) as browser:
         yield browser
-
-
-def visiting(browser: Browser) -> Iterator[Callable[..., Visit]]:
-    contexts: list[BrowserContext] = []
-
-    def visit(address: str, name: str, covered: bool = False, **options: object) -> Visit:
-        contexts.append(patient(browser, **({"viewport": DESK} | options)))
-        if not covered:
-            contexts[-1].add_init_script(NO_COVERS)
-        scripts = bool(options.get("java_script_enabled", True))
-        visit = Visit(contexts[-1].new_page(), scripts)
-        visit.go(f"{address}/{name}.html")
-        return visit
-
-    yield visit
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ that a reader gets to see it.
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import visiting
 from playwright.sync_api import Browser, Page
-from visits import DESK, PHONE, SITE_ON_DISK, Visit
+from visits import DESK, PHONE, SITE_ON_DISK, Visit, visiting
 
 CHAPTER = "book/10-the-atlas-of-exits"
 SCREENS = 1.5

@@ -1,7 +1,7 @@
 """An open page of the book: what it loaded, what it complained of, what can be measured on it."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from playwright.sync_api import (
 
 SITE_ON_DISK = SITE.as_uri()
 COMPRESSED = (".woff", ".woff2", ".png", ".jpg")
+NO_COVERS = 'try { localStorage.setItem("kvmexit.cover", "off") } catch { /* not a page */ }'
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 HEADER = 48
@@ -220,3 +221,20 @@ class Visit:
             self.page.keyboard.press("Tab")
             reached.add(self.page.evaluate("document.activeElement.dataset.stop"))
         return [html for number, html in enumerate(stops) if str(number) not in reached]
+
+
+def visiting(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    contexts: list[BrowserContext] = []
+
+    def visit(address: str, name: str, covered: bool = False, **options: object) -> Visit:
+        contexts.append(patient(browser, **({"viewport": DESK} | options)))
+        if not covered:
+            contexts[-1].add_init_script(NO_COVERS)
+        scripts = bool(options.get("java_script_enabled", True))
+        visit = Visit(contexts[-1].new_page(), scripts)
+        visit.go(f"{address}/{name}.html")
+        return visit
+
+    yield visit
+    for context in contexts:
+        context.close()
