@@ -218,7 +218,10 @@ def test_a_bad_adapter_is_one_sentence(text, said, tmp_path, capsys):
     [
         ("version(self)", "the adapter Mine cannot be made: ZeroDivisionError"),
         ("start(self)", "the adapter has no command: ZeroDivisionError: division by zero"),
-        ("started(self)", "starting failed: ZeroDivisionError: division by zero; it said nothing"),
+        (
+            "started(self)",
+            "failed: ZeroDivisionError: division by zero (adapter.py, line 7); it said nothing",
+        ),
         ("pause(self)", "pausing failed: ZeroDivisionError"),
         ("save(self, saved)", "saving failed: ZeroDivisionError"),
         ("loaded(self)", "loading failed: ZeroDivisionError"),
@@ -232,6 +235,37 @@ def test_an_adapter_that_has_a_mistake(method, said, tmp_path, capsys):
     status, out, err = call(capsys, "--adapter", mine, "--stops", "1")
     assert status == (1 if said == "not whole" else 2)
     assert said in (out or err) and err.count("\n") == (status == 2)
+
+
+WAITS = """\
+    def {before}:
+        super().{before_call}
+        self.process.limit = 0.2
+    def {method}:
+        self.talk.close()
+        while True:
+            try:
+                1 / 0
+            except Exception:
+                pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "before_call", "method", "what"),
+    [
+        ("pause(self)", "pause()", "save(self, saved)", "saving failed: "),
+        ("save(self, saved)", "save(saved)", "close(self)", ""),
+    ],
+)
+def test_an_adapter_that_waits_for_ever(before, before_call, method, what, tmp_path, capsys):
+    """Its loop passes errors over, too; what it had started is gone all the same."""
+    mine, name = adapter_file(tmp_path, "none"), method.split("(")[0]
+    with open(mine, "a") as file:
+        file.write(WAITS.format(before=before, before_call=before_call, method=method))
+    status, out, err = call(capsys, "--adapter", mine, "--stops", "1")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"{what}Mine.{name}() was given 0.3 s and did not return (adapter.py, line " in err
 
 
 def test_a_program_that_is_no_vmm(tmp_path, capsys):

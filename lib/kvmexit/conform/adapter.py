@@ -24,8 +24,9 @@ class Adapter(ABC):
     ``start`` and ``load`` return a command; the harness runs it, with the guest's serial port on
     standard input and output, and sets ``process``. Every path that a command names lies in
     ``folder``, which is new for each process and goes with it. Each method may raise
-    KvmExitError, whose text the user sees with the VMM's own last words; what a method has
-    nothing to do for (``started``, ``loaded``, ``close``) is left out.
+    KvmExitError, whose text the user sees with the VMM's own last words, and each has a limit
+    (``limit.py``); what a method has nothing to do for (``started``, ``loaded``, ``close``) is
+    left out.
     """
 
     binary: str

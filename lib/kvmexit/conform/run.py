@@ -13,7 +13,8 @@ from random import Random
 from kvmexit.conform.adapter import Adapter
 from kvmexit.conform.guests import Guest
 from kvmexit.conform.harness import Harness
-from kvmexit.conform.process import program
+from kvmexit.conform.limit import call, told
+from kvmexit.conform.process import Process, program
 from kvmexit.conform.record import RECORDERS, Recorder, read
 from kvmexit.conform.retired import out_is_repeated
 from kvmexit.conform.verdict import Judgement, Verdict, judge
@@ -98,11 +99,13 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
 
 def _made(kind: type[Adapter], binary: str, kernel: Path) -> tuple[Adapter, str]:
     """The adapter, and what it says of the VMM's version."""
+    method: Callable[..., object] = kind
     try:
-        adapter = kind(binary, kernel)
-        return adapter, adapter.version()
+        adapter = call(Process.limit, kind, binary, kernel)
+        method = adapter.version
+        return adapter, call(Process.limit, adapter.version)
     except Exception as problem:  # an adapter may be the user's
-        said = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        said = told(problem, method)
         raise KvmExitError(f"the adapter {kind.__name__} cannot be made: {said}") from None
 
 
