@@ -125,11 +125,19 @@ def test_what_has_no_vcpu_is_told():
     [
         ("die", "ended with status 1; its last words: fake: no room for this guest"),
         ("half", "s for its API's socket, and nothing came; it said nothing"),
-        ("mute", "s for its guest's first word, and nothing came"),
+        (
+            "mute",
+            "s for its guest's first word, and nothing came: is its serial port on stdin and"
+            " stdout?; it said",
+        ),
         ("hang", "s for pausing, and nothing came"),
         ("killed", "ended by signal 9"),
         ("refuse", "pausing failed: the fake says 'cannot pause now'; it said nothing"),
-        ("stand", "s for its guest to go on after stop 1, and nothing came"),
+        (
+            "stand",
+            "after stop 1, and nothing came: is the load finished when started() and loaded()"
+            " return? does resume() let it go?; it said",
+        ),
     ],
 )
 def test_a_vmm_that_fails_is_one_sentence(fault, said):
@@ -139,9 +147,16 @@ def test_a_vmm_that_fails_is_one_sentence(fault, said):
     assert "\n" not in str(problem.value)
 
 
-def test_a_binary_that_is_not_there():
-    with pytest.raises(KvmExitError, match="no such program; give its path with --binary"):
-        conform(plan("none", binary="/no/such/vmm"))
+def test_a_binary_that_is_not_there(tmp_path):
+    (tmp_path / "plain").touch()
+    for binary, said in (
+        ("no-such-vmm", "no such program on PATH; give its path with --binary"),
+        ("/no/such/vmm", "there is no such file"),
+        (f"{tmp_path}/plain", "this file is not executable"),
+        (str(tmp_path), "this is a folder"),
+    ):
+        with pytest.raises(KvmExitError, match=f"^{binary}: {said}"):
+            conform(plan("none", binary=binary))
 
 
 # -- the command ------------------------------------------------------------------------------
@@ -179,6 +194,14 @@ def test_the_command_names_the_byte_and_writes_the_report(tmp_path, capsys):
     assert (status, said["verdict"], said["broken"]) == (1, "not whole", [1])
 
 
+def test_a_run_without_a_break_is_nothing_to_report(tmp_path, capsys):
+    report, mine = tmp_path / "bug.md", adapter_file(tmp_path, "none")
+    words = ("--adapter", mine, "--same", "--stops", "1", "--report", str(report))
+    status, _, err = call(capsys, *words)
+    assert (status, report.exists()) == (3, False)
+    assert "nothing to report" in err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -187,7 +210,7 @@ def test_the_command_names_the_byte_and_writes_the_report(tmp_path, capsys):
         (("qemu", "--seconds", "0"), "more than 0, not '0'"),
         (("qemu", "--keep", "logs"), "nothing is recorded without --trace"),
         (("--adapter", "/no/such.py"), "/no/such.py: no such file"),
-        (("qemu", "--binary", "/no/such/vmm"), "no such program"),
+        (("qemu", "--binary", "/no/such/vmm"), "there is no such file"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
@@ -203,6 +226,10 @@ def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
         ("raise ValueError('two\\nlines')", "cannot be run as an adapter: ValueError: two"),
         ("import nothing_of_that_name", "No module named"),
         ("from kvmexit.conform import Adapter\nclass A(Adapter): binary = 'sh'", "lacks"),
+        (
+            "from kvmexit.conform import Adapter\nclass A(Adapter): puase = 1",
+            "pause (it has puase)",
+        ),
     ],
 )
 def test_a_bad_adapter_is_one_sentence(text, said, tmp_path, capsys):

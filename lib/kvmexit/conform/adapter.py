@@ -12,6 +12,7 @@ import socket
 import subprocess
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from kvmexit.conform.process import Process
@@ -127,7 +128,14 @@ def from_file(path: str) -> type[Adapter]:
             f"{path} defines {len(found)} subclasses of kvmexit.conform.Adapter, and one is needed"
         )
     if lacking := sorted(found[0].__abstractmethods__):
-        raise KvmExitError(f"{path}: the adapter {found[0].__name__} lacks {', '.join(lacking)}")
+        names_of = ", ".join(_with_near(name, found[0]) for name in lacking)
+        raise KvmExitError(f"{path}: the adapter {found[0].__name__} lacks {names_of}")
     if not hasattr(found[0], "binary"):
         raise KvmExitError(f"{path}: the adapter {found[0].__name__} names no binary")
     return found[0]
+
+
+def _with_near(name: str, kind: type) -> str:
+    """``name``, and the one of ``kind`` that may be meant for it."""
+    near = get_close_matches(name, set(vars(kind)) - set(vars(Adapter)), 1)
+    return f"{name} (it has {near[0]})" if near else name

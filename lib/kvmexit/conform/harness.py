@@ -95,6 +95,8 @@ class Harness:
     def stop(self) -> None:
         """One stop, and what it brought. KvmExitError, with the VMM's last words, if it fails."""
         time.sleep(self.random.uniform(*BETWEEN))
+        if self.recorder is not None:
+            self.recorder.pausing()
         self._act(self.adapter.pause, "pausing")
         self.line.hold()
         self._look()
@@ -221,7 +223,8 @@ class Harness:
         """Until it has greeted."""
         assert self._process is not None
         greeting = self.guest.greeting
-        self._process.wait_for(lambda: greeting in self.line.heard, "its guest's first word")
+        hint = "is its serial port on stdin and stdout?"
+        self._process.wait_for(lambda: greeting in self.line.heard, "its guest's first word", hint)
         self._begin = self.line.heard.index(greeting) + len(greeting)
 
     def _wait_for_more(self, bytes_more: int = MORE) -> None:
@@ -230,7 +233,10 @@ class Harness:
         wanted = len(self.line.heard) + bytes_more
         stops = self.seen.stops
         what = f"its guest to go on after stop {stops}" if stops else "its guest's first bytes"
-        self._process.wait_for(lambda: len(self.line.heard) >= wanted, what)
+        hint = "does resume() let it go?" if stops else "does its serial port hear stdin?"
+        if stops and not self.same:
+            hint = f"is the load finished when started() and loaded() return? {hint}"
+        self._process.wait_for(lambda: len(self.line.heard) >= wanted, what, hint)
 
     def _said(self) -> bytes:
         """All that the guest has said after its greeting."""
