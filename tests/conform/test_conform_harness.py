@@ -15,6 +15,7 @@ from fakes import fake, seen
 from kvmexit.commands import main
 from kvmexit.conform import (
     GUESTS,
+    Adapter,
     Judgement,
     Plan,
     Verdict,
@@ -22,8 +23,13 @@ from kvmexit.conform import (
     harness as harness_module,
     judge,
 )
+from kvmexit.conform.bodies import NOWHERE
 from kvmexit.conform.harness import Seen
+from kvmexit.conform.image import LOAD
 from kvmexit.conform.landing import Access
+from kvmexit.conform.limit import SLACK
+from kvmexit.conform.process import Process
+from kvmexit.conform.run import FEW
 from kvmexit.conform.sequence import undisturbed
 from kvmexit.errors import KvmExitError
 from patience import draws, until
@@ -157,6 +163,18 @@ def test_a_binary_that_is_not_there(tmp_path):
     ):
         with pytest.raises(KvmExitError, match=f"^{binary}: {said}"):
             conform(plan("none", binary=binary))
+
+
+def test_the_page_for_authors_says_what_holds():
+    page = (Path(__file__).parents[2] / "book/reference/vmm-authors.md").read_text()
+    mine = {name for name in vars(Adapter) if not name.startswith("_")}
+    assert not {
+        name for name in mine - {"folder"} if f"{name}(" not in page and f"{name}`" not in page
+    }
+    assert f"Each method has {SLACK * Process.limit:g} s" in page
+    assert f"a wait of `connect()` {Process.limit:g} s" in page
+    assert f"makes {FEW} stops" in page
+    assert f"stands at {LOAD >> 20} MiB" in page and f"{NOWHERE & ~0xFFFF:#x}" in page
 
 
 # -- the command ------------------------------------------------------------------------------
