@@ -241,7 +241,11 @@ def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
     ("text", "said"),
     [
         ("x = 1", "defines 0 subclasses"),
-        ("raise ValueError('two\\nlines')", "cannot be run as an adapter: ValueError: two"),
+        (
+            "raise ValueError('two\\nlines')",
+            "cannot be run as an adapter: ValueError: two (bad.py, line 1)",
+        ),
+        ("while True: pass", "bad.py does not come to its end"),
         ("import nothing_of_that_name", "No module named"),
         ("from kvmexit.conform import Adapter\nclass A(Adapter): binary = 'sh'", "lacks"),
         (
@@ -250,7 +254,9 @@ def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
         ),
     ],
 )
-def test_a_bad_adapter_is_one_sentence(text, said, tmp_path, capsys):
+def test_a_bad_adapter_is_one_sentence(text, said, tmp_path, capsys, monkeypatch):
+    if "while" in text:
+        monkeypatch.setattr(Process, "limit", 0.2)
     path = tmp_path / "bad.py"
     path.write_text(text)
     status, out, err = call(capsys, "--adapter", str(path))

@@ -15,6 +15,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
+from kvmexit.conform.limit import Overdue, call, place_in
 from kvmexit.conform.process import Process
 from kvmexit.errors import KvmExitError
 
@@ -112,9 +113,13 @@ def from_file(path: str) -> type[Adapter]:
     if not file.is_file():
         raise KvmExitError(f"{path}: no such file; an adapter is a Python file")
     try:
-        names = runpy.run_path(str(file))
+        names = call(Process.limit, runpy.run_path, str(file))
+    except Overdue:
+        raise KvmExitError(f"{path} does not come to its end: it is to define a class") from None
     except Exception as problem:  # whatever a file of the user's raises
         said = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        if not isinstance(problem, SyntaxError):  # which has its line
+            said += place_in(str(file), problem)
         raise KvmExitError(f"{path} cannot be run as an adapter: {said}") from None
     found = [
         value

@@ -161,7 +161,7 @@ class Harness:
         finally:
             self.line.plugged()
         adapter.process = self._process
-        self._act(adapter.started, "starting")
+        self._act(adapter.started, "starting" if saved is None else "starting to load")
 
     def _command(self, saved: Path | None) -> tuple[list[str], dict[str, str]]:
         """The command of the next process, and what is added to its environment."""

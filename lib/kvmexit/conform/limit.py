@@ -63,9 +63,14 @@ def place(problem: BaseException, method: Callable[..., object]) -> str:
     code = code or getattr(getattr(method, "__init__", None), "__code__", None)
     if code is None:
         return ""
+    return place_in(code.co_filename, problem)
+
+
+def place_in(file: str, problem: BaseException) -> str:
+    """The last line of ``file`` that the ``problem`` came through, for the end of a sentence."""
     stack = traceback.extract_tb(problem.__traceback__)
-    lines = [frame.lineno for frame in stack if frame.filename == code.co_filename]
-    name = Path(code.co_filename).name
+    lines = [frame.lineno for frame in stack if frame.filename == file]
+    name = Path(file).name
     return f" ({name}, line {lines[-1]})" if lines else f" ({name})"
 
 
