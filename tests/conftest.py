@@ -26,7 +26,9 @@ settings.load_profile("default")
 
 def pytest_configure() -> None:
     """What a shell starts in the background ignores Ctrl-C, and so does all that it starts in its
-    turn; tests send it to programs that heed it."""
+    turn; tests send it to programs that heed it. How wide a line is, a test says itself: what runs
+    it tells its workers how wide the terminal is."""
+    os.environ.pop("COLUMNS", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from kvmexit.lab import catalogue
 from nbgrader_course import Course, with_answers
+from patience import draws
 from wrong_answers import EXPECTED, FOLDER
 
 BOOK = Path(__file__).resolve().parents[2] / "book" / "labs"
@@ -40,7 +41,7 @@ def test_reference_and_release(course: Course, name: str) -> None:
     assert all("not answered yet" in said for _, said in empty.values())
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", [*EXPECTED][:: draws(6, in_ci=1)])
 def test_wrong_answer(course: Course, name: str) -> None:
     number, expected, words = EXPECTED[name]
     if number == "5.1" and not os.access("/dev/kvm", os.R_OK | os.W_OK):

@@ -6,6 +6,7 @@ import pytest
 from alive import CHAPTER, LAB
 from live_lab import on_a_copy
 from pages import contents
+from patience import draws
 from playwright.sync_api import Browser, BrowserContext
 from serving import served
 from visits import DESK, PHONE, SITE_ON_DISK, Visit, patient, started
@@ -96,7 +97,11 @@ def jupyterlab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whatever asks for `name` is run for every page of the table of contents."""
+    """Whatever asks for `name` is run for every page of the table of contents. Without CI a page is
+    looked at in one of its two forms, on the desk or on the phone, in turn."""
     if "name" in metafunc.fixturenames:
-        names = contents()
+        forms = draws(2, in_ci=1)
+        names = contents()[("phone" in metafunc.fixturenames) % forms :]
+        if {"desk", "phone"} & set(metafunc.fixturenames):
+            names = names[::forms]
         metafunc.parametrize("name", names, ids=[n.split("/")[-1] for n in names], scope="module")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from kvmexit.show import film
-from kvmexit.show.vocabulary import MARKS, OUTCOMES
+from kvmexit.show.vocabulary import ASKING, MARKS, OUTCOMES
 from kvmexit.show.words import loss_words
 from playwright.sync_api import Locator, Page
 from visits import HEADER, PHONE, Visit, wait_until
@@ -34,6 +34,20 @@ THREAD = """() => {
 }"""
 """Where the thread from the suspend's place ends, from the left."""
 ARRIVING = "!!document.querySelector('.kx.arriving')"
+WORN = """() => {
+  const size = (node) => node.getBoundingClientRect();
+  const all = (nodes) => [...document.querySelectorAll(nodes)].map(size);
+  return [size(document.querySelector(".kx")).height, ...all(".kx label").map((one) => one.width)]
+    .map(Math.round);
+}"""
+"""How high the box is, and how wide its buttons are."""
+APART = """() => {
+  const boxes = [...document.querySelectorAll(".kx .legend span")]
+    .map((one) => one.getBoundingClientRect());
+  const gaps = boxes.slice(1).map((one, k) => one.top - boxes[k].bottom);
+  return gaps.every((gap) => gap < 0 || gap >= 5);
+}"""
+"""Marks that stand below others keep away from them."""
 LENGTH = 16
 FINGER = 40
 """Pixels of a button."""
@@ -109,7 +123,12 @@ def test_it_moves_and_asks_and_two_touches_tell(page: Page) -> None:
 
     if page.evaluate("navigator.maxTouchPoints > 0"):
         a_finger_is_wide(page, made.kinds())
+    assert page.evaluate(APART)
+    worn = page.evaluate(WORN)
     page.get_by_role("radio", name="careful").check()
+    assert page.evaluate(WORN) == worn
+    assert [mark for mark in page.locator(".legend span").all_inner_texts() if mark] == marks[:1]
+    assert page.locator(".ask").inner_text() == ASKING["safe"].format(other="a careless VMM")
     assert page.evaluate("document.querySelector('.kx .thread').getAttribute('d')") == ""
     assert page.locator(HOLE).count() == page.locator(LOSSES).count() == 0
     assert page.locator(f"{GUEST} li").count() == LENGTH
@@ -120,8 +139,8 @@ def test_it_moves_and_asks_and_two_touches_tell(page: Page) -> None:
     assert far["got"] <= 180 and far["driver"] <= ON_ITS_SIDE["height"] - HEADER
 
 
-def test_the_first_drag_changes_the_bytes(page: Page) -> None:
-    """From a place that does no harm to one that does; the bytes are seen while it is dragged."""
+def test_a_drag_is_a_guess_when_the_hand_is_off(page: Page) -> None:
+    """It is answered as a click is, and not before; the next one changes the bytes at once."""
     kinds = film(LENGTH).kinds()
     page.locator(LINE).wait_for()
     box = page.locator(LINE).bounding_box()
@@ -131,12 +150,26 @@ def test_the_first_drag_changes_the_bytes(page: Page) -> None:
         return box["x"] + EDGE + landing * (box["width"] - 2 * EDGE) / len(kinds)
 
     bad, y = kinds.index("missing") + 1, box["y"] + box["height"] / 2
-    page.mouse.move(x(bad - 6), y)
+    page.mouse.move(x(0), y)
     page.mouse.down()
+    page.mouse.up()
+    assert page.locator(".ask").inner_text() == ASKING["guess"], "the arrow was only touched"
+    page.mouse.down()
+    for landing in (bad, bad - 6):
+        page.mouse.move(x(landing), y)
+        assert page.locator(LINE).get_attribute("aria-valuenow") == str(landing)
+        assert page.locator(HOLE).count() == page.locator(LOSSES).count() == 0
+    assert page.locator(".ask").inner_text() == ASKING["commit"]
     before = page.locator(GUEST).inner_text()
+    page.mouse.up()
+    assert page.locator(".ask").inner_text() == ASKING["lossAfter"].format(steps="6 steps")
+    page.locator(HOLE).wait_for()
+    assert page.locator(LINE).get_attribute("aria-valuenow") == str(bad)
+
+    page.mouse.down()
+    assert page.locator(HOLE).count() == 0 and page.locator(GUEST).inner_text() == before
     page.mouse.move(x(bad), y)
     assert page.locator(HOLE).count() == 1
-    assert page.locator(GUEST).inner_text() != before
     assert in_view(page, page.locator(GUEST)) and in_view(page, page.locator(LINE))
     page.mouse.up()
 
@@ -150,7 +183,12 @@ def test_no_motion_for_who_wants_none_and_no_question_twice(
     assert not page.evaluate(ARRIVING)
     moving = "document.querySelector('.kx').getAnimations({ subtree: true }).length"
     assert page.evaluate(moving) == 0
-    choose(page, 0.5)
+    page.locator(LINE).focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(LOSSES).count() == 0, "a key moves the arrow, and Enter is the guess"
+    page.keyboard.press("Enter")
+    assert page.locator(LOSSES).count() == 1
     page.locator(HOLE).wait_for()
     wait_until(page, "location.hash.includes('film=first')", "the place in the address")
     page.reload()
@@ -161,3 +199,12 @@ def test_no_motion_for_who_wants_none_and_no_question_twice(
     assert page.locator(LOSSES).count() == 0
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator(LOSSES).count() == page.locator(HOLE).count() == 1
+
+
+def test_a_phone_on_its_side_has_it_in_one_view(
+    visit: Callable[..., Visit], over_http: str
+) -> None:
+    page = visit(over_http, FIRST, viewport=ON_ITS_SIDE, has_touch=True, is_mobile=True).page
+    wait_until(page, ARRIVING, "the packet to come in by itself")
+    for node in (".kx .ask", LINE, GUEST, ".kx [data-role=driver]", ".kx .knobs"):
+        assert in_view(page, page.locator(node)), node

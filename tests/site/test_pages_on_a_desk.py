@@ -23,7 +23,7 @@ def test_no_text_is_small(desk: Visit) -> None:
 
 
 def test_the_keyboard_reaches_everything(desk: Visit, name: str) -> None:
-    assert not is_its_turn(name, 2) or desk.unreachable() == []
+    assert not is_its_turn(name, 4, first=2) or desk.unreachable() == []
 
 
 def test_a_picture_and_its_control_fit_a_low_screen_at_each_frame(desk: Visit) -> None:

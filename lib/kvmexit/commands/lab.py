@@ -34,6 +34,5 @@ def main(args: argparse.Namespace) -> int:
         value = {"lab": problem.lab, "seed": problem.seed, "problem": problem.text}
         print_json(value | ({"answer": problem.answer} if args.compute else {}))
     else:
-        for line in str(problem).split("\n"):
-            print(line) if line.startswith("  ") else say(line)  # a log stays as it stands
+        say(str(problem))
     return 0

@@ -203,17 +203,19 @@ PLAY, STOP, AGAIN = "Play", "Stop", "Play from the start"
 """On the button that sets something moving, that has, and that would from the beginning."""
 ASKING = {
     "guess": "The line is time. Where would a suspend lose a byte? Choose a place.",
+    "commit": "Would a suspend lose a byte here? Let go, or press Enter, and see.",
     "found": "You found one: suspended here, the machine loses a byte. Drag the arrow.",
     "lossAfter": "Nothing is lost at your place. A byte is, {steps} later: watch.",
     "lossBefore": "Nothing is lost at your place. A byte is, {steps} earlier: watch.",
     "kept": "Nothing is lost here. Drag the arrow.",
+    "safe": "Nothing is lost here, nor at any other place. Try {other}.",
     "silentLoss": "A byte is lost here, and the driver does not notice.",
     "loudLoss": "A byte is lost here. The driver returns an error.",
     "drag": "Drag the arrow: there the machine is suspended, and goes on.",
     "losses": "A byte goes missing at {missing} of {all} places. At {silent} of them the driver"
     " returns as many bytes as it asked for, and does not notice.",
     "noLoss": "A byte goes missing at none of {all} places.",
-    "by": "suspended by",
+    "by": "run by",
     "time": "time →",
 }
 """What a film says that asks before it tells."""

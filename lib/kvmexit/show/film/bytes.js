@@ -7,12 +7,11 @@ import { sceneAt } from "./scene.js";
 import { FATES, MOVED_UP, WORDS } from "./vocabulary.js";
 
 const EACH = [22, 16.8];
-const NARROW_ROW = 480, BEFORE = 0.4;
+const NARROW_ROW = 480, BEFORE = 0.4, HALF = 4; // of a letter, in pixels
 
 /* Once for each run: the columns, and what is said of them. */
 export function readBytes(film) {
-  const { reel, choice, landing, steps } = film, { expected } = reel.world(choice);
-  const end = reel.end(choice, landing);
+  const { reel, choice, steps, end } = film, { expected } = reel.world(choice);
   film.expected = expected;
   film.buffer = sceneAt(reel, steps, steps.length - 1).buffer;
   film.columns = columns(film.buffer, expected, end);
@@ -35,9 +34,8 @@ function windowOf(film) {
 
 export function paintBytes(film) {
   const { nodes, buffer, expected } = film;
-  const veiled = film.veiled && !film.asks;
-  set(nodes.outcome, veiled ? film.asking.words.guess : film.told);
-  set(nodes.driver, veiled ? "" : film.said);
+  set(nodes.outcome, film.told);
+  set(nodes.driver, film.said);
   if (film.reel.data.program || !film.rowWidth) return;
   const [first, last] = windowOf(film), shown = film.columns.slice(first, last);
   const up = film.columns.some(([, , fate]) => fate === "missing");
@@ -49,10 +47,10 @@ export function paintBytes(film) {
       const [sent, , fate] = column, hole = side === 1 && column[1] === null;
       if (column[side] === null && !hole) return;
       const byte = hole ? expected[sent] : values[column[side]];
-      const taken = cells.at(-1)?.sign.length > 2; // a word is wider than its byte
-      const sign = side === 0 || taken ? ""
-        : up && fate === "moved" ? MOVED_UP : FATES[fate].sign;
-      cells.push({ k, at: hole ? sent : column[side], byte, fate, sign });
+      const sign = up && fate === "moved" ? MOVED_UP : FATES[fate].sign;
+      const letters = sign + (cells.at(-1)?.sign ?? ""); // a word is wider than its byte
+      const fits = HALF * letters.length < film.rowWidth / shown.length;
+      cells.push({ k, at: hole ? sent : column[side], byte, fate, sign: side && fits ? sign : "" });
     });
     row.style.setProperty("--columns", shown.length);
     row.classList.toggle("from", first > 0);
@@ -60,7 +58,7 @@ export function paintBytes(film) {
     fill(row, cells, side);
   }
   paintGhosts(film);
-  if (film.asks) film.asking.paintAsked(film);
+  film.asking?.paintAsked(film);
 }
 
 /* As many list items as there are bytes; what is there already is used again. */
@@ -88,7 +86,7 @@ function fill(row, cells, side) {
 export function paintGhosts(film) {
   const { reel, steps, step, nodes } = film;
   if (reel.data.program) return;
-  const { buffer } = sceneAt(reel, steps, step), atEnd = step === steps.length - 1 || (film.face === "small" && !film.arriving);
+  const { buffer } = sceneAt(reel, steps, step), atEnd = step === steps.length - 1 || !(film.whole || film.arriving);
   const place = reel.data.popping[film.choice[0]] ? 0 : 2;
   let sent = 0; // how far the device has come
   for (const { dev } of steps.slice(0, step + 1)) sent = Math.max(sent, reel.devices[place][dev]);

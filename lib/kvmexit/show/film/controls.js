@@ -15,7 +15,6 @@ export function buildKnobs(film) {
   nodes.knobs.dataset.names = key;
   const choose = (k, value) => {
     film.choice[k] = value;
-    film.guess = "";
     rerun(film);
     save(film, "choice", "landing", "step");
   };
@@ -25,8 +24,7 @@ export function buildKnobs(film) {
   nodes.knobs.replaceChildren(...KNOBS.flatMap((knob, k) => {
     if (names[knob].length < 2) return [];
     const buttons = names[knob].map((name, value) => button(knob, k, name, value));
-    const legend = make("legend", { textContent: film.asks ? film.asking.words.by : knob });
-    return [make("fieldset", {}, legend, ...buttons)];
+    return [make("fieldset", {}, make("legend", { textContent: knob }), ...buttons)];
   }));
 }
 
@@ -60,16 +58,12 @@ function listenLanding(film) {
   nodes.after.onclick = outcome(() => land(film, film.landing + 1));
   nodes.earlier.onclick = outcome(() => land(film, damage(film, -1) ?? film.landing));
   nodes.later.onclick = outcome(() => land(film, damage(film, 1) ?? film.landing));
-  keyed(nodes.landing, (by) => {
-    land(film, film.landing + by);
-    film.asking?.guessed(film);
-  });
+  keyed(nodes.landing, (by) => land(film, film.landing + by));
   draggable(nodes.landing, (x, down) => {
     if (film.timer) stop(film);
     const place = nodes.near.contains(down.of) ? nearby : film.asking?.meant ?? landingAt;
     land(film, place(film, x, down));
-    film.asking?.guessed(film);
-  });
+  }, () => film.asking?.guessed(film));
 }
 
 /* In the row of wide landings a tap takes one, and a drag goes on from there, as wide. */

@@ -93,8 +93,8 @@ function paintDevice({ detail, reel, choice }, { device: [offset, status, index]
     .forEach((value, k) => set(detail.device[k], value));
 }
 
-function paintEnds({ detail, reel, choice, landing, steps }) {
-  const end = reel.end(choice, landing), plain = reel.end(choice, 0);
+function paintEnds({ detail, reel, choice, landing, steps, end }) {
+  const plain = reel.end(choice, 0);
   const said = ({ message }) => message ?? WORDS.nothing;
   const values = [plain, end].map((one) => [one.returned, said(one), one.reads, one.left].map(String));
   const rows = END_FIELDS.map((name, k) => make("tr", {},

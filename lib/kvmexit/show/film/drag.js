@@ -6,8 +6,9 @@ const STIR = 6; // pixels in which a finger may still mean to scroll
 export const xIn = (node, { clientX }) => clientX - node.getBoundingClientRect().left;
 
 /* `move(x, down)` for each place; `down` is the same while the hand is down, and has its first
-   place `x`, what it went down on, `of`, and whether it is a finger, `touch`. */
-export function draggable(node, move) {
+   place `x`, what it went down on, `of`, and whether it is a finger, `touch`. `done()` when the
+   hand is taken off. */
+export function draggable(node, move, done) {
   let down = null;
   const act = (event) => move(xIn(node, event), down);
   node.onpointerdown = (event) => {
@@ -31,8 +32,10 @@ export function draggable(node, move) {
     act(event);
   };
   node.onpointerup = (event) => {
-    if (down && !down.moving) act(event);
+    if (!down) return;
+    if (!down.moving) act(event);
     down = null;
+    done?.();
   };
   node.onpointercancel = () => { down = null; };
 }

@@ -3,12 +3,12 @@
 
 import { paintGhosts } from "./bytes.js";
 import { draw, make, set } from "./dom.js";
-import { rerun } from "./place.js";
+import { rerun, save } from "./place.js";
 import { run, stop } from "./play.js";
 import { legend, outcomeMark } from "./legend.js";
-import { paintStep } from "./paint.js";
+import { hold, paintStep } from "./paint.js";
 import { TALL, landingAt, landingX } from "./strip.js";
-import { guessWords, paintTally } from "./tally.js";
+import { guessWords, longWords, paintTally, placeOf } from "./tally.js";
 import { ASKING, HARM, MARKS, OUTCOMES } from "./vocabulary.js";
 import { walk } from "./walk.js";
 
@@ -18,6 +18,8 @@ const ASKING_CSS = `
 .kx .asked svg{overflow:visible}
 .kx .thread{fill:none;stroke-width:1.5;pointer-events:none}
 .kx.asks .rows{margin-top:14px}
+.kx.asks .legend{row-gap:6px}
+.kx.asks :checked+span{font-weight:400;-webkit-text-stroke:.5px}
 .kx .hands{display:flex;justify-content:space-between;align-items:end;gap:6px;margin-top:4px}
 .kx .hands .bar{display:none}
 .kx .moment{fill:var(--device)}
@@ -25,8 +27,6 @@ const ASKING_CSS = `
 .kx.arriving [data-role=got] .ghost,.kx.arriving .told{opacity:0}
 @media (max-width:640px){
   .kx.asks .told{min-height:60px}
-  .kx .ask{min-height:2.8em}
-  .kx .tally{min-height:4.4em}
   .kx.asks legend{width:100%}
 }
 @media (max-width:640px),(pointer:coarse){
@@ -45,7 +45,12 @@ const FINGER = 4; // pixels beside its middle that a finger means, too
 function dress(film) {
   film.print = () => reveal(film);
   addEventListener("beforeprint", film.print);
-  if (!film.asks) return;
+  film.nodes.landing.addEventListener("keydown", (event) => {
+    if (!["Enter", " "].includes(event.key)) return;
+    event.preventDefault();
+    guessed(film);
+  });
+  if (film.whole) return;
   const { nodes } = film, { root, whereBox, rows, knobs, hear, before, after } = nodes;
   nodes.ask = make("p", { className: "ask" });
   nodes.tally = make("p", { className: "tally" });
@@ -58,18 +63,38 @@ function dress(film) {
     make("div", { className: "hands" }, knobs, nodes.single), nodes.tally, nodes.legend, hear);
 }
 
-/* Above the bytes and below them: what is said when there is another run, or another width. */
+/* Above the bytes and below them: what is said when there is another run, or another width. A whole
+   film has no place for it but that of what is told of the bytes. */
 function paintAsked(film) {
   const { nodes, veiled } = film;
+  if (film.whole) {
+    if (veiled) set(nodes.outcome, ASKING.guess);
+    if (veiled) set(nodes.driver, "");
+    return;
+  }
+  if (film.held !== film.width) {
+    film.held = film.width;
+    for (const [node, texts] of longWords(film)) hold(node, [node], texts.map((text) => [text]));
+  }
+  for (const knob of nodes.knobs.querySelectorAll("legend")) set(knob, ASKING.by);
   paintTally(film);
   paintThread(film);
-  if (!nodes.legend.firstChild) nodes.legend.append(legend(marksOf(film)));
+  paintLegend(film);
   for (const name of ["legend", "single"]) nodes[name].style.visibility = veiled ? "hidden" : "";
 }
 
-/* The marks that the film has as it opens. */
-const marksOf = ({ kinds }) => Object.keys(OUTCOMES).filter((kind) => kinds.includes(kind))
-  .map((kind) => outcomeMark(kind, `${OUTCOMES[kind].letter} ${MARKS[kind]}`.trim()));
+/* The marks that the film has as it opens; of another VMM, those that there are, in their places. */
+function paintLegend(film) {
+  const { nodes, kinds } = film;
+  if (!film.marks) {
+    film.marks = Object.keys(OUTCOMES).filter((kind) => kinds.includes(kind));
+    nodes.legend.append(legend(film.marks.map((kind) =>
+      outcomeMark(kind, `${OUTCOMES[kind].letter} ${MARKS[kind]}`.trim()))));
+  }
+  nodes.legend.querySelectorAll("span").forEach((mark, k) => {
+    mark.style.visibility = kinds.includes(film.marks[k]) ? "" : "hidden";
+  });
+}
 
 /* From the suspend's place in time to the byte that it harms: the line and the rows below it have
    two scales. The line says that it is one of time. */
@@ -111,7 +136,7 @@ function arrive(film) {
     paintStep(film);
     dot.setAttribute("cx", landingX(film, at));
     const last = [...nodes.got.querySelectorAll("li:not(.ghost)")].at(-1);
-    last?.animate([{ transform: "translateY(-22px)" }, { transform: "none" }],
+    last?.animate([{ transform: "translateY(-9px)", opacity: 0 }, { transform: "none", opacity: 1 }],
       { duration: DROP, easing: "ease-in" });
   }), () => {
     film.settle();
@@ -134,21 +159,20 @@ function reveal(film) {
   rerun(film);
 }
 
-/* Who has chosen a place on a grey strip sees its colours, and the page hears of it. */
+/* Who has chosen a place on a grey strip, and taken the hand off, sees its colours, and the page
+   hears of it. */
 function guessed(film) {
-  if (!film.veiled) {
-    film.guess = "";
-    return;
-  }
+  if (!film.veiled || !film.landing) return;
   const { nodes } = film;
   film.veiled = false;
   rerun(film);
+  save(film, "landing", "step");
   const detail = { landing: film.landing, kind: film.kinds[film.landing - 1] ?? "ok" };
   nodes.root.dispatchEvent(new CustomEvent("film:guess", { bubbles: true, detail }));
-  if (!film.asks) return;
+  if (film.whole) return;
   const to = nearestLoss(film);
   film.guess = guessWords(to && to - film.landing);
-  film.guessed = film.landing;
+  film.guessed = placeOf(film);
   paintTally(film);
   set(nodes.hear, `${film.guess} ${nodes.tally.textContent}`);
   if (to && to !== film.landing) film.timer = setTimeout(walk, THINK, film, to);
@@ -162,4 +186,4 @@ function nearestLoss({ kinds, landing }) {
 }
 
 /* What a film needs that asks. */
-export const asking = { arrive, dress, guessed, meant, paintAsked, undress, words: ASKING };
+export const asking = { arrive, dress, guessed, meant, paintAsked, undress };

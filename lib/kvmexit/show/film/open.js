@@ -39,8 +39,6 @@ function start(model, { asking, whole }, name) {
   const film = {
     model,
     uid,
-    face,
-    asks: veiled && face === "small", // before it tells
     asking: veiled ? asking : null, // how it does
     whole: face === "small" ? null : whole, // what a small one has not
     name, // in its page; none in a notebook, which has no address
@@ -56,8 +54,6 @@ function start(model, { asking, whole }, name) {
     veiled, // the strip is grey until a place is chosen
     width: 0,
     timer: 0,
-    arriving: false, // the undisturbed packet comes in, byte by byte
-    guess: "", // what is said of the reader's
     moved() {}, // the page's: the state is another one
   };
   film.nodes.link.classList.toggle("hide", !name);

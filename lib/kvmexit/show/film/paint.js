@@ -17,8 +17,8 @@ export function paintRun(film) {
   nodes.root.setAttribute("aria-label", reel.data.title || WORDS.film);
   readBytes(film);
   set(nodes.at, landing ? `${WORDS.suspend} ${landing} of ${chain.length}` : WORDS.nobody);
-  const end = { before: landing <= 0, after: landing >= chain.length };
-  for (const name in end) nodes[name].disabled = end[name];
+  nodes.before.disabled = !landing;
+  nodes.after.disabled = landing === chain.length;
   nodes.earlier.disabled = !damage(film, -1);
   nodes.later.disabled = !damage(film, 1);
   hearLanding(film, chain);
@@ -58,15 +58,16 @@ export function fit(film) {
 }
 
 /* Nothing below a text may move: it gets the height of the longest that there is. */
+export function hold(box, nodes, all) {
+  const before = nodes.map((node) => node.textContent), long = (texts) => texts.join("").length;
+  const longest = all.reduce((most, one) => (long(one) > long(most) ? one : most), before);
+  box.style.minHeight = "";
+  nodes.forEach((node, k) => { node.textContent = longest[k]; });
+  box.style.minHeight = `${box.offsetHeight}px`;
+  nodes.forEach((node, k) => { node.textContent = before[k]; });
+}
+
 function reserve({ nodes: { say, told, outcome, driver }, reel: { data } }) {
-  const hold = (box, nodes, all) => {
-    const before = nodes.map((node) => node.textContent), long = (texts) => texts.join("").length;
-    const longest = all.reduce((most, one) => (long(one) > long(most) ? one : most), before);
-    box.style.minHeight = "";
-    nodes.forEach((node, k) => { node.textContent = longest[k]; });
-    box.style.minHeight = `${box.offsetHeight}px`;
-    nodes.forEach((node, k) => { node.textContent = before[k]; });
-  };
   hold(told, [outcome, driver], data.ends.map(([kind, , shift, returned, message]) =>
     [TOLD[kind].replace(/{.*}/, "1 byte 00".padEnd(6 + 3 * Math.min(4, shift))), driverText({ returned, message })]));
   hold(say, [say], data.texts.map(([, , text]) => [text]));

@@ -20,13 +20,15 @@ export function save(film, ...names) {
   film.moved();
 }
 
-/* Another run. At a named stop the reader stays at it; inside a suspend, at the same kind of step;
+/* Another run; behind the veil it is the undisturbed one, wherever the arrow is. At a named stop the reader stays at it; inside a suspend, at the same kind of step;
    otherwise the request is what there is to see. */
 export function rerun(film, keep = false) {
   const { reel, choice, here } = film, { chain, expected } = reel.world(choice);
   film.landing = within(chain.length, film.landing);
-  film.steps = reel.run(choice, film.landing);
-  film.stops = stopsOf(reel, film.steps, reel.end(choice, film.landing), expected);
+  const at = film.veiled ? 0 : film.landing;
+  film.steps = reel.run(choice, at);
+  film.end = reel.end(choice, at);
+  film.stops = stopsOf(reel, film.steps, film.end, expected);
   film.events = eventsOf(reel, film.steps, film.stops);
   const last = film.steps.length - 1;
   if (!keep) {
@@ -68,19 +70,16 @@ export function goBy(film, by) {
   if (on.length) go(film, on[Math.min(Math.abs(by), on.length) - 1]);
 }
 
-/* To another landing. Live, the run has to be made first: `data` will change when it is. */
+/* To another landing. Live, the run has to be made first: `data` will change when it is. Behind the
+   veil only the arrow moves, and nobody hears of it. */
 export function land(film, to) {
-  const { model } = film;
+  const { model, veiled } = film;
   const next = within(film.reel.world(film.choice).chain.length, to);
   if (next === film.landing) return;
   film.landing = next;
-  if (model.get("live")) {
-    paintStrip(film);
-    save(film, "landing");
-    return;
-  }
-  rerun(film);
-  save(film, "landing", "step");
+  if (model.get("live") && !veiled) paintStrip(film);
+  else rerun(film);
+  if (!veiled) save(film, "landing", "step");
 }
 
 /* To a whole state at once: what a link or another window says. */

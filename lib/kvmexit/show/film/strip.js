@@ -25,12 +25,11 @@ export function nearAt(film, x) {
 }
 
 export function paintStrip(film) {
-  const { nodes, width, veiled } = film;
-  if (!film.width || !film.kinds.length) return;
-  const kinds = veiled ? film.kinds.map(() => "ok") : film.kinds;
-  if (film.striped.kinds !== film.kinds || film.striped.width !== width
-      || film.striped.veiled !== veiled) {
-    film.striped = { kinds: film.kinds, width, veiled };
+  const { nodes, width, striped } = film;
+  if (!width || !film.kinds.length) return;
+  const kinds = film.veiled ? film.kinds.map(() => "ok") : film.kinds;
+  if (striped.kinds !== kinds || striped.width !== width) {
+    film.striped = { kinds, width };
     film.each = (width - 2 * ARROW) / kinds.length;
     setSize(nodes.strip, width, TALL);
     nodes.strip.replaceChildren();
@@ -39,7 +38,7 @@ export function paintStrip(film) {
   }
   const at = landingX(film, film.landing).toFixed(1);
   nodes.arrow.setAttribute("transform", `translate(${at} 0)`);
-  if (film.face !== "small") paintNear(film, kinds);
+  if (film.whole) paintNear(film, kinds);
 }
 
 /* All columns of an outcome are one path. Where a letter has no room, it is left out. */

@@ -19,14 +19,17 @@ function flash({ nodes }) {
   if (!still()) hole?.animate([{ transform: "scale(1.7)" }, { transform: "none" }], FLASH);
 }
 
-/* It plays by itself once, and when it is seen. */
+/* It plays by itself once, and when the line and the bytes are seen. */
 function whenSeen(film) {
+  const { nodes: { whereBox, rows } } = film, hidden = new Set([whereBox, rows]);
   const watch = new IntersectionObserver((entries) => {
-    if (!entries.some((one) => one.isIntersecting)) return;
+    for (const { target, isIntersecting } of entries)
+      hidden[isIntersecting ? "delete" : "add"](target);
+    if (hidden.size) return;
     watch.disconnect();
     if (!still()) (film.veiled ? film.asking.arrive(film) : walk(film, film.landing));
   }, { threshold: 0.9 });
-  watch.observe(film.nodes.root);
+  for (const part of [whereBox, rows]) watch.observe(part);
 }
 
 /* What a film needs that plays by itself. */
