@@ -15,6 +15,7 @@ from fakes import fake, seen
 from kvmexit.commands import main
 from kvmexit.conform import (
     GUESTS,
+    Adapter,
     Judgement,
     Plan,
     Verdict,
@@ -22,8 +23,13 @@ from kvmexit.conform import (
     harness as harness_module,
     judge,
 )
+from kvmexit.conform.bodies import NOWHERE
 from kvmexit.conform.harness import Seen
+from kvmexit.conform.image import LOAD
 from kvmexit.conform.landing import Access
+from kvmexit.conform.limit import SLACK
+from kvmexit.conform.process import Process
+from kvmexit.conform.run import FEW
 from kvmexit.conform.sequence import undisturbed
 from kvmexit.errors import KvmExitError
 from patience import draws, until
@@ -125,11 +131,19 @@ def test_what_has_no_vcpu_is_told():
     [
         ("die", "ended with status 1; its last words: fake: no room for this guest"),
         ("half", "s for its API's socket, and nothing came; it said nothing"),
-        ("mute", "s for its guest's first word, and nothing came"),
+        (
+            "mute",
+            "s for its guest's first word, and nothing came: is its serial port on stdin and"
+            " stdout?; it said",
+        ),
         ("hang", "s for pausing, and nothing came"),
         ("killed", "ended by signal 9"),
         ("refuse", "pausing failed: the fake says 'cannot pause now'; it said nothing"),
-        ("stand", "s for its guest to go on after stop 1, and nothing came"),
+        (
+            "stand",
+            "after stop 1, and nothing came: is the load finished when started() and loaded()"
+            " return? does resume() let it go?; it said",
+        ),
     ],
 )
 def test_a_vmm_that_fails_is_one_sentence(fault, said):
@@ -139,9 +153,28 @@ def test_a_vmm_that_fails_is_one_sentence(fault, said):
     assert "\n" not in str(problem.value)
 
 
-def test_a_binary_that_is_not_there():
-    with pytest.raises(KvmExitError, match="no such program; give its path with --binary"):
-        conform(plan("none", binary="/no/such/vmm"))
+def test_a_binary_that_is_not_there(tmp_path):
+    (tmp_path / "plain").touch()
+    for binary, said in (
+        ("no-such-vmm", "no such program on PATH; give its path with --binary"),
+        ("/no/such/vmm", "there is no such file"),
+        (f"{tmp_path}/plain", "this file is not executable"),
+        (str(tmp_path), "this is a folder"),
+    ):
+        with pytest.raises(KvmExitError, match=f"^{binary}: {said}"):
+            conform(plan("none", binary=binary))
+
+
+def test_the_page_for_authors_says_what_holds():
+    page = (Path(__file__).parents[2] / "book/reference/vmm-authors.md").read_text()
+    mine = {name for name in vars(Adapter) if not name.startswith("_")}
+    assert not {
+        name for name in mine - {"folder"} if f"{name}(" not in page and f"{name}`" not in page
+    }
+    assert f"Each method has {SLACK * Process.limit:g} s" in page
+    assert f"a wait of `connect()` {Process.limit:g} s" in page
+    assert f"makes {FEW} stops" in page
+    assert f"stands at {LOAD >> 20} MiB" in page and f"{NOWHERE & ~0xFFFF:#x}" in page
 
 
 # -- the command ------------------------------------------------------------------------------
@@ -179,6 +212,14 @@ def test_the_command_names_the_byte_and_writes_the_report(tmp_path, capsys):
     assert (status, said["verdict"], said["broken"]) == (1, "not whole", [1])
 
 
+def test_a_run_without_a_break_is_nothing_to_report(tmp_path, capsys):
+    report, mine = tmp_path / "bug.md", adapter_file(tmp_path, "none")
+    words = ("--adapter", mine, "--same", "--stops", "1", "--report", str(report))
+    status, _, err = call(capsys, *words)
+    assert (status, report.exists()) == (3, False)
+    assert "nothing to report" in err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -187,7 +228,7 @@ def test_the_command_names_the_byte_and_writes_the_report(tmp_path, capsys):
         (("qemu", "--seconds", "0"), "more than 0, not '0'"),
         (("qemu", "--keep", "logs"), "nothing is recorded without --trace"),
         (("--adapter", "/no/such.py"), "/no/such.py: no such file"),
-        (("qemu", "--binary", "/no/such/vmm"), "no such program"),
+        (("qemu", "--binary", "/no/such/vmm"), "there is no such file"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
@@ -200,12 +241,22 @@ def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
     ("text", "said"),
     [
         ("x = 1", "defines 0 subclasses"),
-        ("raise ValueError('two\\nlines')", "cannot be run as an adapter: ValueError: two"),
+        (
+            "raise ValueError('two\\nlines')",
+            "cannot be run as an adapter: ValueError: two (bad.py, line 1)",
+        ),
+        ("while True: pass", "bad.py does not come to its end"),
         ("import nothing_of_that_name", "No module named"),
         ("from kvmexit.conform import Adapter\nclass A(Adapter): binary = 'sh'", "lacks"),
+        (
+            "from kvmexit.conform import Adapter\nclass A(Adapter): puase = 1",
+            "pause (it has puase)",
+        ),
     ],
 )
-def test_a_bad_adapter_is_one_sentence(text, said, tmp_path, capsys):
+def test_a_bad_adapter_is_one_sentence(text, said, tmp_path, capsys, monkeypatch):
+    if "while" in text:
+        monkeypatch.setattr(Process, "limit", 0.2)
     path = tmp_path / "bad.py"
     path.write_text(text)
     status, out, err = call(capsys, "--adapter", str(path))
@@ -218,7 +269,10 @@ def test_a_bad_adapter_is_one_sentence(text, said, tmp_path, capsys):
     [
         ("version(self)", "the adapter Mine cannot be made: ZeroDivisionError"),
         ("start(self)", "the adapter has no command: ZeroDivisionError: division by zero"),
-        ("started(self)", "starting failed: ZeroDivisionError: division by zero; it said nothing"),
+        (
+            "started(self)",
+            "failed: ZeroDivisionError: division by zero (adapter.py, line 7); it said nothing",
+        ),
         ("pause(self)", "pausing failed: ZeroDivisionError"),
         ("save(self, saved)", "saving failed: ZeroDivisionError"),
         ("loaded(self)", "loading failed: ZeroDivisionError"),
@@ -232,6 +286,37 @@ def test_an_adapter_that_has_a_mistake(method, said, tmp_path, capsys):
     status, out, err = call(capsys, "--adapter", mine, "--stops", "1")
     assert status == (1 if said == "not whole" else 2)
     assert said in (out or err) and err.count("\n") == (status == 2)
+
+
+WAITS = """\
+    def {before}:
+        super().{before_call}
+        self.process.limit = 0.2
+    def {method}:
+        self.talk.close()
+        while True:
+            try:
+                1 / 0
+            except Exception:
+                pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "before_call", "method", "what"),
+    [
+        ("pause(self)", "pause()", "save(self, saved)", "saving failed: "),
+        ("save(self, saved)", "save(saved)", "close(self)", ""),
+    ],
+)
+def test_an_adapter_that_waits_for_ever(before, before_call, method, what, tmp_path, capsys):
+    """Its loop passes errors over, too; what it had started is gone all the same."""
+    mine, name = adapter_file(tmp_path, "none"), method.split("(")[0]
+    with open(mine, "a") as file:
+        file.write(WAITS.format(before=before, before_call=before_call, method=method))
+    status, out, err = call(capsys, "--adapter", mine, "--stops", "1")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"{what}Mine.{name}() was given 0.3 s and did not return (adapter.py, line " in err
 
 
 def test_a_program_that_is_no_vmm(tmp_path, capsys):

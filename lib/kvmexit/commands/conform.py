@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,8 @@ verdicts and status
   1  not whole    the first break, with its stop, the byte expected and the byte seen
   2               it could not be run; one line says why, with the VMM's own last words
   3  cannot tell  about how many more stops are needed, or what hides a break here
-  With --trace it is also 1 if lint finds a save that came too early in one of the logs.
+  With --trace it is also 1 if lint finds a save that came too early in one of the logs; what
+  lies before a process's first stop is told, and does not count.
 
 guests
 {_GUESTS}
@@ -76,10 +78,14 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--seconds", type=_seconds, default=SECONDS, help=f"give up after (default {SECONDS:g})"
     )
     parser.add_argument(
-        "--trace", choices=list(RECORDERS), help="record each process, and lint each log"
+        "--trace",
+        choices=list(RECORDERS),
+        help="record each process, and lint each log; 6 stops if no --stops says otherwise",
     )
     parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep those logs there")
-    parser.add_argument("--report", metavar="FILE", type=Path, help="write a bug report there")
+    parser.add_argument(
+        "--report", metavar="FILE", type=Path, help="write a bug report there, if there is a bug"
+    )
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     parser.set_defaults(func=main)
 
@@ -123,7 +129,11 @@ def main(args: argparse.Namespace) -> int:
     else:
         say("\n".join(summary(result)))
     if args.report:
-        _write(args.report, bug_form(result))
+        if result.found or result.judgement.verdict is Verdict.NOT_WHOLE:
+            _write(args.report, bug_form(result))
+        else:
+            said = result.judgement.verdict.value
+            print(f"{said}: nothing to report, {args.report} is not written", file=sys.stderr)
     return 1 if result.found else STATUS[result.judgement.verdict]
 
 

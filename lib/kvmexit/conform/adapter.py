@@ -12,8 +12,10 @@ import socket
 import subprocess
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
+from kvmexit.conform.limit import Overdue, call, place_in
 from kvmexit.conform.process import Process
 from kvmexit.errors import KvmExitError
 
@@ -24,8 +26,9 @@ class Adapter(ABC):
     ``start`` and ``load`` return a command; the harness runs it, with the guest's serial port on
     standard input and output, and sets ``process``. Every path that a command names lies in
     ``folder``, which is new for each process and goes with it. Each method may raise
-    KvmExitError, whose text the user sees with the VMM's own last words; what a method has
-    nothing to do for (``started``, ``loaded``, ``close``) is left out.
+    KvmExitError, whose text the user sees with the VMM's own last words, and each has a limit
+    (``limit.py``); what a method has nothing to do for (``started``, ``loaded``, ``close``) is
+    left out.
     """
 
     binary: str
@@ -110,9 +113,13 @@ def from_file(path: str) -> type[Adapter]:
     if not file.is_file():
         raise KvmExitError(f"{path}: no such file; an adapter is a Python file")
     try:
-        names = runpy.run_path(str(file))
+        names = call(Process.limit, runpy.run_path, str(file))
+    except Overdue:
+        raise KvmExitError(f"{path} does not come to its end: it is to define a class") from None
     except Exception as problem:  # whatever a file of the user's raises
         said = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        if not isinstance(problem, SyntaxError):  # which has its line
+            said += place_in(str(file), problem)
         raise KvmExitError(f"{path} cannot be run as an adapter: {said}") from None
     found = [
         value
@@ -126,7 +133,14 @@ def from_file(path: str) -> type[Adapter]:
             f"{path} defines {len(found)} subclasses of kvmexit.conform.Adapter, and one is needed"
         )
     if lacking := sorted(found[0].__abstractmethods__):
-        raise KvmExitError(f"{path}: the adapter {found[0].__name__} lacks {', '.join(lacking)}")
+        names_of = ", ".join(_with_near(name, found[0]) for name in lacking)
+        raise KvmExitError(f"{path}: the adapter {found[0].__name__} lacks {names_of}")
     if not hasattr(found[0], "binary"):
         raise KvmExitError(f"{path}: the adapter {found[0].__name__} names no binary")
     return found[0]
+
+
+def _with_near(name: str, kind: type) -> str:
+    """``name``, and the one of ``kind`` that may be meant for it."""
+    near = get_close_matches(name, set(vars(kind)) - set(vars(Adapter)), 1)
+    return f"{name} (it has {near[0]})" if near else name

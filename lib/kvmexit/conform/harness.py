@@ -18,6 +18,7 @@ from random import Random
 from kvmexit.conform.adapter import Adapter
 from kvmexit.conform.guests import Guest
 from kvmexit.conform.landing import pending_at_pause
+from kvmexit.conform.limit import Overdue, call, told
 from kvmexit.conform.line import Line
 from kvmexit.conform.process import Process
 from kvmexit.conform.record import Recorder
@@ -77,18 +78,25 @@ class Harness:
             self.line.feed()
             self._wait_for_more()
         except BaseException:
-            self.__exit__()
+            with suppress(Overdue):
+                self._end()
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._end()
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        try:
+            self._end()
+        except Overdue:
+            if kind is None:  # else there is a better reason already
+                raise
 
     # -- one stop -------------------------------------------------------------------------
 
     def stop(self) -> None:
         """One stop, and what it brought. KvmExitError, with the VMM's last words, if it fails."""
         time.sleep(self.random.uniform(*BETWEEN))
+        if self.recorder is not None:
+            self.recorder.pausing()
         self._act(self.adapter.pause, "pausing")
         self.line.hold()
         self._look()
@@ -115,7 +123,7 @@ class Harness:
         saved = self.folder / "saved"
         shutil.rmtree(saved, ignore_errors=True)
         saved.mkdir()
-        self._act(lambda: self.adapter.save(saved), "saving")
+        self._act(self.adapter.save, "saving", saved)
         self._end()
         self._cut()
         self._spawn(saved)
@@ -143,11 +151,7 @@ class Harness:
         home.mkdir()
         adapter = self.adapter
         adapter.folder = home
-        try:
-            command = adapter.start() if saved is None else adapter.load(saved)
-            environment = adapter.environment()
-        except Exception as problem:  # an adapter may be the user's
-            raise KvmExitError(f"the adapter has no command: {_told(problem)}") from None
+        command, environment = self._command(saved)
         if self.recorder is not None:
             command = self.recorder.before(command, self._number)
         self._number += 1
@@ -157,13 +161,32 @@ class Harness:
         finally:
             self.line.plugged()
         adapter.process = self._process
-        self._act(adapter.started, "starting")
+        self._act(adapter.started, "starting" if saved is None else "starting to load")
+
+    def _command(self, saved: Path | None) -> tuple[list[str], dict[str, str]]:
+        """The command of the next process, and what is added to its environment."""
+        adapter = self.adapter
+        method: Callable[..., object] = adapter.start if saved is None else adapter.load
+        try:
+            if saved is None:
+                command = call(Process.limit, adapter.start)
+            else:
+                command = call(Process.limit, adapter.load, saved)
+            method = adapter.environment
+            return command, call(Process.limit, adapter.environment)
+        except Exception as problem:  # an adapter may be the user's
+            raise KvmExitError(f"the adapter has no command: {told(problem, method)}") from None
 
     def _end(self) -> None:
-        """End the process that there is, and let its folder go."""
-        with suppress(Exception):  # whatever it is, the rest must be ended
-            self.adapter.close()
+        """End the process that there is, and let its folder go. Overdue if ``close`` was it."""
+        overdue: Overdue | None = None
         if self._process is not None:
+            try:
+                call(self._process.limit, self.adapter.close)
+            except Overdue as problem:
+                overdue = problem
+            except Exception:  # whatever it is, the rest must be ended
+                pass
             if self.recorder is not None and self.recorder.parent:
                 self._process.end_gently()
             self._process.end()
@@ -172,20 +195,24 @@ class Harness:
                 self.recorder.after()
         self.line.unplug()
         shutil.rmtree(self.adapter.folder, ignore_errors=True)
+        if overdue is not None:
+            raise overdue
 
-    def _act(self, act: Callable[[], None], what: str) -> None:
+    def _act(self, act: Callable[..., None], what: str, *args: object) -> None:
         """One act of the adapter; whatever goes wrong becomes one sentence."""
         process = self._process
         assert process is not None
         try:
-            act()
+            call(process.limit, act, *args)
+        except Overdue as problem:
+            raise KvmExitError(f"{what} failed: {problem}; {process.last_words()}") from None
         except TimeoutError:
             process.check()
             raise process.silent(what) from None
         except Exception as problem:  # an adapter may be the user's
             process.ended_within(0.2)  # then its end says more than a closed connection
             process.check()
-            said = _told(problem)
+            said = told(problem, act)
             if process.last_words() not in said:
                 said = f"{said}; {process.last_words()}"
             raise KvmExitError(f"{what} failed: {said}") from None
@@ -196,7 +223,8 @@ class Harness:
         """Until it has greeted."""
         assert self._process is not None
         greeting = self.guest.greeting
-        self._process.wait_for(lambda: greeting in self.line.heard, "its guest's first word")
+        hint = "is its serial port on stdin and stdout?"
+        self._process.wait_for(lambda: greeting in self.line.heard, "its guest's first word", hint)
         self._begin = self.line.heard.index(greeting) + len(greeting)
 
     def _wait_for_more(self, bytes_more: int = MORE) -> None:
@@ -205,15 +233,11 @@ class Harness:
         wanted = len(self.line.heard) + bytes_more
         stops = self.seen.stops
         what = f"its guest to go on after stop {stops}" if stops else "its guest's first bytes"
-        self._process.wait_for(lambda: len(self.line.heard) >= wanted, what)
+        hint = "does resume() let it go?" if stops else "does its serial port hear stdin?"
+        if stops and not self.same:
+            hint = f"is the load finished when started() and loaded() return? {hint}"
+        self._process.wait_for(lambda: len(self.line.heard) >= wanted, what, hint)
 
     def _said(self) -> bytes:
         """All that the guest has said after its greeting."""
         return bytes(self.line.heard[self._begin :])
-
-
-def _told(problem: Exception) -> str:
-    """The text of an error that a user can cause, and of any other its kind too."""
-    first = next(iter(str(problem).splitlines()), "")
-    expected = isinstance(problem, KvmExitError | OSError) and first
-    return first if expected else f"{type(problem).__name__}: {first}"

@@ -24,8 +24,18 @@ def program(binary: str) -> str:
     """The path of ``binary``. KvmExitError if there is no such program."""
     found = shutil.which(binary)
     if found is None:
-        raise KvmExitError(f"{binary}: no such program; give its path with --binary")
+        raise KvmExitError(f"{binary}: {_lacking(binary)}")
     return found
+
+
+def _lacking(binary: str) -> str:
+    """Why there is no program ``binary``."""
+    if "/" not in binary:
+        return "no such program on PATH; give its path with --binary"
+    path = Path(binary)
+    if path.is_dir():
+        return "this is a folder; give the program in it"
+    return "this file is not executable" if path.exists() else "there is no such file"
 
 
 class Process:
@@ -80,19 +90,22 @@ class Process:
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             raise KvmExitError(f"the VMM ended {how}; {self.last_words()}")
 
-    def wait_for(self, look: Callable[[], bool], what: str) -> None:
-        """Look until it is there. KvmExitError if the process ends, or after ``limit`` seconds."""
+    def wait_for(self, look: Callable[[], bool], what: str, hint: str = "") -> None:
+        """Look until it is there. KvmExitError if the process ends, or after ``limit`` seconds,
+        with a ``hint``."""
         end = time.monotonic() + self.limit
         while not look():
             self.check()
             if time.monotonic() > end:
-                raise self.silent(what)
+                raise self.silent(what, hint)
             time.sleep(0.002)
 
-    def silent(self, what: str) -> KvmExitError:
+    def silent(self, what: str, hint: str = "") -> KvmExitError:
         """The error of a VMM that does not answer."""
+        asked = f": {hint}" if hint else ""
         return KvmExitError(
-            f"the VMM was given {self.limit:g} s for {what}, and nothing came; {self.last_words()}"
+            f"the VMM was given {self.limit:g} s for {what}, and nothing came{asked};"
+            f" {self.last_words()}"
         )
 
     def ended_within(self, seconds: float) -> None:

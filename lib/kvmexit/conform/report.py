@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import Any
 
 from kvmexit.conform.bodies import COUNT_BIT
+from kvmexit.conform.record import Log
 from kvmexit.conform.run import Plan, Result
 from kvmexit.conform.sequence import Break
 from kvmexit.conform.verdict import Judgement, Verdict
@@ -83,10 +84,11 @@ def _foretold(result: Result) -> dict[str, Any] | None:
     }
 
 
-def _log(one: Report | KvmExitError) -> dict[str, Any]:
-    if isinstance(one, KvmExitError):
-        return {"verdict": None, "problem": str(one)}
-    return {"verdict": one.verdict.value, "problem": None, "report": one.as_json()}
+def _log(log: Log) -> dict[str, Any]:
+    if isinstance(log.said, KvmExitError):
+        return {"verdict": None, "problem": str(log.said)}
+    said = {"verdict": log.said.verdict.value, "problem": None, "report": log.said.as_json()}
+    return {**said, "found": log.found, "before_the_first_stop": log.before}
 
 
 QUOTED = 4
@@ -103,7 +105,7 @@ def summary(result: Result) -> list[str]:
     seen = judgement.seen
     way = "paused and let go on" if plan.same else "saved, ended and loaded anew"
     lines = [
-        f"{judgement.verdict.value}: {judgement.reason}",
+        f"{judgement.verdict.value}: {judgement.reason}{_by_logs(result)}",
         f"  {result.version or plan.binary}",
         f"  guest {plan.guest.name}, {_stops(seen.stops)} ({way}), {len(seen.heard)} bytes,"
         f" {result.seconds:.0f} s, seed {plan.seed}",
@@ -152,28 +154,56 @@ def _stops(count: int) -> str:
     return f"{count} stop" + "s" * (count != 1)
 
 
+def _by_logs(result: Result) -> str:
+    """What the logs add to a verdict that the guest cannot give."""
+    if result.judgement.verdict is not Verdict.CANNOT_TELL or not result.logs:
+        return ""
+    found = sum(log.found for log in result.logs)
+    return f"; findings of a stop: in {found} of {len(result.stopped_logs)} logs"
+
+
 def _of_logs(result: Result) -> list[str]:
     """lint's verdict on each process that was stopped, and a finding of the first broken stop."""
     logs = result.stopped_logs
     if not logs:
         return []
     lines = ["  lint says, of the log of each process that was stopped:"]
-    for number, one in enumerate(logs, 1):
-        if isinstance(one, KvmExitError):
-            lines.append(f"    {number}: cannot be read: {one}")
-        else:
-            lines.append(f"    {number}: {one.verdict.value}")
-            lines += [f"       {reason}" for reason in one.reasons]
-    return lines + _quoted(logs, result.judgement.broken)
+    for log in logs:
+        if isinstance(log.said, KvmExitError):
+            lines.append(f"    {log.name}: cannot be read: {log.said}")
+            continue
+        only_before = bool(log.before) and not log.found
+        lines.append(
+            f"    {log.name}: {'nothing at a stop' if only_before else log.said.verdict.value}"
+        )
+        if log.before:
+            lines.append(
+                f"       before the first stop: {_findings(log.before)}, not of a stop (lint alone"
+                " reads it all)"
+            )
+        if not only_before:
+            lines += [f"       {reason}" for reason in log.said.reasons]
+    return lines + _quoted(result)
 
 
-def _quoted(logs: list[Report | KvmExitError], broken: list[int]) -> list[str]:
+def _findings(count: int) -> str:
+    return f"{count} finding" + "s" * (count != 1)
+
+
+def _quoted(result: Result) -> list[str]:
     """The first lines of the finding that goes with the first broken stop; else of the first."""
-    order = [logs[stop - 1] for stop in broken if stop <= len(logs)] + logs
-    for one in order:
-        if isinstance(one, Report) and one.findings:
-            shown = one.findings[0].lines[:QUOTED]
-            return ["  a finding:", *(f"    line {line.number}: {line.text}" for line in shown)]
+    logs = result.stopped_logs
+    order = [logs[stop - 1] for stop in result.judgement.broken if stop <= len(logs)] + logs
+    for log in order:
+        if not log.found or not isinstance(log.said, Report):
+            continue
+        first = log.said.findings[min(log.before, len(log.said.findings) - 1)]
+        where = f"{result.plan.keep}/{log.name}" if result.plan.keep else log.name
+        more = "" if result.plan.keep else " (with --keep)"
+        return [
+            f"  a finding; for all of it: kvmexit lint {where}{more}",
+            *(f"    line {line.number}: {line.text}" for line in first.lines[:QUOTED]),
+        ]
     return []
 
 

@@ -13,13 +13,13 @@ from random import Random
 from kvmexit.conform.adapter import Adapter
 from kvmexit.conform.guests import Guest
 from kvmexit.conform.harness import Harness
-from kvmexit.conform.process import program
-from kvmexit.conform.record import RECORDERS, Recorder, read
+from kvmexit.conform.limit import call, told
+from kvmexit.conform.process import Process, program
+from kvmexit.conform.record import RECORDERS, Log, Recorder, read
 from kvmexit.conform.retired import out_is_repeated
 from kvmexit.conform.verdict import Judgement, Verdict, judge
 from kvmexit.conform.window import Foretold, foretell
 from kvmexit.errors import KvmExitError
-from kvmexit.tracelint import Report, Verdict as Found
 
 SECONDS = 120.0
 """How long a run takes at most; the stop that is under way is brought to its end."""
@@ -45,24 +45,23 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a plan. ``logs`` are lint's reports, one a process, or why there is none.
+    """What came of a plan. ``logs`` are those of the processes, in their order.
     ``foretold`` is what logs of tracefs say of where pauses land."""
 
     plan: Plan
     judgement: Judgement
     seconds: float
     version: str
-    logs: list[Report | KvmExitError] = field(default_factory=list)
+    logs: list[Log] = field(default_factory=list)
     foretold: Foretold | None = None
 
     @property
     def found(self) -> bool:
         """Did lint find a save that came too early?"""
-        logs = (one for one in self.logs if isinstance(one, Report))
-        return any(one.verdict is Found.FINDINGS for one in logs)
+        return any(log.found for log in self.logs)
 
     @property
-    def stopped_logs(self) -> list[Report | KvmExitError]:
+    def stopped_logs(self) -> list[Log]:
         """Those of processes that were stopped: nobody has saved the last one of a row."""
         return self.logs if self.plan.same else self.logs[: self.judgement.seen.stops]
 
@@ -74,6 +73,8 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
     """Do what ``plan`` says. KvmExitError, with the VMM's last words, if it cannot be done."""
     binary, began = program(plan.binary), time.monotonic()
     forgives = plan.guest.forgives or ("" if plan.guest.reads else _forgiven())
+    if plan.trace is not None:
+        forgives = forgives.replace(" (--trace)", "")  # it has one
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvmexit-")))
         kernel = folder / "guest"
@@ -89,7 +90,7 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
         with harness:
             judgement = _stops(harness, plan, forgives, began + plan.seconds, progress)
             judgement = judge(harness.finish(), forgives)
-        said = read(recorder.logs) if recorder is not None else []
+        said = read(recorder) if recorder is not None else []
         foretold = None
         if recorder is not None and plan.trace == "tracefs" and not plan.same:
             foretold = foretell(recorder.logs[: judgement.seen.stops], plan.guest.pending)
@@ -98,11 +99,13 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
 
 def _made(kind: type[Adapter], binary: str, kernel: Path) -> tuple[Adapter, str]:
     """The adapter, and what it says of the VMM's version."""
+    method: Callable[..., object] = kind
     try:
-        adapter = kind(binary, kernel)
-        return adapter, adapter.version()
+        adapter = call(Process.limit, kind, binary, kernel)
+        method = adapter.version
+        return adapter, call(Process.limit, adapter.version)
     except Exception as problem:  # an adapter may be the user's
-        said = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        said = told(problem, method)
         raise KvmExitError(f"the adapter {kind.__name__} cannot be made: {said}") from None
 
 
