@@ -6,6 +6,7 @@ npm brings is run while it is fetched.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,12 @@ CACHE = HERE.parents[2] / ".cache" / "live"
 MODULES = CACHE / "node_modules"
 READY = CACHE / "ready"
 """Says which lock was fetched; ``make`` builds anew when it is another."""
+WHY = CACHE / "why"
+"""Why nothing was fetched; begins with "no registry of npm" where none could be reached."""
+UNREACHED = re.compile(
+    r"code (ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|ENET\w+|EHOST\w+|ERR_SOCKET_TIMEOUT|ENOTCACHED"
+    r"|FETCH_ERROR|E40[134]|E5\d\d)"
+)
 LISTS = ("package.json", "package-lock.json", ".npmrc")
 FETCH = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
 PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000")
@@ -42,13 +49,19 @@ def fetch() -> str:
         return "no npm here"
     CACHE.mkdir(parents=True, exist_ok=True)
     READY.unlink(missing_ok=True)
+    WHY.unlink(missing_ok=True)
     for name in LISTS:
         shutil.copyfile(HERE / name, CACHE / name)
     done = subprocess.run([npm, *FETCH, *PATIENCE], cwd=CACHE, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("npm error ")]
-        reason = next((line for line in lines if " code " not in line), "npm ci failed")
-        return f"npm is there, but: {reason.removeprefix('npm error ').strip()}"
+        telling = [line for line in lines if not re.match(r"npm error (code|syscall|errno) ", line)]
+        said = next(
+            (line for line in telling if "failed" in line), (telling or ["npm ci failed"])[0]
+        )
+        reason = said.removeprefix("npm error ").strip()
+        WHY.write_text(f"no registry of npm: {reason}" if UNREACHED.search(done.stderr) else reason)
+        return f"npm is there, but: {reason}"
     READY.write_text(wanted())
     return ""
 
