@@ -35,6 +35,7 @@ def contents() -> Iterator[tuple[str, bytes]]:
         (ROOT / "lib/kvmexit", "lib/kvmexit"),
         (ROOT / "book/code", "book/code"),
         (ROOT / "book/logs", "book/logs"),
+        (ROOT / "book/vmms", "book/vmms"),
     ):
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix not in KEPT_OUT:
