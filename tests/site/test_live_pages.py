@@ -170,7 +170,8 @@ def test_a_change_outlives_the_visit_and_travels_in_a_link(alive_chapter: Visit)
     if not draws(0, in_ci=1):
         return
     press(alive_chapter)
-    assert page.evaluate(f"kvmexitLive.cells[{cell}].source") == "print('größer')  # mine"
+    theirs = f"kvmexitLive.cells[{cell}].source === \"print('größer')  # mine\""
+    wait_until(page, theirs, "the cell of the link")
     assert outputs(page) == {}, "nothing that came by a link is run"
     box = page.locator("article div.cell").first
     box.get_by_role("button", name="As in the book").click()

@@ -120,6 +120,10 @@ def test_each_ends_as_promised_whatever_becomes_of_its_output(run, words):
             hold(words, condition, run(f"{command} --help", condition))
 
 
+STOPPED = r"(kvmexit: (stopped by Ctrl-C|interrupted: \d+ of \d+ are graded, .+)\n)?"
+"""What is said then: one line, and of a batch how far it is."""
+
+
 def test_ctrl_c_at_any_time_ends_it_quietly(run, words):
     """At the start, in the middle and at the end of all its calls; in CI at more of them. The first
     call is that of the command itself."""
@@ -128,8 +132,9 @@ def test_ctrl_c_at_any_time_ends_it_quietly(run, words):
     for moment in range(moments):
         told = run(words, "plain", max(2, last * moment // (moments - 1)))
         assert told["status"] in (-signal.SIGINT, *STATUSES), told
-        assert told["err"] in ("", "kvmexit: stopped by Ctrl-C\n"), (words, moment, told)
-        assert told["status"] == -signal.SIGINT or moment == moments - 1, told
+        assert re.fullmatch(STOPPED, told["err"]), (words, moment, told)
+        # How many calls there are changes a little from run to run: late is perhaps too late.
+        assert told["status"] == -signal.SIGINT or 4 * moment >= 3 * (moments - 1), told
 
 
 def test_words_that_are_no_command_and_none_at_all(run):
