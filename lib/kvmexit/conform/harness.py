@@ -20,7 +20,7 @@ from kvmexit.conform.guests import Guest
 from kvmexit.conform.landing import pending_at_pause
 from kvmexit.conform.limit import Overdue, call, told
 from kvmexit.conform.line import Line
-from kvmexit.conform.process import Process
+from kvmexit.conform.process import Process, ctrl_c_later
 from kvmexit.conform.record import Recorder
 from kvmexit.errors import KvmExitError
 
@@ -155,11 +155,12 @@ class Harness:
         if self.recorder is not None:
             command = self.recorder.before(command, self._number)
         self._number += 1
-        try:
-            stdin, stdout = self.line.plug()
-            self._process = Process(command, home, stdin, stdout, environment)
-        finally:
-            self.line.plugged()
+        with ctrl_c_later():
+            try:
+                stdin, stdout = self.line.plug()
+                self._process = Process(command, home, stdin, stdout, environment)
+            finally:
+                self.line.plugged()
         adapter.process = self._process
         self._act(adapter.started, "starting" if saved is None else "starting to load")
 

@@ -9,9 +9,10 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kvmexit.errors import KvmExitError
@@ -36,6 +37,24 @@ def _lacking(binary: str) -> str:
     if path.is_dir():
         return "this is a folder; give the program in it"
     return "this file is not executable" if path.exists() else "there is no such file"
+
+
+@contextmanager
+def ctrl_c_later() -> Iterator[None]:
+    """A Ctrl-C that comes in here is heard at the end: whoever is to end a process that has been
+    started must know it first."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 class Process:
