@@ -112,23 +112,9 @@ BURST = f"""
 values: db {", ".join(str(v | (v - FIRST) % 2 * COUNT_BIT) for v in range(FIRST, LAST + 1))}
 """
 
-UPDATE = """
-        mov dx, PORT
-        mov al, bh
-        xor al, bl
-        out dx, al
-        xor bl, 0x80
-        mov ecx, 64
-        mov esi, NOWHERE
-load:   add [esi], al               ; a read and a write
-        sub ecx, 1
-        jne load
-        add bh, 1
-        cmp bh, LAST+1
-        jne next
-        mov bh, 1
-        jmp next
-"""
+UPDATE = WIDE.replace(
+    "mov eax, [esi]              ; two exits", "add [esi], al               ; a read and a write"
+)
 
 INDEXED = """
         mov dx, LINE_CONTROL
