@@ -14,6 +14,7 @@ from kvmexit.elsewhere.machines import MACHINES as BROUGHT
 from kvmexit.elsewhere.observe import ISAS, ROWS
 from kvmexit.elsewhere.pending import NOPS
 from kvmexit.errors import KvmExitError
+from kvmexit.guest.cpu import INVALID_OPCODE
 from kvmexit.kernel.retirement import MACHINES
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.probe.atlas import atlas_cases
@@ -123,6 +124,16 @@ def test_a_shutdown_resets_the_vcpu_on_svm_and_leaves_it_on_vmx():
     for machine in X86:
         kernel = SimulatedKernel(MACHINES[ROWS[machine]])
         assert x86_facts(kernel)[name] == recordings.recording_of(machine)["facts"][name]
+
+
+def test_what_cannot_be_emulated_leaves_a_ud_behind_on_svm_and_on_vmx():
+    name = "after KVM_EXIT_INTERNAL_ERROR"
+    seen = {"rip": "0xd0000", "exception": INVALID_OPCODE, "entered again": "Shutdown()"}
+    for machine in X86:
+        assert recordings.recording_of(machine)["facts"][name] == seen
+        assert x86_facts(SimulatedKernel(MACHINES[ROWS[machine]]))[name] == seen
+    alone = x86_facts(SimulatedKernel())[name]
+    assert alone == {**seen, "exception": None, "entered again": "InternalError(suberror=1)"}
 
 
 def test_svm_and_vmx_answer_every_rule_alike_and_part_in_what_the_processor_says():

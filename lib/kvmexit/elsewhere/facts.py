@@ -20,7 +20,7 @@ from kvmexit.elsewhere.vmm import (
     OneRegKernel,
     OneRegVm,
 )
-from kvmexit.exits import Shutdown
+from kvmexit.exits import InternalError, Shutdown
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.probe.cases import ORIGIN, case
 from kvmexit.probe.verdict import Feed, begin
@@ -132,6 +132,7 @@ def x86_facts(kernel: Kernel) -> dict[str, Any]:
         f"rflags at the exit of {name}": _flags(kernel, text) for name, text in exits.items()
     }
     found["after KVM_EXIT_SHUTDOWN"] = _shutdown(kernel)
+    found["after KVM_EXIT_INTERNAL_ERROR"] = _internal_error(kernel)
     return found
 
 
@@ -156,5 +157,19 @@ def _shutdown(kernel: Kernel) -> dict[str, Any]:
         assert isinstance(first, Shutdown), first
         state = vm.vcpu.get_state()
         return {"rip": hex(state["rip"]), "edx": hex(state["edx"])}
+    finally:
+        vm.close()
+
+
+def _internal_error(kernel: Kernel) -> dict[str, Any]:
+    """An instruction from an address that no memory has; the guest has no handler for a #UD."""
+    vm = begin(kernel, case("fetch from a device", "jmp eax", eax=0xD0000))
+    try:
+        first = vm.vcpu.run()
+        assert isinstance(first, InternalError), first
+        state = vm.vcpu.get_state()
+        waits = state.events.exception if state.events else None
+        entered = repr(vm.vcpu.run())
+        return {"rip": hex(state["rip"]), "exception": waits, "entered again": entered}
     finally:
         vm.close()

@@ -21,7 +21,7 @@ ARITHMETIC = CF | PF | AF | ZF | SF | OF
 FIXED, TF, IF, RF, VM = 0x2, 0x100, 0x200, 0x10000, 0x20000
 """A bit that is always set; single step; interrupts on; resume; virtual-8086 mode."""
 
-DIVIDE_ERROR, DEBUG, DOUBLE_FAULT, GENERAL_PROTECTION = 0, 1, 8, 13
+DIVIDE_ERROR, DEBUG, INVALID_OPCODE, DOUBLE_FAULT, GENERAL_PROTECTION = 0, 1, 6, 8, 13
 """Vectors of exceptions."""
 BEHIND_MOV_SS, BEHIND_STI = 1, 2
 """Interrupt shadows, as KVM_GET_VCPU_EVENTS has them."""

@@ -24,6 +24,7 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     WRITES,
     Hlt,
+    InternalError,
     MmioRead,
     MmioWrite,
     PioIn,
@@ -38,6 +39,7 @@ from kvmexit.guest.cpu import (
     ECX,
     FIXED,
     GENERAL_PROTECTION,
+    INVALID_OPCODE,
     RF,
     TF,
     Access,
@@ -176,6 +178,12 @@ class Emulator:
 
     def _raise(self, vector: int, error_code: int | None = None) -> None:
         self._exception = with_another(self._exception, Raised(vector, error_code))
+
+    def _cannot_emulate(self) -> InternalError:
+        """KVM's emulator does not know the instruction. RIP stays; a #UD may wait by now."""
+        if self._retirement.queues_ud:
+            self._exception = Raised(INVALID_OPCODE)
+        return InternalError(1)
 
     def _shut_down(self, raised: Raised) -> Shutdown:
         """Deliver the exception: there is no handler. Nothing is left of it, nor of a shadow."""

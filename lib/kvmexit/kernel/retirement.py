@@ -47,6 +47,9 @@ class Retirement:
     shutdown_resets: bool = False
     """Where the processor shuts down, the vCPU at KVM_EXIT_SHUTDOWN is one after INIT; else it is
     as it was."""
+    queues_ud: bool = False
+    """At KVM_EXIT_INTERNAL_ERROR, because an instruction cannot be emulated, a #UD waits in the
+    events: whoever enters again gives it to the guest (``handle_emulation_failure``, x86.c)."""
 
     def late(self, write: VcpuExit, string: bool) -> bool:
         """Does the instruction that wrote retire only at completion? ``string`` output goes
@@ -73,6 +76,7 @@ FAST_PIO = Retirement(
     " 8764ed55c970; string output goes through the emulator",
     out_past=(0x7E,),
     fast_in=True,
+    queues_ud=True,
 )
 SVM = replace(
     FAST_PIO,

@@ -14,7 +14,6 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     EINTR,
     Events,
-    InternalError,
     Interrupted,
     Lane,
     OtherExit,
@@ -107,7 +106,7 @@ class SimulatedVcpu(Emulator):
                 try:
                     insn = self._fetch()
                     if insn is None:
-                        return page.report(InternalError(1))
+                        return page.report(self._cannot_emulate())
                     if self.watched:
                         yield Step(Lane.GUEST, What.EXECUTE, (cpu.rip, insn.text(cpu.rip)))
                         if self._kicked:
@@ -117,7 +116,7 @@ class SimulatedVcpu(Emulator):
                     self._fault(fault)
                     continue
                 except NotEmulated:
-                    return page.report(InternalError(1))
+                    return page.report(self._cannot_emulate())
                 if exit is not None:
                     return page.report(exit)
             raise self._overdue()
