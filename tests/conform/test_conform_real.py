@@ -90,7 +90,7 @@ FETCHED = Path(__file__).parents[2] / ".cache" / "elsewhere" / "kernel" / "svm" 
 
 
 def test_an_unchanged_linux_comes_through_qemu_whole(capsys, monkeypatch):
-    """With SVM or VMX under KVM; else under TCG, where no exit is, and all but the verdict holds."""
+    """With SVM or VMX under KVM, else under TCG, which has no exits: then nobody sees a landing."""
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("no QEMU: on Debian, apt-get install qemu-system-x86")
     kernel = next((one for one in (OWN, FETCHED) if os.access(one, os.R_OK)), None)

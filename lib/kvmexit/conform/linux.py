@@ -80,8 +80,8 @@ class Linux(Guest):
         " entry; it wants a --kernel"
     )
     misses: str = (
-        "anything on a KVM whose out has retired at its exit; a byte on its way in; how often a"
-        " read is made again: a console that falls silent is all that shows of it"
+        "anything on a KVM whose out has retired at its exit; a byte on its way in; a read"
+        " that is made again, unless the console falls silent by it"
     )
     around: int = 2 * lines.LONG
     more: int = 20 * lines.LONG
