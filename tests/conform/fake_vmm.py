@@ -3,7 +3,8 @@
     fake_vmm.py SOCKET FAULT STOP [STATE]
 
 FAULT happens when it goes on after stop number STOP; but "starve" is a guest that gets no time
-after each stop, behind a device that holds FIFO bytes and loses what is more. Nothing of the
+after each stop, behind a device that holds FIFO bytes and loses what is more. A FAULT that begins
+with "linux" is that of a guest which prints a counter, character by character. Nothing of the
 library is imported here: the fake must not share a mistake with what it tests.
 """
 
@@ -16,6 +17,10 @@ import time
 
 FIFO = 64
 where, fault, at = sys.argv[1], sys.argv[2], int(sys.argv[3])
+LINUX = fault.startswith("linux")
+GREETING = b"kvmexit linux\r\n" if LINUX else b"firmware says\r\nkvmexit reader\n"
+if fault == "linux-panic":
+    GREETING = b"booting\r\nPanic!\r\n"
 state = {"queue": [], "count": 0, "last": 0, "stops": 0, "due": ""}
 
 
@@ -61,6 +66,34 @@ def go_on():
         say(queue.pop(0))
 
 
+def text(start, length):
+    """What is to be printed, from its character number ``start`` on."""
+    lines = "".join(f"{n:08}\r\n" for n in range(start // 10, (start + length) // 10 + 1))
+    return lines[start % 10 :][:length].encode()
+
+
+def print_on():
+    """Some characters more, and the break that is due before them."""
+    at, few = state["count"], text(state["count"], 7)
+    if state["due"] == "linux-swap" and few[0] == few[1]:
+        os.write(1, few[:1])
+        state["count"] += 1
+        return
+    due, state["due"] = state["due"], ""
+    if due == "linux-twice":
+        few = text(at - 1, 1) + few
+    elif due == "linux-lose":
+        few = few[1:]
+    elif due == "linux-in-place":
+        few = b"?" + few[1:]
+    elif due == "linux-swap":
+        few = few[1::-1] + few[2:]
+    elif due == "linux-message":
+        few = b"BUG: soft lockup\r\n" + few
+    os.write(1, few)
+    state["count"] += 7
+
+
 def main():
     running = len(sys.argv) == 4
     if fault == "half":
@@ -75,16 +108,16 @@ def main():
         with open(sys.argv[4]) as saved:
             state.update(json.load(saved))
     elif fault != "mute":
-        os.write(1, b"firmware says\r\nkvmexit reader\n")
-    wake, patience = 0.0, 0.02 if fault == "starve" else None
+        os.write(1, GREETING)
+    wake, patience = 0.0, 0.02 if fault == "starve" else 0.001 if LINUX else None
     while True:
         ready, _, _ = select.select([talk, 0] if running else [talk], [], [], patience)
         if 0 in ready:
             state["queue"] += os.read(0, 16)
             if fault == "starve":
                 del state["queue"][FIFO:]
-        if running and time.monotonic() >= wake:
-            go_on()
+        if running and time.monotonic() >= wake and fault != "linux-panic":
+            print_on() if LINUX else go_on()
         if talk in ready:
             word, _, rest = talk.recv(4096).decode().partition(" ")
             if not word:

@@ -28,6 +28,7 @@ class Fake(Adapter):
         self.lose_patience("half")
         self.talk = self.connect()
         self.lose_patience("mute")
+        self.lose_patience("linux-panic")
 
     def lose_patience(self, fault):
         if self.fault == fault:
@@ -60,10 +61,10 @@ def fake(fault, at):
     return type("Fake", (Fake,), {"fault": fault, "at": at})
 
 
-def seen(folder, fault, at, stops, seed, same):
+def seen(folder, fault, at, stops, seed, same, guest=GUESTS["reader"]):
     """What a run of the fake has seen."""
     adapter = fake(fault, at)(sys.executable, folder / "guest")
-    with Harness(adapter, GUESTS["reader"], folder, same, Random(seed)) as harness:
+    with Harness(adapter, guest, folder, same, Random(seed)) as harness:
         for _ in range(stops):
             harness.stop()
         return harness.finish()

@@ -1,6 +1,7 @@
 """Real VMMs on the real KVM: whole as they are; not whole if they skip the entry."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from conform_json import validated
 from kvmexit.commands import main
+from kvmexit.conform.linux import OWN
 from patience import draws
 
 STOPS = draws(1, in_ci=4)
@@ -81,3 +83,24 @@ def test_the_adapter_of_the_book(policy, kvm, capsys, monkeypatch):
     # A read that was not served yet is pending too, and saved there it is whole.
     assert set(said["broken"]) <= set(said["pending"]), said["reason"]
     assert policy == "skip-entry" or not said["broken"], said["reason"]
+
+
+CPU = Path("/proc/cpuinfo")
+FETCHED = Path(__file__).parents[2] / ".cache" / "elsewhere" / "kernel" / "svm" / "vmlinux"
+
+
+def test_an_unchanged_linux_comes_through_qemu_whole(capsys, monkeypatch):
+    """With SVM or VMX under KVM, else under TCG, which has no exits: then nobody sees a landing."""
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("no QEMU: on Debian, apt-get install qemu-system-x86")
+    kernel = next((one for one in (OWN, FETCHED) if os.access(one, os.R_OK)), None)
+    if kernel is None:
+        pytest.skip(f"no kernel of a guest: neither {OWN} nor {FETCHED}")
+    if not {"vmx", "svm"} & set(CPU.read_text().split()) or not os.access("/dev/kvm", os.W_OK):
+        monkeypatch.setattr("kvmexit.conform.qemu._PC", "pc,accel=tcg")
+        monkeypatch.setattr("kvmexit.conform.run.out_is_repeated", lambda: True)
+    stops = draws(2, in_ci=20)
+    words = ("qemu", "--guest", "linux", "--kernel", str(kernel), "--stops", str(stops))
+    status, said = run(capsys, *words)
+    assert status in (0, 3) and not any(said["counts"].values()), said["reason"]
+    assert said["stops"] == stops and said["bytes"] > 200 * stops

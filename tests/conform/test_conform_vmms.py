@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conform_json import validated
-from kvmexit.conform import GUESTS
+from kvmexit.conform import GUESTS, Linux
 from kvmexit.tracelint import Verdict, excerpt, lint
 from kvmexit.tracelint.pair import compare
 
@@ -73,15 +73,19 @@ def test_two_logs_of_one_guest_name_the_byte(name: str, kind: str, value: int) -
     assert (said.kind, said.values) == (kind, (value,))
 
 
-@pytest.mark.parametrize("run", LAB["run"], ids=lambda run: f"{run['program']}-{run['guest']}")
+MODULES = {"pvm": "kvm_pvm", "svm": "kvm_amd"}
+RUNS = [*LAB["run"], *LAB["console"]]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run['program']}-{run['guest']}")
 def test_a_run_says_what_and_where_and_when(run: dict) -> None:
     assert run["program"] in LAB["program"] and run["kernel"] in ("pvm", "svm")
-    assert run["guest"] in GUESTS and run["made"].startswith("2026-11-2")
+    assert run["guest"] in (*GUESTS, Linux.name) and run["made"].startswith("2026-11-2")
     if "file" in run:
         assert not COUNTS & set(run)
         file = json.loads((VMMS / run["file"]).read_text())
         said = validated(file["result"])
-        assert (said["guest"], said["machine"]["module"]) == (run["guest"], f"kvm_{run['kernel']}")
+        assert (said["guest"], said["machine"]["module"]) == (run["guest"], MODULES[run["kernel"]])
         assert file["provenance"]["command"].startswith("kvmexit conform ")
         assert {"program", "run"} <= set(file["provenance"])
     else:
@@ -89,5 +93,5 @@ def test_a_run_says_what_and_where_and_when(run: dict) -> None:
 
 
 def test_every_result_is_a_run() -> None:
-    named = {run["file"] for run in LAB["run"] if "file" in run}
+    named = {run["file"] for run in RUNS if "file" in run}
     assert {one.name for one in VMMS.glob("*.json")} == named

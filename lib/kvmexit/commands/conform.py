@@ -13,7 +13,8 @@ from typing import NoReturn
 from kvmexit.commands.scenario import print_json
 from kvmexit.commands.terminal import say, teller
 from kvmexit.conform.adapter import Adapter, from_file
-from kvmexit.conform.guests import GUESTS
+from kvmexit.conform.guests import GUESTS, Guest
+from kvmexit.conform.linux import OWN, Linux
 from kvmexit.conform.record import RECORDERS
 from kvmexit.conform.report import as_json, bug_form, summary
 from kvmexit.conform.run import SECONDS, Plan, Progress, conform
@@ -31,7 +32,7 @@ go on.
 
 _GUESTS = "\n".join(
     f"  {guest.name:<12} finds {guest.finds}\n{'':<15}not {guest.misses}"
-    for guest in GUESTS.values()
+    for guest in (*GUESTS.values(), Linux())
 )
 
 HOW_TO = f"""\
@@ -66,7 +67,14 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     which.add_argument("vmm", nargs="?", choices=list(VMMS), help="a VMM with an adapter here")
     which.add_argument("--adapter", metavar="FILE", help="your own VMM's adapter")
     parser.add_argument("--binary", metavar="PATH", help="default: the adapter's, found on PATH")
-    parser.add_argument("--guest", choices=list(GUESTS), default="reader", help="default: reader")
+    names = [*GUESTS, Linux.name]
+    parser.add_argument("--guest", choices=names, default="reader", help="default: reader")
+    parser.add_argument(
+        "--kernel",
+        metavar="PATH",
+        type=Path,
+        help="of the guest linux: a bzImage or an ELF (default: this machine's own, in /boot)",
+    )
     parser.add_argument(
         "--same", action="store_true", help="a stop is: pause, go on, in the same process"
     )
@@ -114,7 +122,7 @@ def main(args: argparse.Namespace) -> int:
     plan = Plan(
         adapter=adapter,
         binary=args.binary or adapter.binary,
-        guest=GUESTS[args.guest],
+        guest=_guest(args.guest, args.kernel),
         same=args.same,
         stops=args.stops,
         seed=args.seed,
@@ -135,6 +143,14 @@ def main(args: argparse.Namespace) -> int:
             said = result.judgement.verdict.value
             print(f"{said}: nothing to report, {args.report} is not written", file=sys.stderr)
     return 1 if result.found else STATUS[result.judgement.verdict]
+
+
+def _guest(name: str, kernel: Path | None) -> Guest:
+    if name in GUESTS:
+        if kernel is not None:
+            raise KvmExitError(f"--kernel is for --guest linux; {name} has no operating system")
+        return GUESTS[name]
+    return Linux(kernel=kernel or OWN)
 
 
 @contextmanager

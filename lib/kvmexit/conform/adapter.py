@@ -33,6 +33,15 @@ class Adapter(ABC):
 
     binary: str
     """The program that is taken when no ``--binary`` says otherwise."""
+    linux = ""
+    """In which form ``start`` boots a kernel of Linux with ``initrd`` and ``command_line``:
+    "bzImage", "vmlinux", or "" if it boots none."""
+    initrd: Path | None = None
+    """The initramfs of a guest that is a Linux."""
+    command_line = ""
+    """Its command line."""
+    memory = 64
+    """MiB that the guest takes."""
 
     def __init__(self, binary: str, kernel: Path) -> None:
         self.binary, self.kernel = binary, kernel

@@ -16,12 +16,23 @@ class Crosvm(Adapter):
     """crosvm, without its sandbox."""
 
     binary = "crosvm"
+    linux = "bzImage"
 
     def start(self) -> list[str]:
         serial = "type=stdout,hardware=serial,num=1,stdin=true"
-        machine = ("--disable-sandbox", "--mem", "64", "--cpus", "1", "--serial", serial)
+        machine = (
+            "--disable-sandbox",
+            "--mem",
+            str(self.memory),
+            "--cpus",
+            "1",
+            "--serial",
+            serial,
+        )
+        boot = ("--initrd", str(self.initrd), "-p", self.command_line) if self.initrd else ()
         listen = ("-s", str(self.api))
-        return [self.binary, "--log-level", "off", "run", *machine, *listen, str(self.kernel)]
+        quiet = ("--log-level", "off")
+        return [self.binary, *quiet, "run", *machine, *boot, *listen, str(self.kernel)]
 
     def load(self, saved: Path) -> list[str]:
         *before, kernel = self.start()

@@ -26,8 +26,10 @@ from kvmexit.errors import KvmExitError
 
 BETWEEN = (0.02, 0.06)
 """Seconds for which the guest runs before a stop, drawn evenly."""
-MORE, FINAL = 8, 64
-"""Bytes that the guest is to say after each stop, and after the last."""
+FINAL = 64
+"""Bytes that the guest is to say after the last stop."""
+_SHOWN = 80
+"""Characters of a guest's last words that are shown."""
 SETTLE = 0.02
 """Seconds in which a paused VMM may put what it has read into its device."""
 
@@ -225,20 +227,32 @@ class Harness:
         assert self._process is not None
         greeting = self.guest.greeting
         hint = "is its serial port on stdin and stdout?"
-        self._process.wait_for(lambda: greeting in self.line.heard, "its guest's first word", hint)
+        self._process.wait_for(
+            lambda: greeting in self.line.heard,
+            "its guest's first word",
+            lambda: _last(self.line.heard) or hint,
+            self.guest.patience,
+        )
         self._begin = self.line.heard.index(greeting) + len(greeting)
 
-    def _wait_for_more(self, bytes_more: int = MORE) -> None:
-        """Until the guest has said a few bytes more: then it runs."""
+    def _wait_for_more(self, bytes_more: int = 0) -> None:
+        """Until the guest has said a few bytes more, ``guest.more`` at least: then it runs."""
         assert self._process is not None
-        wanted = len(self.line.heard) + bytes_more
+        wanted = len(self.line.heard) + max(bytes_more, self.guest.more)
         stops = self.seen.stops
         what = f"its guest to go on after stop {stops}" if stops else "its guest's first bytes"
         hint = "does resume() let it go?" if stops else "does its serial port hear stdin?"
         if stops and not self.same:
             hint = f"is the load finished when started() and loaded() return? {hint}"
-        self._process.wait_for(lambda: len(self.line.heard) >= wanted, what, hint)
+        self._process.wait_for(lambda: len(self.line.heard) >= wanted, what, lambda: hint)
 
     def _said(self) -> bytes:
         """All that the guest has said after its greeting."""
         return bytes(self.line.heard[self._begin :])
+
+
+def _last(heard: bytearray) -> str:
+    """What came over the serial port last, for a sentence; nothing if nothing came."""
+    lines = heard.decode("latin-1").split("\n")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"the last that came is {said[-_SHOWN:]!r}" if said else ""

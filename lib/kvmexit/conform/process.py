@@ -109,21 +109,27 @@ class Process:
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             raise KvmExitError(f"the VMM ended {how}; {self.last_words()}")
 
-    def wait_for(self, look: Callable[[], bool], what: str, hint: str = "") -> None:
-        """Look until it is there. KvmExitError if the process ends, or after ``limit`` seconds,
-        with a ``hint``."""
-        end = time.monotonic() + self.limit
+    def wait_for(
+        self,
+        look: Callable[[], bool],
+        what: str,
+        hint: Callable[[], str] = str,
+        patience: int = 1,
+    ) -> None:
+        """Look until it is there. KvmExitError if the process ends, or after ``patience`` times
+        ``limit`` seconds, with a ``hint``."""
+        end = time.monotonic() + patience * self.limit
         while not look():
             self.check()
             if time.monotonic() > end:
-                raise self.silent(what, hint)
+                raise self.silent(what, hint(), patience)
             time.sleep(0.002)
 
-    def silent(self, what: str, hint: str = "") -> KvmExitError:
+    def silent(self, what: str, hint: str = "", patience: int = 1) -> KvmExitError:
         """The error of a VMM that does not answer."""
         asked = f": {hint}" if hint else ""
         return KvmExitError(
-            f"the VMM was given {self.limit:g} s for {what}, and nothing came{asked};"
+            f"the VMM was given {patience * self.limit:g} s for {what}, and nothing came{asked};"
             f" {self.last_words()}"
         )
 

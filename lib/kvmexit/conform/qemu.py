@@ -1,7 +1,8 @@
 """QEMU, through QMP. A save is a migration into a file.
 
 Source: docs/interop/qmp-spec.rst, qapi/migration.json. Its machine is microvm, whose firmware
-starts the guest at once; the vCPU's loop is the same for all of its machines.
+starts the guest at once, and for a Linux pc, whose clocks need no help of KVM's; the vCPU's loop is
+the same for all of its machines.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from kvmexit.conform.adapter import Adapter
 from kvmexit.errors import KvmExitError
 
 _MACHINE = "microvm,accel=kvm,isa-serial=on"
+_PC = "pc,accel=kvm"
 _SILENT = ("-nodefaults", "-no-user-config", "-display", "none")
 _SERIAL = ("-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line")
 
@@ -23,11 +25,16 @@ class Qemu(Adapter):
     """QEMU 5.0 or newer (which has microvm)."""
 
     binary = "qemu-system-x86_64"
+    linux = "bzImage"
 
     def start(self) -> list[str]:
         listen = f"unix:{self.api},server=on,wait=off"
+        machine, boot = _MACHINE, ["-kernel", str(self.kernel)]
+        if self.initrd:
+            machine = _PC
+            boot += ["-initrd", str(self.initrd), "-append", self.command_line]
         return [
-            *(self.binary, "-M", _MACHINE, "-m", "64", "-kernel", str(self.kernel)),
+            *(self.binary, "-M", machine, "-m", str(self.memory), *boot),
             *(*_SILENT, *_SERIAL, "-qmp", listen),
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Any
 
-from kvmexit.conform.bodies import COUNT_BIT
+from kvmexit.conform.guests import Guest
 from kvmexit.conform.record import Log
 from kvmexit.conform.run import Plan, Result
 from kvmexit.conform.sequence import Break
@@ -57,19 +57,16 @@ def _first(judgement: Judgement) -> dict[str, Any] | None:
         "at": found.at,
         "expected": found.expected,
         "seen": found.seen,
-        "around": around(judgement).hex(" "),
+        "around": around(judgement),
     }
 
 
-AROUND = 4
-"""Bytes before and behind a break that are shown."""
-
-
-def around(judgement: Judgement) -> bytes:
-    """What the guest said round the first break, without its count's bit."""
+def around(judgement: Judgement) -> str:
+    """What the guest said round the first break."""
     _, found = judgement.breaks[0]
-    said = judgement.seen.heard[max(0, found.at - AROUND) : found.at + AROUND]
-    return bytes(byte & ~COUNT_BIT & 0xFF for byte in said)
+    seen = judgement.seen
+    reach = seen.guest.around
+    return seen.guest.shown(seen.heard[max(0, found.at - reach) : found.at + reach])
 
 
 def _foretold(result: Result) -> dict[str, Any] | None:
@@ -112,7 +109,7 @@ def summary(result: Result) -> list[str]:
         "  " + ", ".join(f"{count} {kind}" for kind, count in judgement.counts.items()),
     ]
     if judgement.breaks:
-        lines.append(f"  round the first break the guest said: {around(judgement).hex(' ')}")
+        lines.append(f"  round the first break the guest said: {around(judgement)}")
     if judgement.breaks or seen.blind:
         lines.append("  " + _landings(judgement))
     if result.foretold:
@@ -216,8 +213,8 @@ def bug_form(result: Result) -> str:
     return f"""\
 ## What happens
 
-A guest that {"reads" if plan.guest.reads else "writes"} its serial port in sequence is stopped \
-again and again. {judgement.reason[0].upper()}{judgement.reason[1:]}.
+A guest that {plan.guest.does} is stopped again and again. \
+{judgement.reason[0].upper()}{judgement.reason[1:]}.
 
 ## What was expected
 
@@ -228,7 +225,7 @@ that entry has neither the answer nor a mark that it is missing.
 ## How to see it
 
     pip install -e ./lib            (in a copy of the book)
-    kvmexit conform {_which(plan)} --binary {plan.binary} --guest {plan.guest.name}{way} \
+    kvmexit conform {_which(plan)} --binary {plan.binary} {plan.guest.words}{way} \
 --stops {judgement.seen.stops} --seed {plan.seed}
 
 The times of the stops follow from the seed; where they land in the guest does not.
@@ -253,13 +250,14 @@ def _which(plan: Plan) -> str:
 def _breaks(judgement: Judgement) -> str:
     if not judgement.breaks:
         return ""
-    rows = "\n".join(_row(stop, one) for stop, one in judgement.breaks[:20])
+    guest = judgement.seen.guest
+    rows = "\n".join(_row(guest, stop, one) for stop, one in judgement.breaks[:20])
     return f"\n| stop | byte | kind | expected | seen |\n|---|---|---|---|---|\n{rows}\n"
 
 
-def _row(stop: int, one: Break) -> str:
-    seen = "" if one.seen is None else f"{one.seen:#04x}"
-    return f"| {stop} | {one.at} | {one.kind} | {one.expected:#04x} | {seen} |"
+def _row(guest: Guest, stop: int, one: Break) -> str:
+    seen = "" if one.seen is None else guest.value(one.seen)
+    return f"| {stop} | {one.at} | {one.kind} | {guest.value(one.expected)} | {seen} |"
 
 
 def _indented(text: str) -> str:

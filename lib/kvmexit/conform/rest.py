@@ -44,6 +44,7 @@ class Firecracker(Rest):
     """Firecracker. Its log goes nowhere: standard output is the guest's."""
 
     binary = "firecracker"
+    linux = "vmlinux"
 
     def start(self) -> list[str]:
         quiet = ("--level", "Off", "--log-path", "/dev/null")
@@ -56,8 +57,11 @@ class Firecracker(Rest):
     def started(self) -> None:
         if hasattr(self, "_saved"):
             return
-        self.ask("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 64})
-        self.ask("PUT", "/boot-source", {"kernel_image_path": str(self.kernel), "boot_args": ""})
+        self.ask("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": self.memory})
+        boot = {"kernel_image_path": str(self.kernel), "boot_args": self.command_line}
+        if self.initrd:
+            boot["initrd_path"] = str(self.initrd)
+        self.ask("PUT", "/boot-source", boot)
         self.ask("PUT", "/actions", {"action_type": "InstanceStart"})
 
     def loaded(self) -> None:
@@ -80,9 +84,12 @@ class CloudHypervisor(Rest):
     """Cloud Hypervisor, with its serial port on the terminal."""
 
     binary = "cloud-hypervisor"
+    linux = "vmlinux"
 
     def start(self) -> list[str]:
-        machine = ("--cpus", "boot=1", "--memory", "size=64M")
+        machine = ["--cpus", "boot=1", "--memory", f"size={self.memory}M"]
+        if self.initrd:
+            machine += ["--initramfs", str(self.initrd), "--cmdline", self.command_line]
         serial = ("--serial", "tty", "--console", "off")
         listen = ("--api-socket", str(self.api))
         return [self.binary, *listen, "--kernel", str(self.kernel), *machine, *serial]

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from kvmexit.conform.adapter import Adapter
-from kvmexit.conform.guests import Guest
+from kvmexit.conform.guests import Boot, Guest
 from kvmexit.conform.harness import Harness
 from kvmexit.conform.limit import call, told
 from kvmexit.conform.process import Process, program
@@ -77,9 +77,8 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
         forgives = forgives.replace(" (--trace)", "")  # it has one
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvmexit-")))
-        kernel = folder / "guest"
-        kernel.write_bytes(plan.guest.image)
-        adapter, version = _made(plan.adapter, binary, kernel)
+        boot = plan.guest.boot(folder, plan.adapter.linux)
+        adapter, version = _made(plan.adapter, binary, boot)
         recorder: Recorder | None = None
         if plan.trace is not None:
             logs = plan.keep or folder
@@ -97,11 +96,13 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
     return Result(plan, judgement, time.monotonic() - began, version, said, foretold)
 
 
-def _made(kind: type[Adapter], binary: str, kernel: Path) -> tuple[Adapter, str]:
+def _made(kind: type[Adapter], binary: str, boot: Boot) -> tuple[Adapter, str]:
     """The adapter, and what it says of the VMM's version."""
     method: Callable[..., object] = kind
     try:
-        adapter = call(Process.limit, kind, binary, kernel)
+        adapter = call(Process.limit, kind, binary, boot.kernel)
+        adapter.initrd, adapter.command_line = boot.initrd, boot.command_line
+        adapter.memory = boot.memory
         method = adapter.version
         return adapter, call(Process.limit, adapter.version)
     except Exception as problem:  # an adapter may be the user's
@@ -130,5 +131,5 @@ def _forgiven() -> str:
         return ""
     return (
         "on this KVM a plain out has retired at its exit, so that even a VMM which saves at once"
-        " makes none twice: run the writer on a machine with SVM or VMX"
+        " makes none twice: run this guest on a machine with SVM or VMX"
     )

@@ -11,10 +11,11 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kvmexit.conform.guests import Guest
 from kvmexit.conform.harness import Seen
 from kvmexit.conform.line import WINDOW
 from kvmexit.conform.odds import SURE, chance_of_a_break, enough, least_rate, more_stops
-from kvmexit.conform.sequence import Break, breaks, counts
+from kvmexit.conform.sequence import Break, counts
 
 REACH = 2 * WINDOW
 """Bytes after a stop within which a break is that stop's: what was under way, and a FIFO."""
@@ -58,7 +59,7 @@ class Judgement:
 def judge(seen: Seen, forgives: str = "") -> Judgement:
     """The verdict on ``seen``. ``forgives``, if not empty, says why a save at once would show
     nothing here: then an unbroken run says nothing."""
-    found = tuple((bisect_right(seen.cuts, one.at), one) for one in breaks(seen.heard))
+    found = tuple((bisect_right(seen.cuts, one.at), one) for one in seen.guest.breaks(seen.heard))
     pending, stops = (0 if forgives else len(seen.pending)), seen.stops
     chance = chance_of_a_break(least_rate(pending, stops), stops) if stops else 0.0
 
@@ -66,7 +67,7 @@ def judge(seen: Seen, forgives: str = "") -> Judgement:
         return Judgement(verdict, reason, seen, found, chance, more)
 
     if stray := next((one for one in found if _stray(seen, *one)), None):
-        return said(Verdict.CANNOT_TELL, _of_stray(*stray))
+        return said(Verdict.CANNOT_TELL, _of_stray(seen.guest, *stray))
     if found:
         return said(Verdict.NOT_WHOLE, _of_break(seen, *found[0]))
     if forgives or seen.blind:
@@ -82,21 +83,22 @@ def _stray(seen: Seen, stop: int, found: Break) -> bool:
     return stop == 0 or found.at - seen.cuts[stop - 1] > REACH
 
 
-def _of_stray(stop: int, found: Break) -> str:
+def _of_stray(guest: Guest, stop: int, found: Break) -> str:
     where = f"between stop {stop} and the next" if stop else "before the first stop"
     return (
-        f"a byte was {found.kind} {where}, {_bytes(found)}: the serial line breaks without a stop,"
-        " so it cannot show what a stop does"
+        f"a {guest.one(found.kind)} was {found.kind} {where}, {_bytes(guest, found)}: the serial"
+        " line breaks without a stop, so it cannot show what a stop does"
     )
 
 
-def _bytes(found: Break) -> str:
-    seen = "nothing" if found.seen is None else f"{found.seen:#04x}"
-    return f"expected {found.expected:#04x}, seen {seen}"
+def _bytes(guest: Guest, found: Break) -> str:
+    seen = "nothing" if found.seen is None else guest.value(found.seen)
+    return f"expected {guest.value(found.expected)}, seen {seen}"
 
 
 def _of_break(seen: Seen, stop: int, found: Break) -> str:
-    said = f"a byte was {found.kind} at stop {stop}: {_bytes(found)}"
+    guest = seen.guest
+    said = f"a {guest.one(found.kind)} was {found.kind} at stop {stop}: {_bytes(guest, found)}"
     if seen.blind:
         return said
     if stop in seen.pending:
