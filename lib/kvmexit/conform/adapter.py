@@ -33,6 +33,8 @@ class Adapter(ABC):
 
     binary: str
     """The program that is taken when no ``--binary`` says otherwise."""
+    version_words: tuple[str, ...] = ("--version",)
+    """What the program is given to say its version."""
 
     def __init__(self, binary: str, kernel: Path) -> None:
         self.binary, self.kernel = binary, kernel
@@ -94,11 +96,10 @@ class Adapter(ABC):
         return connection
 
     def version(self) -> str:
-        """The first line that the program prints for ``--version``, or nothing."""
+        """The first line that the program prints for ``version_words``, or nothing."""
+        command = [self.binary, *self.version_words]
         try:
-            said = subprocess.run(
-                [self.binary, "--version"], capture_output=True, timeout=Process.limit, check=False
-            )
+            said = subprocess.run(command, capture_output=True, timeout=Process.limit, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return ""
         return next(iter(said.stdout.decode("utf-8", "replace").splitlines()), "")

@@ -16,6 +16,7 @@ class Crosvm(Adapter):
     """crosvm, without its sandbox."""
 
     binary = "crosvm"
+    version_words = ("version",)
 
     def start(self) -> list[str]:
         serial = "type=stdout,hardware=serial,num=1,stdin=true"

@@ -1,4 +1,4 @@
-"""VMMs that are asked over HTTP, against a server that answers as the real ones do."""
+"""VMMs of other projects, against what answers as the real ones do."""
 
 import http.server
 import json
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from kvmexit.conform.crosvm import Crosvm
 from kvmexit.conform.rest import CloudHypervisor, Firecracker
 from kvmexit.errors import KvmExitError
 
@@ -116,3 +117,10 @@ def test_firecracker_is_told_all_that_it_needs(tmp_path):
         vmm.started()
     assert [path for _, path, _ in asked] == ["/machine-config", "/boot-source", "/actions"]
     assert asked[1][2]["kernel_image_path"] == str(vmm.kernel)
+
+
+def test_crosvm_says_its_version_at_another_word(tmp_path):
+    program = tmp_path / "crosvm"
+    program.write_text('#!/bin/sh\n[ "$*" = version ] && echo crosvm 0.1.0\n')
+    program.chmod(0o755)
+    assert Crosvm(str(program), tmp_path / "guest").version() == "crosvm 0.1.0"
