@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import socketserver
 import threading
 from contextlib import contextmanager
@@ -124,3 +125,17 @@ def test_crosvm_says_its_version_at_another_word(tmp_path):
     program.write_text('#!/bin/sh\n[ "$*" = version ] && echo crosvm 0.1.0\n')
     program.chmod(0o755)
     assert Crosvm(str(program), tmp_path / "guest").version() == "crosvm 0.1.0"
+
+
+def test_crosvm_is_waited_for_until_it_listens(tmp_path):
+    """The file of its socket is there a moment earlier; a command that came then was refused."""
+    vmm = Crosvm("crosvm", tmp_path / "guest")
+    vmm.folder = tmp_path
+    vmm.process = SimpleNamespace(limit=5, wait_for=lambda look, *_: _until(look))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(vmm.api))
+        late = threading.Timer(0.1, listener.listen)
+        late.start()
+        vmm.started()
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        late.join()

@@ -33,6 +33,8 @@ class Adapter(ABC):
 
     binary: str
     """The program that is taken when no ``--binary`` says otherwise."""
+    socket_kind: socket.SocketKind = socket.SOCK_STREAM
+    """Of its API."""
     version_words: tuple[str, ...] = ("--version",)
     """What the program is given to say its version."""
 
@@ -78,7 +80,7 @@ class Adapter(ABC):
 
     def connect(self) -> socket.socket:
         """A connection to ``api``, once somebody listens there; its acts have a limit."""
-        connection = socket.socket(socket.AF_UNIX)
+        connection = socket.socket(socket.AF_UNIX, self.socket_kind)
         assert self.process is not None
         connection.settimeout(self.process.limit)
 
