@@ -13,6 +13,7 @@ from kvmexit.tracelint.pair import compare
 VMMS = Path(__file__).parents[2] / "book" / "vmms"
 LAB = tomllib.loads((VMMS / "runs.toml").read_text())
 LOGS = sorted(one.name for one in VMMS.iterdir() if one.suffix in (".ftrace", ".strace-kvm"))
+MODULE = {"pvm": "kvm_pvm", "svm": "kvm_amd"}
 COUNTS = {"missing", "zero", "twice", "other", "pending"}
 # Read by hand: what is pending when the state is read.
 FOUND = {
@@ -86,6 +87,8 @@ def test_a_run_says_what_and_where_and_when(run: dict) -> None:
         file = json.loads((VMMS / run["file"]).read_text())
         said = validated(file["result"])
         assert (said["guest"], said["machine"]["module"]) == (run["guest"], MODULES[run["kernel"]])
+        if run in LAB["run"]:
+            assert ("--on svm" in file["provenance"]["command"]) == (run["kernel"] == "svm")
         assert file["provenance"]["command"].startswith("kvmexit conform ")
         assert {"program", "run"} <= set(file["provenance"])
     else:

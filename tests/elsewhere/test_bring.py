@@ -169,7 +169,13 @@ from pathlib import Path
 from kvmexit.commands import elsewhere, main
 from kvmexit.elsewhere import boot
 
+class Late(set):
+    def add(self, one):
+        time.sleep(float(sys.argv[1]))
+        super().add(one)
+
 def one(machine, cache, limit, say):
+    boot.RUNNING = Late()
     script = "echo $$ > pid; exec sleep 300"
     boot.run(["sh", "-c", script], Path("run/console.txt").absolute(), limit, say, {})
 
@@ -178,8 +184,10 @@ sys.exit(main(["elsewhere", "powerpc"]))
 """
 
 
-def test_an_emulator_does_not_outlive_the_one_who_is_stopped(tmp_path):
-    command = subprocess.Popen([sys.executable, "-c", STOPPED], cwd=tmp_path)
+@pytest.mark.parametrize("late", [0, 1])
+def test_an_emulator_does_not_outlive_the_one_who_is_stopped(tmp_path, late):
+    """Nor one that had just been started, and was in no list yet."""
+    command = subprocess.Popen([sys.executable, "-c", STOPPED, str(late)], cwd=tmp_path)
     written = tmp_path / "run" / "pid"
     until(lambda: written.exists() and written.read_text().strip(), "the emulator runs")
     pid = int(written.read_text())

@@ -8,20 +8,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from kvmexit.commands.elsewhere import CACHE, Clock
 from kvmexit.commands.scenario import print_json
 from kvmexit.commands.terminal import say, teller
 from kvmexit.conform.adapter import Adapter, from_file
+from kvmexit.conform.elsewhere import ON, conform_on
 from kvmexit.conform.guests import GUESTS, Guest
 from kvmexit.conform.linux import OWN, Linux
 from kvmexit.conform.record import RECORDERS
-from kvmexit.conform.report import as_json, bug_form, summary
+from kvmexit.conform.report import as_json, bug_form, summary, wrapped
 from kvmexit.conform.run import SECONDS, Plan, Progress, conform
 from kvmexit.conform.verdict import Judgement, Verdict
 from kvmexit.conform.vmms import VMMS
 from kvmexit.errors import KvmExitError
 
+LIMIT = 300.0
+"""Seconds of a stage of a machine elsewhere."""
 STATUS = {Verdict.WHOLE: 0, Verdict.NOT_WHOLE: 1, Verdict.CANNOT_TELL: 3}
 
 DESCRIPTION = """\
@@ -94,6 +98,12 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "--report", metavar="FILE", type=Path, help="write a bug report there, if there is a bug"
     )
+    parser.add_argument(
+        "--on",
+        choices=ON,
+        help="on the KVM of that processor, which an emulator has (as kvmexit elsewhere does), not"
+        " on this machine's",
+    )
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     parser.set_defaults(func=main)
 
@@ -119,6 +129,8 @@ def main(args: argparse.Namespace) -> int:
     adapter: type[Adapter] = from_file(args.adapter) if args.adapter else VMMS[args.vmm]
     if args.keep and not args.trace:
         raise KvmExitError("--keep keeps logs, and nothing is recorded without --trace")
+    if args.on:
+        return _elsewhere(args, args.binary or adapter.binary)
     plan = Plan(
         adapter=adapter,
         binary=args.binary or adapter.binary,
@@ -132,17 +144,45 @@ def main(args: argparse.Namespace) -> int:
     )
     with _ended_by_signals():
         result = conform(plan, _progress())
+    verdict, form = result.judgement.verdict, bug_form(result)
+    _tell(args, summary(result), as_json(result))
+    _report(args, verdict, form if result.found or verdict is Verdict.NOT_WHOLE else None)
+    return 1 if result.found else STATUS[verdict]
+
+
+def _elsewhere(args: argparse.Namespace, binary: str) -> int:
+    """The same, on another machine's KVM."""
+    if args.trace:
+        raise KvmExitError(f"--trace has no recorder on {args.on}: leave out one of the two")
+    if args.guest == Linux.name:
+        raise KvmExitError(f"--guest linux needs more memory than {args.on} has: leave out one")
+    names = ("vmm", "adapter", "guest", "same", "stops", "seed", "seconds")
+    asked = {"binary": binary, **{name: getattr(args, name) for name in names}}
+    clock = Clock()
+    with _ended_by_signals():
+        said = conform_on(
+            args.on, asked, CACHE.absolute(), LIMIT, lambda what: clock.say(args.on, what)
+        )
+    verdict, on = Verdict(said["verdict"]), said["provenance"]
+    where = f"  on {args.on}: {on['kernel']}; {on['emulator']}"
+    _tell(args, [*said["text"], *wrapped(where)], said["result"])
+    _report(args, verdict, said["form"] if verdict is Verdict.NOT_WHOLE else None)
+    return STATUS[verdict]
+
+
+def _tell(args: argparse.Namespace, lines: list[str], said: dict[str, Any]) -> None:
     if args.json:
-        print_json(as_json(result))
+        print_json(said)
     else:
-        say("\n".join(summary(result)))
-    if args.report:
-        if result.found or result.judgement.verdict is Verdict.NOT_WHOLE:
-            _write(args.report, bug_form(result))
-        else:
-            said = result.judgement.verdict.value
-            print(f"{said}: nothing to report, {args.report} is not written", file=sys.stderr)
-    return 1 if result.found else STATUS[result.judgement.verdict]
+        say("\n".join(lines))
+
+
+def _report(args: argparse.Namespace, verdict: Verdict, form: str | None) -> None:
+    """Write the bug ``form``, if one is wanted and there is a bug."""
+    if args.report and form is not None:
+        _write(args.report, form)
+    elif args.report:
+        print(f"{verdict.value}: nothing to report, {args.report} is not written", file=sys.stderr)
 
 
 def _guest(name: str, kernel: Path | None) -> Guest:

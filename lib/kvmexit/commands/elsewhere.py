@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from kvmexit.elsewhere.observe import ISAS, ROWS, simulation_of
 from kvmexit.errors import KvmExitError
 
 CACHE = Path(".cache/elsewhere")
+POOL = "machine"
 SHOWN = 4
 """Names in a cell of the table; the others are counted."""
 
@@ -91,15 +92,21 @@ def main(args: argparse.Namespace) -> int:
             return KvmExitError(f"{problem.filename or CACHE}: {problem.strerror}; make room there")
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as for Ctrl-C
-    with ThreadPoolExecutor(max(1, at_once)) as pool:
+    with ThreadPoolExecutor(max(1, at_once), POOL) as pool:
         try:
-            found = dict(zip(machines, pool.map(one, machines), strict=True))
+            asked = {name: pool.submit(one, name) for name in machines}
+            # A signal that comes just before a wait without an end is not heard until that end.
+            while wait(asked.values(), 0.2).not_done:
+                pass
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            boot.end_all()
+            while any(thread.name.startswith(POOL) for thread in threading.enumerate()):
+                boot.end_all()  # again and again: one more may have been on its way
+                time.sleep(0.05)
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
+    found = {name: future.result() for name, future in asked.items()}
     documents = {name: one for name, one in found.items() if isinstance(one, dict)}
     judged = {name: judge(name, document) for name, document in documents.items()}
     for name, tally in tests.items():

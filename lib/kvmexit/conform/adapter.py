@@ -42,6 +42,10 @@ class Adapter(ABC):
     """Its command line."""
     memory = 64
     """MiB that the guest takes."""
+    socket_kind: socket.SocketKind = socket.SOCK_STREAM
+    """Of its API."""
+    version_words: tuple[str, ...] = ("--version",)
+    """What the program is given to say its version."""
 
     def __init__(self, binary: str, kernel: Path) -> None:
         self.binary, self.kernel = binary, kernel
@@ -85,7 +89,7 @@ class Adapter(ABC):
 
     def connect(self) -> socket.socket:
         """A connection to ``api``, once somebody listens there; its acts have a limit."""
-        connection = socket.socket(socket.AF_UNIX)
+        connection = socket.socket(socket.AF_UNIX, self.socket_kind)
         assert self.process is not None
         connection.settimeout(self.process.limit)
 
@@ -103,11 +107,10 @@ class Adapter(ABC):
         return connection
 
     def version(self) -> str:
-        """The first line that the program prints for ``--version``, or nothing."""
+        """The first line that the program prints for ``version_words``, or nothing."""
+        command = [self.binary, *self.version_words]
         try:
-            said = subprocess.run(
-                [self.binary, "--version"], capture_output=True, timeout=Process.limit, check=False
-            )
+            said = subprocess.run(command, capture_output=True, timeout=Process.limit, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return ""
         return next(iter(said.stdout.decode("utf-8", "replace").splitlines()), "")

@@ -5,6 +5,7 @@ Source: crosvm's src/crosvm/cmdline.rs. It enters an ELF64 in 64-bit mode.
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,8 @@ class Crosvm(Adapter):
 
     binary = "crosvm"
     linux = "bzImage"
+    socket_kind = socket.SOCK_SEQPACKET
+    version_words = ("version",)
 
     def start(self) -> list[str]:
         serial = "type=stdout,hardware=serial,num=1,stdin=true"
@@ -39,8 +42,7 @@ class Crosvm(Adapter):
         return [*before, "--restore", str(saved / "state"), kernel]
 
     def started(self) -> None:
-        assert self.process is not None
-        self.process.wait_for(self.api.exists, "its control socket")
+        self.connect().close()  # the socket's file is there before anybody listens
 
     def pause(self) -> None:
         self._tell("suspend")

@@ -116,10 +116,10 @@ def summary(result: Result) -> list[str]:
         lines.append("  " + _told_before(result.foretold, len(seen.pending)))
     if judgement.verdict is not Verdict.NOT_WHOLE:
         lines.append(f"  this guest does not find: {plan.guest.misses}")
-    return [part for line in lines for part in _wrapped(line)] + _of_logs(result)
+    return [part for line in lines for part in wrapped(line)] + _of_logs(result)
 
 
-def _wrapped(line: str) -> list[str]:
+def wrapped(line: str) -> list[str]:
     """``line`` in rows that fit a terminal, the later ones further in."""
     text = line.lstrip()
     indent = line[: -len(text)]

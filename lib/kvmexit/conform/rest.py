@@ -15,7 +15,8 @@ from typing import Any
 from kvmexit.conform.adapter import Adapter
 from kvmexit.errors import KvmExitError
 
-_SHOWN = 200
+_SHOWN = 300
+"""Characters of an answer that are shown."""
 
 
 class Rest(Adapter):
@@ -36,8 +37,23 @@ class Rest(Adapter):
         finally:
             connection.close()
         if answer.status >= 300:
-            words = " ".join(said.split())[:_SHOWN]
-            raise KvmExitError(f"{method} {path} is answered {answer.status}: {words}")
+            raise KvmExitError(f"{method} {path} is answered {answer.status}: {_reason(said)}")
+
+
+def _reason(said: str) -> str:
+    """The reason in the answer ``said``, on one line. Firecracker gives an object with one text,
+    Cloud Hypervisor a list from the act to its cause, whose last may have a stack behind it."""
+    try:
+        parts = json.loads(said)
+    except ValueError:
+        parts = said
+    if isinstance(parts, dict):
+        parts = parts.get("fault_message", said)
+    if not isinstance(parts, list):
+        return " ".join(str(parts).split())[:_SHOWN] or "no reason given"
+    first = [next(iter(str(part).splitlines()), "") for part in parts]
+    # What it is all about comes last.
+    return ": ".join(first)[-_SHOWN:]
 
 
 class Firecracker(Rest):

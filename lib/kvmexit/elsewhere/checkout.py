@@ -25,7 +25,7 @@ def files_for_tests(checkout: Path) -> list[tuple[str, bytes]]:
             f"no tests/real in {checkout}: they are not part of the library; run this in the"
             " project's folder"
         )
-    return [*_checkout(checkout), *_library(), *_pytest()]
+    return [*_checkout(checkout), *whole_library(), *_pytest()]
 
 
 def _checkout(checkout: Path) -> Iterator[tuple[str, bytes]]:
@@ -36,7 +36,8 @@ def _checkout(checkout: Path) -> Iterator[tuple[str, bytes]]:
                 yield f"checkout/{path.relative_to(checkout).as_posix()}", path.read_bytes()
 
 
-def _library() -> Iterator[tuple[str, bytes]]:
+def whole_library() -> Iterator[tuple[str, bytes]]:
+    """Every file of this library."""
     for path in sorted(LIBRARY.rglob("*")):
         if path.suffix in DATA and path.is_file():
             yield f"lab/kvmexit/{path.relative_to(LIBRARY).as_posix()}", path.read_bytes()

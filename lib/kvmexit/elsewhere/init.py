@@ -23,8 +23,10 @@ def say(*words: object) -> None:
 
 
 def mount() -> None:
-    """What Python and KVM need to be seen."""
-    for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")):
+    """What Python and KVM need to be seen, and terminals."""
+    kinds = {"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs", "/dev/pts": "devpts"}
+    for where, kind in kinds.items():
+        os.makedirs(where, exist_ok=True)
         LIBC.mount(kind.encode(), where.encode(), kind.encode(), 0, None)
 
 
@@ -41,7 +43,7 @@ def load_modules() -> None:
 
 def work(job: str, machine: str) -> None:
     """Run the job, and print its document, packed, between two marks."""
-    argv = [sys.executable, "-m", f"kvmexit.elsewhere.{job}", machine, "/out/document"]
+    argv = [sys.executable, "-m", f"kvmexit.{job}", machine, "/out/document"]
     environment = {"PYTHONPATH": "/lab", "HOME": "/tmp", "PATH": "/usr/bin", "PYTHONHASHSEED": "0"}
     status = subprocess.run(argv, env=environment).returncode
     if status or not os.path.exists("/out/document"):

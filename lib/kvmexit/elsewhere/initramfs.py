@@ -95,7 +95,7 @@ def initramfs(
         cpio.folder(folder)
     cpio.put("dev/console", 0o020600, device=(5, 1))
     for name, data in files:
-        cpio.file(name, data)
+        cpio.file(name, data, 0o755 if data.startswith(b"\x7fELF") else 0o644)
         if name.endswith(".py"):
             _byte_code(cpio, name, data, python)
     for name, data in modules:
