@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from kvmexit.lab import catalogue, starting
-from kvmexit.lab.players import Player
+from kvmexit.lab.players import QUESTION_SECONDS, Player, Total
 from kvmexit.lab.questions import Question, Verdict, judge, nothing
 from kvmexit.lab.starting import Answers
 from kvmexit.lab.submission import Submission
@@ -58,6 +58,7 @@ def judged(
     """The verdict, and what ``then`` makes of it while the process is still there."""
     if answers.problem is not None:
         return nothing(question, answers.problem), None
+    answers.total = Total()
     with starting.spawn(answers) as player:
         if not player.is_locked and not player.problems:
             why = "the jail could not be closed on this machine; not graded"
