@@ -67,6 +67,12 @@ def judged(
         return verdict, then(verdict, player)
 
 
+def most_seconds(lab: int) -> float:
+    """What all processes of a submission of ``lab`` may compute and wait for, together. Time in
+    which they lack a processor is not counted, and the referee's own is its own."""
+    return QUESTION_SECONDS * len(catalogue.questions(lab))
+
+
 def _questions(submission: Submission) -> tuple[Question, ...]:
     return () if submission.lab is None else catalogue.questions(submission.lab)
 

@@ -74,7 +74,7 @@ class Total:
         self.used += more
         if self.used <= QUESTION_SECONDS:
             return None
-        return f"took more than {QUESTION_SECONDS:.0f} s in all: what its cells do is done in each process"
+        return f"took more than {QUESTION_SECONDS:.0f} s in all its processes: do its cells compute?"
 
 
 class Player:
