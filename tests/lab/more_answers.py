@@ -70,10 +70,6 @@ WRONG_TOO = {
         "    first = vcpu.run()\n    while first is not EINTR:\n        bus.serve(page)\n"
         "        r = vcpu.run()\n        if r is EINTR or r.gpa != first.gpa: break"
     ),
-    "until an exit repeats": loop(
-        "    last = None\n    while (r := vcpu.run()) is not EINTR and r != last:\n"
-        "        bus.serve(page); last = r"
-    ),
     "rests at a write": loop(
         "    while (r := vcpu.run()) is not EINTR and not isinstance(r, MmioWrite):\n"
         "        bus.serve(page)",

@@ -160,6 +160,7 @@ def classroom(site: Site) -> dict:
         users = {kind: User(site.url, kind, site.password) for kind in KINDS}
         found["servers"] = [served(site, kind, user) for kind, user in users.items()]
         every = [pid for kind in users for pid in of(kind)]
+        found["load"] = os.getloadavg()[0]
         found["class"] = {"servers": len(users), "memory": memory_of(every)}
         for act in ("collect", "autograde", "generate_feedback", "release_feedback"):
             site.run("nbgrader", act, LAB)
