@@ -6,6 +6,7 @@ them has ended it, as a student does.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,9 @@ def main() -> None:
         shell.history_manager.input_hist_raw[:] = [""]
         for number, source in enumerate(cells):
             answers.write(json.dumps(["cell", number]).encode() + b"\n")
+            if re.match(r"(?:check|mark|problem)\(", source):  # the same check, at the end
+                shell.history_manager.input_hist_raw.append(source)
+                continue
             signal.alarm(SECONDS)
             try:
                 shell.run_cell(source, store_history=True)

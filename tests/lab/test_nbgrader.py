@@ -1,7 +1,6 @@
 """The same verdicts by nbgrader, and notebooks that come back damaged."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,7 +70,7 @@ def test_the_same_marks_and_reasons(
     with course.seeded(SEED):
         by_nbgrader = course.grade(lab, f"student-{number}", path.read_text())
     cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
-    own = [source for source in cells if not re.match(r"(?:check|mark|problem)\(", source)]
+    own = [source for source in cells if not source.startswith("mark(")]  # the grader's
     checked = kernel.check(own, [*found], SEED)
     for answer in answers:
         verdict, who = found[answer.question], (answer.name, answer.question, SEED)

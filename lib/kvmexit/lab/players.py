@@ -74,7 +74,9 @@ class Total:
         self.used += more
         if self.used <= QUESTION_SECONDS:
             return None
-        return f"took more than {QUESTION_SECONDS:.0f} s in all its processes: do its cells compute?"
+        return (
+            f"took more than {QUESTION_SECONDS:.0f} s in all its processes: do its cells compute?"
+        )
 
 
 class Player:
