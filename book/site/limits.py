@@ -1,4 +1,4 @@
-"""A Sphinx extension: {limit}`memory` prints what the labs' grader allows, from where it is enforced.
+"""A Sphinx extension: {limit}`memory` prints what the grader of the labs allows, as it is enforced.
 
 The names are those that ``limits()`` prints in a notebook, and three for who grades.
 """
