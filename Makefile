@@ -6,7 +6,7 @@ SITE := _build/html/index.html
 SOURCES := _config.yml _toc.yml requirements.txt $(shell find book lib/kvmexit -type f -not -path '*/.*' \
 	-not -path '*/__pycache__/*')
 .DEFAULT_GOAL := help
-.PHONY: setup book live edition preview lab test pythons bench fuzz logs elsewhere clean help always
+.PHONY: setup book live edition preview lab hub test pythons bench fuzz logs elsewhere clean help always
 
 setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
 	@command -v chromium chromium-browser google-chrome >/dev/null \
@@ -58,6 +58,9 @@ live: .venv/ready
 lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
 	@test -w "$$HOME" || export HOME="$(CURDIR)/.cache/home"; mkdir -p "$$HOME"; \
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.app_settings_dir=book/site/jupyterlab book/00-start-here.ipynb
+
+hub: ## a JupyterHub for the labs, tried by a class of three from release to feedback (STORE=1)
+	@$(PYTHON) tests/lab/hub/prepare.py && .cache/hub/venv/bin/python tests/lab/hub/trial.py $(if $(STORE),--store)
 
 test: setup book ## every test, every notebook, style and types (about four minutes on two cores)
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -9,10 +9,14 @@ saying so (`timeout`), later than that.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TypeVar
 
 Seen = TypeVar("Seen")
+One = TypeVar("One")
+RUN = int(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0"), 16)
+"""The same in all processes of a run of the tests, which must agree on what there is to test."""
 PATIENCE = 300.0
 """Seconds after which what a test waits for is not going to happen."""
 
@@ -38,3 +42,10 @@ def until(look: Callable[[], Seen], what: str, pause: float = 0.01) -> Seen:
 def draws(usual: int, in_ci: int) -> int:
     """How many random cases a test draws: ``usual``, and with CI set ``in_ci``."""
     return in_ci if os.environ.get("CI") else usual
+
+
+def some(every: Iterable[One], usual: int) -> list[One]:
+    """A few from all over a list, others in each run; with CI set all of them."""
+    listed = list(every)
+    step = len(listed) // draws(usual, in_ci=len(listed)) or 1
+    return list(islice(listed, RUN % step, None, step))

@@ -11,7 +11,7 @@ EINTR = "from kvmexit.exits import EINTR\n"
 STOP = f"{EINTR}def stop(vcpu, bus):{DRAIN}"
 
 
-def _loop(body: str, head: str = "", tail: str = "") -> str:
+def loop(body: str, head: str = "", tail: str = "") -> str:
     """A stop path whose loop is unusual."""
     return (
         f"{EINTR}{head}\ndef stop(vcpu, bus):\n    page = vcpu.kvm_run\n"
@@ -20,16 +20,16 @@ def _loop(body: str, head: str = "", tail: str = "") -> str:
 
 
 RIGHT = {
-    "walrus": _loop("    while (r := vcpu.run()) is not EINTR: bus.serve(page)"),
-    "iter": _loop("    for _ in iter(vcpu.run, EINTR): bus.serve(page)"),
-    "recursion": _loop(
+    "walrus": loop("    while (r := vcpu.run()) is not EINTR: bus.serve(page)"),
+    "iter": loop("    for _ in iter(vcpu.run, EINTR): bus.serve(page)"),
+    "recursion": loop(
         "    def more():\n        if vcpu.run() != EINTR:\n            bus.serve(page); more()\n"
         "    more()"
     ),
-    "true": _loop(
+    "true": loop(
         "    while True:\n        if vcpu.run() == EINTR: break\n        bus.serve(vcpu.kvm_run)"
     ),
-    "type": _loop(
+    "type": loop(
         "    while not isinstance(vcpu.run(), Interrupted): bus.serve(page)",
         "from kvmexit.exits import Interrupted",
     ),
@@ -37,7 +37,7 @@ RIGHT = {
     "    try:\n        while vcpu.run() is not EINTR: bus.serve(vcpu.kvm_run)\n"
     "    finally: vcpu.kvm_run.immediate_exit = False",
     "context": "import contextlib\n"
-    + _loop("    pass").replace(
+    + loop("    pass").replace(
         "    pass",
         "    @contextlib.contextmanager\n    def kicked():\n        yield vcpu.run\n"
         "    with kicked() as run:\n        while run() is not EINTR: bus.serve(page)",
@@ -46,7 +46,7 @@ RIGHT = {
     "lambda": f"{EINTR}def f(vcpu, bus):{DRAIN}\nstop = lambda vcpu, bus: f(vcpu, bus)",
     "partial": f"import functools\n{EINTR}def f(n, vcpu, bus):{DRAIN}\n"
     "stop = functools.partial(f, 1)",
-    "once more": _loop("    while vcpu.run() is not EINTR: bus.serve(page)\n    vcpu.run()"),
+    "once more": loop("    while vcpu.run() is not EINTR: bus.serve(page)\n    vcpu.run()"),
     "returns the vCPU": STOP + "    return vcpu",
     "returns an enum": f"import enum\nclass E(enum.Enum): A = 1\n{STOP}    return E.A",
     "annotated": f"from __future__ import annotations\nfrom typing import Any\n{EINTR}"
@@ -70,7 +70,7 @@ RIGHT = {
     "chinese": f"{STOP}\n# " + "读" * 60_000,
     "redefined": f"def stop(vcpu, bus): pass\n# %%\n1/0\n# %%\n{STOP}",
     "broken beside": f"{STOP}\n# %%\n1 +\n# %%\nfor in x",
-    "prints": _loop("    while vcpu.run() is not EINTR: print(page.exit()); bus.serve(page)"),
+    "prints": loop("    while vcpu.run() is not EINTR: print(page.exit()); bus.serve(page)"),
     "input": f"try: name = input()\nexcept EOFError: name = ''\n{STOP}",
     "main": f"{STOP}\nif __name__ == '__main__':\n    print(get_ipython(), display(1))",
 }
@@ -79,7 +79,7 @@ RIGHT = {
 
 def _counted(entries: int, serves_last: bool) -> str:
     last = "" if serves_last else f"        if n < {entries - 1}:\n    "
-    return _loop(
+    return loop(
         f"    for n in range({entries}):\n        if vcpu.run() is EINTR: break\n"
         f"{last}        bus.serve(page)"
     )
@@ -89,27 +89,25 @@ WRONG = {
     **{f"{n} entries": _counted(n, False) for n in range(1, 17)},
     **{f"{n} entries, all served": _counted(n, True) for n in (1, 2, 3, 4, 8, 16)},
     "save at once": "def stop(vcpu, bus): pass",
-    "no exit of 8 bytes": _loop(
+    "no exit of 8 bytes": loop(
         "    while (r := vcpu.run()) is not EINTR and getattr(r, 'size', 8) < 8: bus.serve(page)"
     ),
-    "reads only": _loop(
+    "reads only": loop(
         "    while (r := vcpu.run()) is not EINTR:\n"
         "        if isinstance(r, MmioRead): bus.serve(page)",
         "from kvmexit.exits import MmioRead",
     ),
-    "until the address repeats": _loop(
+    "until the address repeats": loop(
         "    seen = set()\n    while (r := vcpu.run()) is not EINTR and r.gpa not in seen:\n"
         "        seen.add(r.gpa); bus.serve(page)"
     ),
-    "clears in the loop": _loop(
+    "clears in the loop": loop(
         "    while vcpu.run() is not EINTR:\n        bus.serve(page); page.immediate_exit = 0"
     ),
-    "serves twice": _loop("    while vcpu.run() is not EINTR: bus.serve(page); bus.serve(page)"),
-    "serves first": _loop(
-        "    bus.serve(page)\n    while vcpu.run() is not EINTR: bus.serve(page)"
-    ),
-    "answers zeros": _loop("    while vcpu.run() is not EINTR: page.answer(bytes(16))"),
-    "a read and a write": _loop(
+    "serves twice": loop("    while vcpu.run() is not EINTR: bus.serve(page); bus.serve(page)"),
+    "serves first": loop("    bus.serve(page)\n    while vcpu.run() is not EINTR: bus.serve(page)"),
+    "answers zeros": loop("    while vcpu.run() is not EINTR: page.answer(bytes(16))"),
+    "a read and a write": loop(
         "    for _ in 'rw':\n        if vcpu.run() is not EINTR: bus.serve(page)\n    vcpu.run()"
     ),
 }
@@ -140,7 +138,7 @@ class Fifo:
     def save(self): return self.at, self.done
     def load(self, state): self.at, self.done = state
 """
-_SAVED = """
+SAVED = """
     mine = False
     def mode(self): return self.mine
     def to_index(self): self.mine = True
@@ -150,8 +148,8 @@ _SAVED = """
         self.at, self.done, self.mine = known["at"], known["done"], known["m"]
 """
 DEVICES_RIGHT = {
-    "a frozenset": f"{FIFO}class Device(Fifo):{_SAVED}",
-    "a factory": f"{FIFO}class Mine(Fifo):{_SAVED}\ndef Device(response): return Mine(response)",
+    "a frozenset": f"{FIFO}class Device(Fifo):{SAVED}",
+    "a factory": f"{FIFO}class Mine(Fifo):{SAVED}\ndef Device(response): return Mine(response)",
 }
 _HIDDEN = {
     "class attribute": ("Device.m", "m = False", ""),

@@ -4,19 +4,21 @@ import csv
 import json
 import os
 import resource
-import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from batch import HOSTILE as BATCH_HOSTILE, make_batch
 from kvmexit.commands import main
-from kvmexit.lab import catalogue, players
-from kvmexit.lab.grade import Graded, Running, grade
+from kvmexit.lab import catalogue
+from kvmexit.lab.grade import Graded, Running, grade, most_seconds
 from kvmexit.lab.report import statistics
 from kvmexit.lab.submission import Submission, submissions
-from patience import draws
+from patience import draws, some, until
 from wrong_answers import EXPECTED, FOLDER
 
 HERE = Path(__file__).resolve().parent
@@ -181,15 +183,25 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert "is no regular file" in (graded.submission.problem or "")
 
 
-def graded(folder: Path, *switches: str) -> tuple[str, resource.struct_rusage]:
+COMMAND = [sys.executable, "-m", "kvmexit", "grade", "--seed", "5", "--json"]
+
+
+def graded(
+    folder: Path, *switches: str, until_there: Callable[[], bool] | None = None
+) -> tuple[str, resource.struct_rusage]:
     """What `kvmexit grade` prints, and what it used with all that it started. As a process of its
-    own: what this one has started before is not to be counted."""
-    command = [sys.executable, "-m", "kvmexit", "grade", str(folder), "--seed", "5", *switches]
+    own: what this one has started before is not to be counted. Interrupted as by Ctrl-C when
+    ``until_there`` says so."""
     with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(command, stdout=out)
+        process = subprocess.Popen(
+            [*COMMAND, str(folder), *switches], stdout=out, stderr=subprocess.DEVNULL
+        )
+        if until_there:
+            until(until_there, "some submissions to be graded")
+            process.send_signal(signal.SIGINT)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
+        assert process.returncode == (-signal.SIGINT if until_there else 0)
         out.seek(0)
         return out.read(), used
 
@@ -199,37 +211,30 @@ def computed(used: resource.struct_rusage) -> float:
     return used.ru_utime + used.ru_stime
 
 
-HOSTILE = (
-    "2_loops_for_ever",
-    "2_allocates_without_bound",
-    "2_kills_the_grader",
-    "2_forges_messages",
-    "2_floods_the_pipe",
-)
-
-
-def test_a_batch_with_five_hostile(tmp_path: Path) -> None:
-    """All are graded, in bounded memory, and each as if it were alone. A hostile one costs no
-    more than its jail allows, and a good one no more than some times what it costs in a batch of
-    one: that is counted in time computed, since other work on the machine is not its fault."""
-    good = HERE / "source" / "2-stop" / "2-stop.ipynb"
-    folder, students = tmp_path / "in", draws(9, in_ci=35)
-    for number in range(students):
-        (folder / f"student{number:02}").mkdir(parents=True)
-        shutil.copy(good, folder / f"student{number:02}")
-    for name in HOSTILE:
-        shutil.copy(FOLDER / f"{name}.py", folder)
-    sheet = tmp_path / "marks.csv"
-    out, used = graded(folder, "--jobs", "2", "--json", "--csv", str(sheet))
-    _, alone = graded(folder / "student00", "--json")
-    jailed = len(HOSTILE) * len(catalogue.questions(2)) * (players.CALL_CPU + 1)
-    assert computed(used) < students * 3 * computed(alone) + jailed
+def test_a_batch_with_hostile_answers_interrupted_once(tmp_path: Path) -> None:
+    """All are graded, in bounded memory, and each as if it were alone, in two goes. A hostile one
+    costs no more than the limit of a submission, and a good one no more than some times what it
+    costs in a batch of one: that is counted in time computed, since other work on the machine is
+    not its fault."""
+    folder, sheet, part = tmp_path / "in", tmp_path / "marks.csv", tmp_path / "marks.csv.part"
+    bad = some(BATCH_HOSTILE, 3)
+    good = make_batch(folder, draws(4, in_ci=30), bad)
+    switches = ("--jobs", "2", "--csv", str(sheet))
+    _, first = graded(
+        folder, *switches, until_there=lambda: len(part.read_text().splitlines()) > len(good) // 2
+    )
+    before = part.read_text().splitlines()
+    assert 1 < len(before) <= len(good) + len(bad)
+    out, second = graded(folder, *switches)
+    _, alone = graded(folder / good[0])
+    jailed = len(bad) * most_seconds(2)
+    assert computed(first) + computed(second) < len(good) * 3 * computed(alone) + jailed
     said = json.loads(out)
     points = {one["student"]: one["points"] for one in said["submissions"]}
-    assert points == {f"student{n:02}": 10 for n in range(students)} | dict.fromkeys(HOSTILE, 0)
-    assert [row["handed in"] for row in said["statistics"]] == [students + 5] * 2
-    assert len(list(csv.DictReader(sheet.open()))) == 2 * (students + 5)
-    peak = used.ru_maxrss >> 10
+    assert points == dict.fromkeys(good, 10) | dict.fromkeys(bad, 0)
+    assert [row["handed in"] for row in said["statistics"]] == [len(good) + len(bad)] * 2
+    assert len(list(csv.DictReader(sheet.open()))) == 2 * (len(good) + len(bad))
+    peak = max(first.ru_maxrss, second.ru_maxrss) >> 10
     assert peak < 400, f"one process used {peak} MiB"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "marks.csv"]
 

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from kvmexit.lab import catalogue, starting
-from kvmexit.lab.players import Player
+from kvmexit.lab.players import QUESTION_SECONDS, Player, Total
 from kvmexit.lab.questions import Question, Verdict, judge, nothing
 from kvmexit.lab.starting import Answers
 from kvmexit.lab.submission import Submission
@@ -58,12 +58,19 @@ def judged(
     """The verdict, and what ``then`` makes of it while the process is still there."""
     if answers.problem is not None:
         return nothing(question, answers.problem), None
+    answers.total = Total()
     with starting.spawn(answers) as player:
         if not player.is_locked and not player.problems:
             why = "the jail could not be closed on this machine; not graded"
             return nothing(question, why), None
         verdict = judge(question, player, seed)
         return verdict, then(verdict, player)
+
+
+def most_seconds(lab: int) -> float:
+    """What all processes of a submission of ``lab`` may compute and wait for, together. Time in
+    which they lack a processor is not counted, and the referee's own is its own."""
+    return QUESTION_SECONDS * len(catalogue.questions(lab))
 
 
 def _questions(submission: Submission) -> tuple[Question, ...]:

@@ -187,20 +187,24 @@ def answer(lab: int, seed: int = PUBLIC_SEED) -> Problem:
 class Limits:
     """What an answer may use, a line each. Read where it is enforced."""
 
-    def __repr__(self) -> str:
-        rows = {
+    def rows(self) -> dict[str, str]:
+        """What is limited, and to how much."""
+        return {
             "one call of your code, computing": f"{players.CALL_CPU:.0f} s",
             "one call of your code, waiting": f"{players.CALL_SECONDS:.0f} s",
             "all calls of a question, computing": f"{players.PLAY_CPU:.0f} s",
             "all calls of a question, waiting": f"{players.PLAY_SECONDS:.0f} s",
             "one cell, computing or waiting": f"{players.CELL_CPU:.0f} s",
             "all cells": f"{players.LOAD_SECONDS:.0f} s",
+            "a question, all its processes": f"{players.QUESTION_SECONDS:.0f} s",
             "memory": f"{jail.MEMORY >> 20} MiB",
             "code in all cells": f"{starting.LARGEST_CODE >> 20} MiB",
             "the file that is handed in": f"{submission.LARGEST >> 20} MiB",
             "one value that is handed over": f"{wire.LONGEST_LINE >> 10} KiB",
         }
-        return "\n".join(f"{what:36}{much:>8}" for what, much in rows.items())
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{what:36}{much:>8}" for what, much in self.rows().items())
 
 
 def limits() -> Limits:

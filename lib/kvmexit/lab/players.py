@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kvmexit.lab import jail, wire
-from kvmexit.lab.process import Child
+from kvmexit.lab.process import Child, used
 from kvmexit.lab.words import NOT_ANSWERED, Blocked, Hopeless, StudentError
 
 CALL_SECONDS, CALL_CPU = 6.0, 3.0
@@ -25,11 +25,14 @@ PLAY_SECONDS, PLAY_CPU = 10.0, 10.0
 CELL_SECONDS, CELL_CPU = 3.0, 3.0
 LOAD_SECONDS = 20.0
 """The same for one cell while the answer is loaded, and for all of them, computed and waited."""
+QUESTION_SECONDS = 60.0
+"""What all processes of an answer may compute and wait for, together, while one question is judged:
+`Device` is loaded in many."""
 BUSY_SECONDS = 300.0
 """After that much on the clock, whatever it was that was slow."""
-LOOK_SECONDS = 0.01
-"""How often a process that does not answer is looked at. What sleeps then is idle; what lacks a
-processor is not, and what has just been asked is not."""
+LOOK_SECONDS, UNSEEN_SECONDS = 0.01, 0.1
+"""How often a process that does not answer is looked at, and how long one that does may be waited
+for, a little each time, without a look."""
 
 Answer = Callable[[str, list[Any]], Any]
 
@@ -60,6 +63,22 @@ class Spent:
         return None
 
 
+class Total:
+    """What all processes of an answer have computed and idled away while one question is judged."""
+
+    def __init__(self) -> None:
+        self.used = 0.0
+
+    def why(self, more: float) -> str | None:
+        """Why that is too long, or None, after ``more`` seconds."""
+        self.used += more
+        if self.used <= QUESTION_SECONDS:
+            return None
+        return (
+            f"took more than {QUESTION_SECONDS:.0f} s in all its processes: do its cells compute?"
+        )
+
+
 class Player:
     """A student's process. ``problems`` says what went wrong while the answer was loaded.
 
@@ -69,10 +88,18 @@ class Player:
     """
 
     def __init__(
-        self, process: Child, reading: int, writing: int, again: Callable[[], Player]
+        self,
+        process: Child,
+        reading: int,
+        writing: int,
+        again: Callable[[], Player],
+        total: Total | None = None,
     ) -> None:
         self.process, self._in, self._out = process, reading, writing
         self.again = again
+        self._total = total or Total()
+        self._waited = self._unseen = self._idled = self._computed = 0.0
+        self._lacked = used()[1]
         self._buffer = b""
         self._death: str | None = None
         self.printed = ""
@@ -90,7 +117,7 @@ class Player:
         kind, *rest = self._receive()
         if kind != "ready" or [type(part) for part in rest] != [bool, dict]:
             raise self._end("its process spoke out of turn")
-        self._play.since = self.process.computed()
+        self._play.since = self.process.used()[0]
         self.is_locked = rest[0]
         self.names = {str(name): printable(what) for name, what in rest[1].items()}
 
@@ -154,6 +181,8 @@ class Player:
         """End the process, whatever it is doing."""
         if self._in < 0:
             return
+        if not self._death:
+            self._look()
         self.process.end()
         for fd in (self._in, self._out):
             os.close(fd)
@@ -208,12 +237,18 @@ class Player:
     def _until(self, is_ready: Callable[[float], bool], interrupt: bool = False) -> None:
         """Wait for the process, as long as it may take. With ``interrupt`` it is asked to come
         back before it is ended."""
-        began, is_asked = time.monotonic(), False
-        while not is_ready(LOOK_SECONDS):
-            idled = LOOK_SECONDS if self.process.sleeps() and not is_ready(0) else 0.0
-            computed = self.process.computed()
-            why = next(filter(None, (s.why(computed, idled) for s in self._spent)), None)
-            if time.monotonic() > began + BUSY_SECONDS:
+        began = last = time.monotonic()
+        is_asked = False
+        while True:
+            is_there = is_ready(LOOK_SECONDS)
+            now = time.monotonic()
+            self._waited += now - last
+            self._unseen += now - last
+            last = now
+            if is_there and self._unseen < UNSEEN_SECONDS:
+                return
+            why = self._look()
+            if now > began + BUSY_SECONDS:
                 why = f"took more than {BUSY_SECONDS:.0f} s"
             if why is not None and interrupt and not is_asked:
                 self.process.signal(signal.SIGALRM)
@@ -221,6 +256,24 @@ class Player:
                 self._spent = [Spent(1.0, 1.0)]
             elif why is not None:
                 raise self._end(why)
+            if is_there:
+                return
+
+    def _look(self) -> str | None:
+        """Why the process has had its time, or None. It has idled away what it was waited for and
+        has not computed, but for the time in which it lacked a processor, or who waits for it
+        did. One that lacks a processor just now is not judged."""
+        self._unseen = 0.0
+        computed, lacked = self.process.used()
+        idled = 0.0
+        if self.process.sleeps():
+            before = self._idled
+            self._idled = max(before, self._waited - computed - lacked - used()[1] + self._lacked)
+            idled = self._idled - before
+        more = idled + max(0.0, computed - self._computed)
+        self._computed = max(computed, self._computed)
+        whys = [spent.why(computed, idled) for spent in self._spent]
+        return next(filter(None, [*whys, self._total.why(more)]), None)
 
     def _end(self, why: str | None) -> Hopeless:
         """The process is dead, or is killed now; ``why`` None asks the kernel for the reason."""

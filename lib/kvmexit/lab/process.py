@@ -48,25 +48,13 @@ class Child:
             continue
         return status
 
-    def computed(self) -> float:
-        """Seconds of processor time. Source: Documentation/scheduler/sched-stats.rst,
-        /proc/<pid>/schedstat; where the kernel keeps none, proc_pid_stat(5)."""
-        try:
-            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e9
-        except (OSError, ValueError, IndexError):
-            stat = self._stat()
-            return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") if stat else 0.0
+    def used(self) -> tuple[float, float]:
+        """Seconds of processor time, and seconds in which it was ready and lacked a processor."""
+        return used(str(self.pid))
 
     def sleeps(self) -> bool:
         """Does it neither compute nor wait for a processor or a disk?"""
-        return self._stat()[:1] not in (["R"], ["D"])
-
-    def _stat(self) -> list[str]:
-        """The fields behind the name, from the state on."""
-        try:
-            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return []
+        return _stat(str(self.pid))[:1] not in (["R"], ["D"])
 
 
 class Ward(Child):
@@ -90,3 +78,24 @@ class Ward(Child):
             os.close(self._life)
             self._status = NUMBER.unpack(said)[0] if said else signal.SIGKILL
         return self._status
+
+
+def used(pid: str = "thread-self") -> tuple[float, float]:
+    """As :meth:`Child.used`, of any process or of this thread. Source: proc_pid_stat(5), and
+    Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat, which not every kernel keeps:
+    where it does not, nothing is known of what was lacked."""
+    try:
+        ran, lacked, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+        return int(ran) / 1e9, int(lacked) / 1e9
+    except (OSError, ValueError):
+        stat = _stat(pid)
+        ticks = int(stat[11]) + int(stat[12]) if stat else 0
+        return ticks / os.sysconf("SC_CLK_TCK"), 0.0
+
+
+def _stat(pid: str) -> list[str]:
+    """The fields behind the name, from the state on."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -19,7 +19,7 @@ from kvmexit.errors import KvmExitError
 from kvmexit.lab import jail, nursery, wire
 from kvmexit.lab.client import ROLES
 from kvmexit.lab.imports import BEHIND, OPEN_MODULES, STANDARD, borrowed, is_open
-from kvmexit.lab.players import LOAD_SECONDS, Answer, Player, Spent, refuse
+from kvmexit.lab.players import LOAD_SECONDS, Answer, Player, Spent, Total, refuse
 from kvmexit.lab.process import Child, Ward
 from kvmexit.lab.words import NOT_ANSWERED, TIMED_OUT, Hopeless, Role, StudentError
 
@@ -39,6 +39,7 @@ class Answers:
     def __init__(self, cells: Iterable[str]) -> None:
         self.cells = tuple(cells)
         self.left_out: dict[int, str] = {}
+        self.total = Total()
         size = sum(len(cell.encode("utf-8", "replace")) for cell in self.cells)
         self.problem = None
         if size > LARGEST_CODE:
@@ -65,7 +66,7 @@ def spawn(cells: Sequence[str] | Answers) -> Player:
     answers = cells if isinstance(cells, Answers) else Answers(cells)
     known = len(answers.left_out)
     while True:
-        player = _with_pipes(_ward, partial(spawn, answers))
+        player = _with_pipes(_ward, partial(spawn, answers), answers.total)
         if _loaded(player, answers) or len(answers.left_out) - known >= RESTARTS:
             return player
         player.close()
@@ -98,11 +99,13 @@ def _loaded(player: Player, answers: Answers) -> bool:
     return True
 
 
-def _with_pipes(start: Callable[[int, int], Child], again: Callable[[], Player]) -> Player:
+def _with_pipes(
+    start: Callable[[int, int], Child], again: Callable[[], Player], total: Total | None = None
+) -> Player:
     theirs_in, out = os.pipe()
     into, theirs_out = os.pipe()
     try:
-        return Player(start(theirs_in, theirs_out), into, out, again)
+        return Player(start(theirs_in, theirs_out), into, out, again, total)
     except BaseException:
         os.close(into)
         os.close(out)

@@ -186,7 +186,10 @@ def in_words(problem: BaseException) -> str:
     elif type(problem) is NotImplementedError:
         return NOT_ANSWERED
     try:
-        text = " ".join(str(problem).split())[:160]
+        own = (
+            problem.msg if isinstance(problem, SyntaxError) else problem
+        )  # without the cell's number
+        text = " ".join(str(own).split())[:160]
     except BaseException:  # the student's own __str__
         text = ""
     return f"raised {type(problem).__name__}{f' ({text})' if text else ''}{where}"
