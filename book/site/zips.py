@@ -30,12 +30,16 @@ A page of {book}, as a notebook with its files.
 
 To run it, on Linux with Python 3.11 or newer, one line in this folder:
 
-    python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/jupyter lab {file}
+    {run}
 
 It installs kvmexit {version}, the release of the page, and what the page was tried with.{otherwise}
 
 {address}Code: MIT. Text and figures: CC BY 4.0.
 """
+RUN = (
+    "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"
+    " && .venv/bin/jupyter lab {file}"
+)
 OTHERWISE = """
 If no index has that release, put this line in the place of the one that names it:
 
@@ -101,7 +105,7 @@ def archive(notebook: Path, place: Path, title: str, app: Sphinx) -> bytes:
     readme = README.format(
         title=title,
         book=app.config.html_title,
-        file=notebook.name,
+        run=RUN.format(file=notebook.name),
         version=__version__,
         otherwise=OTHERWISE.format(repository=repository) if repository else "",
         address=f"The book: {address}\n" if address else "",

@@ -43,7 +43,7 @@ def test_a_chart_is_the_same_twice_and_has_words(make) -> None:
 
 @pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
 def test_a_front_end_that_takes_drawings_away_shows_a_sentence(make) -> None:
-    """JupyterLab, in a notebook that it does not trust: styles and drawings go, their text stays."""
+    """JupyterLab, in a notebook that it does not trust: drawings go, their text stays."""
     chart = make()
     left = re.sub(r"<style>.*?</style>|</?(svg|g|title|desc|text|path)\b[^>]*>", "", chart.html())
     hidden = re.search(r"<div [^>]*hidden='hidden'.*?</div>", left, re.DOTALL)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from kvmexit.tracelint.text import DRAIN, summary
 
 _LARGE = 16 << 20
 _OFTEN = 0.2
+_SOON = 1.0
 STATUS = {Verdict.CLEAN: 0, Verdict.FINDINGS: 1, Verdict.CANNOT_TELL: 3}
 
 DESCRIPTION = """\
@@ -143,6 +145,9 @@ def main(args: argparse.Namespace) -> int:
     else:
         if args.pair and len(args.files) != 2:
             raise KvmExitError("--pair needs two files: of the source, and of the destination")
+        for name in args.files if args.pair else ():
+            if name == "-" or Path(name).is_fifo():
+                raise KvmExitError(f"--pair reads twice, and {name} is a pipe: save it as a file")
         reports, failed = _read(args.files, args.format)
         if args.pair and not failed:
             between = compare(*args.files)
@@ -210,6 +215,10 @@ def _counting() -> Iterator[Progress | None]:
 def _progress(name: str) -> Iterator[Progress | None]:
     """How much of a large file is read, on standard error, if somebody watches."""
     path = Path(name)
+    if path.is_fifo():
+        with _awaited(name) as tell:
+            yield tell
+        return
     size = path.stat().st_size if name != "-" and path.is_file() else 0
     if size < _LARGE:
         yield None
@@ -217,6 +226,19 @@ def _progress(name: str) -> Iterator[Progress | None]:
     whole = "" if name.endswith(".gz") else f" of {size >> 20:,} MiB"
     with _told(lambda done, _: f"{name}: {done >> 20:,} MiB{whole}") as tell:
         yield tell
+
+
+@contextmanager
+def _awaited(name: str) -> Iterator[Progress]:
+    """A line on standard error if a pipe says nothing for a second: perhaps nobody ever will."""
+    words = f"kvmexit: {name} is a pipe; waiting for somebody to write into it (Ctrl-C ends)"
+    late = threading.Timer(_SOON, print, [words], {"file": sys.stderr, "flush": True})
+    late.daemon = True
+    late.start()
+    try:
+        yield lambda _, __: late.cancel()
+    finally:
+        late.cancel()
 
 
 @contextmanager
