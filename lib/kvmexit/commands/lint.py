@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
-from kvmexit.commands.terminal import say, styled, teller
+from kvmexit.commands.terminal import awaited, say, styled, teller
 from kvmexit.errors import KvmExitError
 from kvmexit.tracelint.detect import READERS
 from kvmexit.tracelint.judge import Judge, Verdict
@@ -23,7 +22,6 @@ from kvmexit.tracelint.text import DRAIN, summary
 
 _LARGE = 16 << 20
 _OFTEN = 0.2
-_SOON = 1.0
 STATUS = {Verdict.CLEAN: 0, Verdict.FINDINGS: 1, Verdict.CANNOT_TELL: 3}
 
 DESCRIPTION = """\
@@ -216,8 +214,8 @@ def _progress(name: str) -> Iterator[Progress | None]:
     """How much of a large file is read, on standard error, if somebody watches."""
     path = Path(name)
     if path.is_fifo():
-        with _awaited(name) as tell:
-            yield tell
+        with awaited(path) as come:
+            yield lambda _, __: come()
         return
     size = path.stat().st_size if name != "-" and path.is_file() else 0
     if size < _LARGE:
@@ -226,19 +224,6 @@ def _progress(name: str) -> Iterator[Progress | None]:
     whole = "" if name.endswith(".gz") else f" of {size >> 20:,} MiB"
     with _told(lambda done, _: f"{name}: {done >> 20:,} MiB{whole}") as tell:
         yield tell
-
-
-@contextmanager
-def _awaited(name: str) -> Iterator[Progress]:
-    """A line on standard error if a pipe says nothing for a second: perhaps nobody ever will."""
-    words = f"kvmexit: {name} is a pipe; waiting for somebody to write into it (Ctrl-C ends)"
-    late = threading.Timer(_SOON, print, [words], {"file": sys.stderr, "flush": True})
-    late.daemon = True
-    late.start()
-    try:
-        yield lambda _, __: late.cancel()
-    finally:
-        late.cancel()
 
 
 @contextmanager
