@@ -86,7 +86,9 @@ class PlanDirective(SphinxDirective):
         said = f"{total:,} words in {len(found)} chapters, at {PACE} a minute:"
         said += f" {total / PACE / 60:.1f} hours of reading."
         heads = ["chapter", "what it teaches, in its own words", "min", "questions"]
-        return [table(heads, rows), nodes.paragraph("", said)]
+        shown = table(heads, rows)
+        shown["classes"].append("titles")
+        return [shown, nodes.paragraph("", said)]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
