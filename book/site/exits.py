@@ -19,6 +19,7 @@ class ExitsDirective(SphinxDirective):
     """``{exits}``: the table."""
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()  # changed rows are read again by the page that shows them
         rows = [self.cells(exit) for exit in read_exits()]
         shown = table(["exit", "completed by", "PC", "the guest"], rows)
         shown["classes"].append("exits")
@@ -48,13 +49,7 @@ class ExitsDirective(SphinxDirective):
         return parts
 
 
-def note_rows(app: Sphinx, env: Any, added: Any, changed: Any, removed: Any) -> list[str]:
-    """Changed rows are read again by the page that shows them."""
-    return [page] if (page := "book/reference/exits") in env.found_docs else []
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_directive("exits", ExitsDirective)
-    app.connect("env-get-outdated", note_rows)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -76,7 +76,7 @@ class GuessesDirective(SphinxDirective):
         rows = "".join(self.row(page) for page in pages if questions(page))
         html = (
             f'<div class="kvmexit-guesses"><p class="without">{NO_SCRIPT}</p>'
-            '<table class="table"><thead><tr><th scope="col">chapter</th>'
+            '<table class="titles table"><thead><tr><th scope="col">chapter</th>'
             '<th scope="col">guessed</th><th scope="col">right</th>'
             f"</tr></thead><tbody>{rows}</tbody></table></div>"
         )

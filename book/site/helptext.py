@@ -15,7 +15,6 @@ from kvmexit.commands import parser_of, subcommands
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-PAGE = "book/reference/commands"
 COLUMNS = 76
 """What stands in a page without a bar to scroll with."""
 
@@ -47,6 +46,7 @@ class HelpDirective(SphinxDirective):
     """``{helptext}``: a section for each subcommand."""
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()  # the page follows the library, which is no source of Sphinx's
         sections: list[nodes.Node] = []
         for name, text in help_texts().items():
             section = nodes.section(ids=[f"kvmexit-{name}"], names=[f"kvmexit-{name}"])
@@ -56,13 +56,7 @@ class HelpDirective(SphinxDirective):
         return sections
 
 
-def always(app: Sphinx, env: Any, added: Any, changed: Any, removed: Any) -> list[str]:
-    """The page follows the library, which is no source of Sphinx's."""
-    return [PAGE] if PAGE in env.found_docs else []
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_directive("helptext", HelpDirective)
-    app.connect("env-get-outdated", always)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

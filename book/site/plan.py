@@ -20,7 +20,6 @@ from sphinx.util.docutils import SphinxDirective
 BOOK = Path(__file__).resolve().parents[1]
 PACE = 130
 """Words a minute of somebody who reads to understand: slower than a novel's 200 to 250."""
-PAGE = "book/reference/lecture-plan"
 BOLD = re.compile(r"\*\*((?:(?!\*\*).){40,}?\.)\*\*", re.S)
 ROLE = re.compile(r"\{[a-z-]+\}`[^`]*`")
 LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
@@ -69,6 +68,7 @@ class PlanDirective(SphinxDirective):
     """``{lecture-plan}``: a row a chapter."""
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()  # the page follows the chapters
         rows: list[list[list[nodes.Node]]] = []
         found = chapters()
         for one in found:
@@ -86,16 +86,12 @@ class PlanDirective(SphinxDirective):
         said = f"{total:,} words in {len(found)} chapters, at {PACE} a minute:"
         said += f" {total / PACE / 60:.1f} hours of reading."
         heads = ["chapter", "what it teaches, in its own words", "min", "questions"]
-        return [table(heads, rows), nodes.paragraph("", said)]
-
-
-def follows(app: Sphinx, env: Any, added: Any, changed: Any, removed: Any) -> list[str]:
-    """The page follows the chapters."""
-    return [PAGE] if PAGE in env.found_docs else []
+        shown = table(heads, rows)
+        shown["classes"].append("titles")
+        return [shown, nodes.paragraph("", said)]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_directive("lecture-plan", PlanDirective)
-    app.connect("env-get-outdated", follows)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -24,6 +24,7 @@ from kvmexit import __version__
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
+from zips import read_files
 
 ROOT = Path(__file__).resolve().parents[2]
 BRANCH = "notebooks"
@@ -38,6 +39,15 @@ if find_spec("kvmexit") is None:
     if find_spec("kvmexit") is None:
         raise SystemExit("kvmexit {version} cannot be installed here: {otherwise}")
 """
+FILES = """
+# Nor are the files that this page reads, where a notebook is opened alone.
+from pathlib import Path
+
+if not all(map(Path.is_dir, map(Path, {folders}))):
+    {fetch}
+"""
+FETCH = "!git clone -q --depth 1 {repository} .book && cp -r {places} ."
+ALONE = 'raise SystemExit("The files of this page are not here: download its zip, which has them")'
 
 
 def state_addresses(app: Sphinx, config: Config) -> None:
@@ -66,13 +76,17 @@ def prepared(url: str, app: Sphinx) -> str:
     return url.replace(f"/blob/{branch}/", f"/blob/{BRANCH}/")
 
 
-def first_cell(repository: str) -> dict[str, Any]:
-    """The cell that a downloaded notebook begins with."""
+def first_cell(repository: str, folders: list[str]) -> dict[str, Any]:
+    """The cell that a downloaded notebook begins with; ``folders`` are those that it reads."""
     otherwise = "pip says above what is missing"
     if repository:
         package = f"kvmexit[notebooks] @ git+{repository}#subdirectory=lib"
         otherwise += f"; or: pip install '{package}'"
     source = INSTALL.replace("{version}", __version__).replace("{otherwise}", otherwise)
+    if folders:
+        places = " ".join(f".book/book/{folder}" for folder in folders)
+        fetch = FETCH.format(repository=repository, places=places) if repository else ALONE
+        source += FILES.format(folders=folders, fetch=fetch)
     return {
         "cell_type": "code",
         "execution_count": None,
@@ -87,9 +101,12 @@ def prepare_notebooks(app: Sphinx, error: Exception | None) -> None:
     """Called at the end: every notebook that can be downloaded gets its first cell, once."""
     if error is not None or app.builder.format != "html":
         return
-    cell = first_cell(app.config.html_theme_options["repository_url"])
-    for path in sorted((Path(app.outdir) / "_sources").rglob("*.ipynb")):
+    sources = Path(app.outdir) / "_sources"
+    for path in sorted(sources.rglob("*.ipynb")):
         notebook = json.loads(path.read_text(encoding="utf-8"))
+        read = read_files(notebook, (ROOT / path.relative_to(sources)).parent)
+        folders = sorted({name.partition("/")[0] for name, _ in read})
+        cell = first_cell(app.config.html_theme_options["repository_url"], folders)
         if notebook["cells"][0].get("id") != cell["id"]:
             notebook["cells"].insert(0, cell)
             path.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -10,16 +10,15 @@ import gzip
 import json
 import os
 import subprocess
-import zipfile
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 from importlib.metadata import distribution
-from io import BytesIO
 from pathlib import Path
 
 from kvmexit.show.vocabulary import STOP
 from run_npm import HERE, MODULES
+from zips import zipped
 
 ROOT = HERE.parents[2]
 PYTHON = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
@@ -54,22 +53,13 @@ def installed(name: str, under: str) -> list[str]:
     return sorted(one for one in files if one.startswith(under) and one.endswith(".py"))
 
 
-def archive() -> bytes:
-    """The same bytes for the same contents."""
-    made = BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
-        for name, data in contents():
-            packed.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 9)
-    return made.getvalue()
-
-
 def python() -> dict[str, bytes]:
     """All that Python needs, by name. Scripts lose the mark of a map that is not served."""
     files = {name: (MODULES / "pyodide" / name).read_bytes() for name in PYTHON}
     for name in files:
         if name.endswith(".mjs"):
             files[name] = files[name].replace(f"//# sourceMappingURL={name}.map".encode(), b"")
-    return {**files, LIBRARY: archive()}
+    return {**files, LIBRARY: zipped(contents())}
 
 
 def lock() -> str:

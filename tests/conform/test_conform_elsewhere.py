@@ -112,6 +112,11 @@ def test_no_recorder_goes_along(capsys):
     assert "--trace has no recorder on svm: leave out one of the two" in capsys.readouterr().err
 
 
+def test_an_unchanged_linux_does_not_fit_there(capsys):
+    assert run_main(["conform", "qemu", "--on", "svm", "--guest", "linux"]) == 2
+    assert "--guest linux needs more memory than svm has" in capsys.readouterr().err
+
+
 def test_no_such_program_is_said_before_a_machine_is_brought_up(machine, capsys):
     assert main(["conform", "qemu", "--on", "svm", "--binary", "/no/such/vmm"]) == 2
     assert "/no/such/vmm: there is no such file" in capsys.readouterr().err

@@ -74,7 +74,6 @@ def test_two_logs_of_one_guest_name_the_byte(name: str, kind: str, value: int) -
     assert (said.kind, said.values) == (kind, (value,))
 
 
-MODULES = {"pvm": "kvm_pvm", "svm": "kvm_amd"}
 RUNS = [*LAB["run"], *LAB["console"]]
 
 
@@ -86,7 +85,7 @@ def test_a_run_says_what_and_where_and_when(run: dict) -> None:
         assert not COUNTS & set(run)
         file = json.loads((VMMS / run["file"]).read_text())
         said = validated(file["result"])
-        assert (said["guest"], said["machine"]["module"]) == (run["guest"], MODULES[run["kernel"]])
+        assert (said["guest"], said["machine"]["module"]) == (run["guest"], MODULE[run["kernel"]])
         if run in LAB["run"]:
             assert ("--on svm" in file["provenance"]["command"]) == (run["kernel"] == "svm")
         assert file["provenance"]["command"].startswith("kvmexit conform ")

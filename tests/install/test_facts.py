@@ -120,7 +120,7 @@ def test_joined_pages_keep_their_names_apart(monkeypatch, tmp_path):
 def test_the_first_cell_of_a_downloaded_notebook_says_what_it_cannot_install():
     """Run by IPython where nothing can be installed, it ends with a sentence; where the library
     is, it does nothing."""
-    cell = "".join(publish.first_cell("")["source"])
+    cell = "".join(publish.first_cell("", [])["source"])
     assert f'"kvmexit[notebooks]=={__version__}"' in cell
     code = (
         "from IPython.core.interactiveshell import InteractiveShell as Shell\n"
@@ -134,6 +134,32 @@ def test_the_first_cell_of_a_downloaded_notebook_says_what_it_cannot_install():
         "assert tried and 'cannot be installed here' in str(done.error_in_exec), done\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_a_notebook_that_is_opened_alone_fetches_its_files_or_says_where_they_are(tmp_path):
+    """From the repository, if that is known; else the zip is named."""
+    (tmp_path / "origin" / "book" / "logs").mkdir(parents=True)
+    (tmp_path / "origin" / "book" / "logs" / "one").write_text("here")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, tmp_path / "origin", *words], check=True)
+    alone = "".join(publish.first_cell("", ["logs"])["source"])
+    known = "".join(publish.first_cell(f"file://{tmp_path}/origin", ["logs"])["source"])
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell as Shell\n"
+        "import pathlib\n"
+        "shell = Shell.instance()\n"
+        f"done = shell.run_cell({alone!r})\n"
+        "assert 'download its zip' in str(done.error_in_exec), done\n"
+        f"assert shell.run_cell({known!r}).success\n"
+        "assert pathlib.Path('logs/one').read_text() == 'here'\n"
+        f"assert shell.run_cell({alone!r}).success\n"
+    )
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "empty", capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr + done.stdout
 
 

@@ -110,7 +110,7 @@ def test_the_first_key_leads_past_the_menus(visit: Callable[..., Visit], over_ht
 def test_a_notebook_is_kept_and_not_shown(visit: Callable[..., Visit], over_http: str) -> None:
     page = visit(over_http, "book/02-one-exit").page
     with page.expect_download() as download:
-        page.locator("a[download]").click()
+        page.locator("a[download][href$=ipynb]").click()
     assert download.value.suggested_filename == "02-one-exit.ipynb"
 
 

@@ -21,6 +21,7 @@ LOSSES = f"{LINE} .missing"
 """The columns of the strip at which a byte goes missing, one path."""
 HOLE = f"{GUEST} [data-fate=missing]"
 ON_ITS_SIDE = {"width": 844, "height": 390}
+NARROWEST = {"width": 320, "height": 640}
 FAR = """() => {
   const box = (role) => document.querySelector(`.kx [data-role=${role}]`).getBoundingClientRect();
   const from = box("landing").top;
@@ -48,6 +49,12 @@ APART = """() => {
   return gaps.every((gap) => gap < 0 || gap >= 5);
 }"""
 """Marks that stand below others keep away from them."""
+TOUCHING = """() => {
+  const boxes = [...document.querySelectorAll(".kx [data-role=landing] text")]
+    .map((one) => one.getBoundingClientRect()).sort((a, b) => a.left - b.left);
+  return boxes.slice(1).filter((one, k) => one.left < boxes[k].right + 2).length;
+}"""
+"""Words under the line that have no gap between them."""
 LENGTH = 16
 FINGER = 40
 """Pixels of a button."""
@@ -137,6 +144,9 @@ def test_it_moves_and_asks_and_two_touches_tell(page: Page) -> None:
     page.set_viewport_size(ON_ITS_SIDE)
     far = page.evaluate(FAR)
     assert far["got"] <= 180 and far["driver"] <= ON_ITS_SIDE["height"] - HEADER
+    page.get_by_role("radio", name="careless").check()
+    page.set_viewport_size(NARROWEST)
+    wait_until(page, f"({TOUCHING})() === 0", "words under the line that keep apart")
 
 
 def test_a_drag_is_a_guess_when_the_hand_is_off(page: Page) -> None:

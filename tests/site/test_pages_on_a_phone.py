@@ -7,6 +7,12 @@ CUT_LISTINGS = """() => [...document.querySelectorAll(".kvmexit-listing")]
   .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"""
 """Machine code whose lines are wider than what is to be seen of them."""
 
+CUT_SHORT = """() => [...document.querySelectorAll(".pst-scrollable-table-container")]
+  .filter((one) => one.scrollWidth > one.clientWidth + 1)
+  .filter((one) => getComputedStyle(one).maskImage === "none")
+  .map((one) => one.innerText.slice(0, 90))"""
+"""Tables that go on beyond the screen, and do not fade there."""
+
 
 def test_axe_finds_nothing(phone: Visit, name: str) -> None:
     assert phone.page.evaluate("document.documentElement.dataset.theme") == "dark"
@@ -23,6 +29,10 @@ def test_the_narrowest_screen_is_wide_enough(phone: Visit) -> None:
 
 def test_no_listing_is_cut(phone: Visit) -> None:
     assert phone.page.evaluate(CUT_LISTINGS) == []
+
+
+def test_a_table_that_goes_on_says_so(phone: Visit) -> None:
+    assert phone.page.evaluate(CUT_SHORT) == []
 
 
 def test_no_text_is_small(phone: Visit) -> None:

@@ -220,3 +220,20 @@ def test_what_cannot_seek_is_read_all_the_same(
     script = f'cat "{BAD}" | "{sys.executable}" -c "{run}" lint /dev/stdin'
     done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=PATIENCE)
     assert done.returncode == 1
+
+
+def test_a_pipe_that_nobody_writes_into_is_named(tmp_path: Path) -> None:
+    """To open it waits, for ever perhaps: so a person is told what for, and can write into it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "kvmexit", "lint", str(pipe)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as lints:
+        assert b"pipe is a pipe; waiting for somebody" in lints.stderr.readline()
+        pipe.write_bytes(Path(BAD).read_bytes())
+        out, err = lints.communicate()
+    assert lints.returncode == 1 and b"findings" in out and err == b""
+
+
+def test_a_pair_is_not_read_from_pipes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint("--pair", BAD, "-") == 2
+    assert "save it as a file" in capsys.readouterr().err

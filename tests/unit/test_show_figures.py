@@ -1,6 +1,7 @@
 """Figures, questions and listings: the same on every run, with words for whoever sees none."""
 
 import re
+from html import unescape
 from xml.etree import ElementTree
 
 import pytest
@@ -38,6 +39,17 @@ def test_a_chart_is_the_same_twice_and_has_words(make) -> None:
     assert svg.findall(".//{http://www.w3.org/2000/svg}text"), "text stays text"
     ids = re.findall(r'id="([^"]+)"', first.html())
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
+def test_a_front_end_that_takes_drawings_away_shows_a_sentence(make) -> None:
+    """JupyterLab, in a notebook that it does not trust: drawings go, their text stays."""
+    chart = make()
+    left = re.sub(r"<style>.*?</style>|</?(svg|g|title|desc|text|path)\b[^>]*>", "", chart.html())
+    hidden = re.search(r"<div [^>]*hidden='hidden'.*?</div>", left, re.DOTALL)[0]
+    assert "<div" not in hidden[4:]
+    seen = unescape(re.sub(r"<[^>]*>", "", left.replace(hidden, "")))
+    assert seen == f"{chart.title}. {chart.alt} Run the cell to see it drawn."
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -14,14 +14,14 @@ from kvmexit.commands.probe import (
     restore_of,
     shown,
 )
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.scenario import print_json, replayed
 from kvmexit.commands.terminal import columns, say
 from kvmexit.elsewhere.guests.isa import Isa
 from kvmexit.elsewhere.observe import ISAS, cases_of
 from kvmexit.elsewhere.simulated import ForeignKernel
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.protocol import Kernel
-from kvmexit.kernel.recorded import RecordedKernel, Recorder, shipped
+from kvmexit.kernel.recorded import RecordedKernel, Recorder
 from kvmexit.probe.as_data import as_data
 from kvmexit.probe.report import Report, probe
 from kvmexit.probe.saves import RESTORES
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
 def atlas_kernel(args: argparse.Namespace) -> Kernel:
     """The kernel to probe; recorded means this atlas's own recording, unless one is named."""
     if args.kernel == "recorded" and args.machine is None:
-        return RecordedKernel(args.recording or shipped("atlas"))
+        return replayed(args.recording, "atlas")
     isa = isa_of(args)
     if isa is not None and args.kernel == "simulated":
         return ForeignKernel(isa)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.scenario import print_json
-from kvmexit.commands.terminal import say, styled, teller
+from kvmexit.commands.terminal import awaited, say, styled, teller
 from kvmexit.errors import KvmExitError
 from kvmexit.tracelint.detect import READERS
 from kvmexit.tracelint.judge import Judge, Verdict
@@ -143,6 +143,9 @@ def main(args: argparse.Namespace) -> int:
     else:
         if args.pair and len(args.files) != 2:
             raise KvmExitError("--pair needs two files: of the source, and of the destination")
+        for name in args.files if args.pair else ():
+            if name == "-" or Path(name).is_fifo():
+                raise KvmExitError(f"--pair reads twice, and {name} is a pipe: save it as a file")
         reports, failed = _read(args.files, args.format)
         if args.pair and not failed:
             between = compare(*args.files)
@@ -210,6 +213,10 @@ def _counting() -> Iterator[Progress | None]:
 def _progress(name: str) -> Iterator[Progress | None]:
     """How much of a large file is read, on standard error, if somebody watches."""
     path = Path(name)
+    if path.is_fifo():
+        with awaited(path) as come:
+            yield lambda _, __: come()
+        return
     size = path.stat().st_size if name != "-" and path.is_file() else 0
     if size < _LARGE:
         yield None

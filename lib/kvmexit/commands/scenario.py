@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
+from kvmexit.commands.terminal import awaited
 from kvmexit.errors import KvmExitError
 from kvmexit.guest.driver import PROGRAMS
 from kvmexit.kernel.protocol import Kernel
@@ -82,12 +84,19 @@ def make_kernel(args: argparse.Namespace) -> Kernel:
 
         return RealKernel()
     if args.kernel == "recorded":
-        from kvmexit.kernel.recorded import RecordedKernel, shipped
-
-        return RecordedKernel(args.recording or shipped("driver"))
+        return replayed(args.recording, "driver")
     from kvmexit.kernel.simulated import SimulatedKernel
 
     return SimulatedKernel()
+
+
+def replayed(recording: str | None, otherwise: str) -> Kernel:
+    """The recording that was named, or the one of the name ``otherwise`` that the library has."""
+    from kvmexit.kernel.recorded import RecordedKernel, shipped
+
+    path = shipped(otherwise) if recording is None else Path(recording)
+    with awaited(path):
+        return RecordedKernel(path)
 
 
 def print_json(value: Any) -> None:

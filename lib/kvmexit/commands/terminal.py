@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
+from pathlib import Path
 
 NARROWEST = 20
 """Columns below which lines are not folded further: nothing can be read there."""
 ROOM = 24
 """Columns that the last cell of a row must have, or the row is written as a list."""
+SOON = 1.0
+"""Seconds after which who waits is told for what."""
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _BREAKS = re.compile(r"(?<=[\s,])(?=\S)")
 
@@ -47,6 +52,21 @@ def teller() -> Callable[[str], None] | None:
     if not _understands(sys.stderr):
         return None
     return lambda line: print(f"\r{line}\x1b[K", end="\r", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def awaited(path: Path) -> Iterator[Callable[[], None]]:
+    """While a file is read: a line on standard error if it is a pipe that says nothing for a
+    second, and perhaps never will. What is yielded is called when something has come."""
+    words = f"kvmexit: {path} is a pipe; waiting for somebody to write into it (Ctrl-C ends)"
+    late = threading.Timer(SOON, print, [words], {"file": sys.stderr, "flush": True})
+    late.daemon = True
+    if path.is_fifo():
+        late.start()
+    try:
+        yield late.cancel
+    finally:
+        late.cancel()
 
 
 def visible(text: str) -> int:

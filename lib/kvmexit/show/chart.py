@@ -12,6 +12,8 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
+from kvmexit.show.views import styled
+
 WIDTH = 350
 """Pixels from side to side."""
 TEXT = 12.8
@@ -31,7 +33,7 @@ class Chart:
         return self.summary
 
     def html(self) -> str:
-        """The SVG in line, with title and description."""
+        """The SVG in line, with title and description; both as a sentence where it is not drawn."""
         key = "kx" + sha256(self.svg.encode()).hexdigest()[:10]
         head = (
             f'<title id="{key}-t">{escape(self.title)}</title>'
@@ -40,11 +42,12 @@ class Chart:
         start = self.svg.index("<svg")
         end = self.svg.index(">", start)
         tag = self.svg[start:end]
-        return (
+        drawn = (
             '<div class="kvmexit-figure" style="max-width:440px">'
             f'{tag} role="img" aria-labelledby="{key}-t {key}-d"'
             f' style="width:100%;height:auto;display:block">{head}{self.svg[end + 1 :]}</div>'
         )
+        return styled(drawn, "kvmexit-figure", f"{self.title}. {self.alt}")
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": self.html()}

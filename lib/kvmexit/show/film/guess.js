@@ -100,7 +100,7 @@ function paintLegend(film) {
    two scales. The line says that it is one of time. */
 function paintThread({ nodes: { strip, sent }, each, landing, kinds, veiled }) {
   if (!strip.querySelector(".thread")) {
-    draw(strip, "text", { x: landingX({ each }, 0) + 4, y: TALL - 1 }, ASKING.time);
+    draw(strip, "text", { y: TALL - 1 }, ASKING.time);
     draw(strip, "path", { class: "thread" });
   }
   const thread = strip.querySelector(".thread"), kind = veiled ? "" : kinds[landing - 1], from = strip.getBoundingClientRect();
