@@ -106,6 +106,15 @@ class Camera:
             Frame(step.lane, step.what, sentence, seen, page, write, landing, step.about)
         )
 
+    def pass_over(self, step: Step) -> None:
+        """``step`` has just happened, and somebody has its frame already."""
+        self._note(step)
+
+    def go_on(self) -> None:
+        """The next frame is taken again."""
+        self._seen = self.look()
+        self._trace.clear()
+
     def _note(self, step: Step) -> PageOp:
         """Keep track of what is pending; what the step did to the shared page."""
         match step.what:
@@ -174,15 +183,21 @@ def drive(
     landing: int | None = None,
     first: int = 1,
     meet: Meet | None = None,
+    begin: int = 0,
 ) -> bool:
     """Take a frame after each step, the suspend arriving before step ``landing``.
 
-    The steps are counted from ``first``. False if ``meet`` has ended it.
+    The steps are counted from ``first``; those before step ``begin`` get no frame. False if
+    ``meet`` has ended it.
     """
     count, held, where = first - 1, None, 0
     for step in steps:
-        if held is not None:
+        if held is not None and count < begin:
+            camera.pass_over(held)
+        elif held is not None:
             camera.take(held, where)
+        if count + 1 == begin:
+            camera.go_on()
         camera.inside_stop = step.what is What.STOP
         count += 1
         if step.what is What.EXECUTE and meet is not None and meet(len(camera.frames)):
