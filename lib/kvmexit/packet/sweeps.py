@@ -33,9 +33,11 @@ from kvmexit.packet.outcome import Ending, Outcome, classify
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.machine import Machine
 
-
 ANY_STOP: dict[str, Any] = {
-    "policy": "drain", "compensation": "none", "restore": "new-vm", "saved": "whole"
+    "policy": "drain",
+    "compensation": "none",
+    "restore": "new-vm",
+    "saved": "whole",
 }
 """Of a scenario what an undisturbed run knows nothing of."""
 
@@ -135,7 +137,7 @@ def _quiet_points(kernel: SimulatedKernel, scenario: Scenario) -> Points:
     return _walked(kernel, replace(scenario, **ANY_STOP))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _walked(kernel: SimulatedKernel, scenario: Scenario) -> Points:
     machine = make_machine(kernel, scenario)
     vcpu: Any = machine.vm.vcpu

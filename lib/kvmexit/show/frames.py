@@ -69,10 +69,10 @@ class Tables:
 
     def parts(self, frame: Frame) -> tuple[int, ...]:
         """The numbers of what is in a frame."""
+        label = (frame.label,) if frame.label else ()
+        said = LANES.index(frame.lane.value), WHATS.index(frame.what.value), frame.sentence, *label
         return (
-            self.texts(
-                (LANES.index(frame.lane.value), WHATS.index(frame.what.value), frame.sentence)
-            ),
+            self.texts(said),
             *self.seen(frame.seen),
             self.pages(frame.page),
             self.writes(frame.write),

@@ -15,6 +15,7 @@ from kvmexit.kernel.emulator import MemoryAccess
 from kvmexit.kernel.protocol import KvmRun
 from kvmexit.packet.experiment import Scenario
 from kvmexit.show.frame import Frame, PageOp, Seen
+from kvmexit.show.own_lines import label_of, line_now, sentence_of
 from kvmexit.show.stage import BUFFER, Stage
 from kvmexit.show.words import say
 from kvmexit.vmm.bus import Bus
@@ -34,7 +35,7 @@ class HeardBus(Bus):
         step = Step(Lane.DEVICE, What.SERVE, kvm_run.exit())
         super().serve(kvm_run)
         if self._camera.inside_stop:
-            self._camera.take(step)
+            self._camera.take(step, line=line_now())
 
 
 class Camera:
@@ -94,16 +95,18 @@ class Camera:
 
     # -- taking -----------------------------------------------------------------------------
 
-    def take(self, step: Step, landing: int = 0) -> None:
-        """One frame: ``step`` has just happened."""
+    def take(self, step: Step, landing: int = 0, line: tuple[int, str] | None = None) -> None:
+        """One frame: ``step`` has just happened, by a ``line`` of the reader's own stop path."""
         before = self._seen
         page = self._note(step)
         self._seen = seen = self.look()
         write = self._written()
         self._watch()
-        sentence = say(step, self.stage, self.machine, before, seen)
+        sentence, label = say(step, self.stage, self.machine, before, seen), ""
+        if line:
+            sentence, label = sentence + sentence_of(line), label_of(line)
         self.frames.append(
-            Frame(step.lane, step.what, sentence, seen, page, write, landing, step.about)
+            Frame(step.lane, step.what, sentence, seen, page, write, landing, step.about, label)
         )
 
     def pass_over(self, step: Step) -> None:
@@ -142,7 +145,7 @@ class Camera:
     def hear(self, step: Step) -> None:
         """A step inside a stop policy. KVM_RUN has returned when it tells of its return."""
         if step.what is What.ENTRY:
-            self.take(step)
+            self.take(step, line=line_now())
             return
         if self.pending is not None:
             self.take(Step(Lane.KERNEL, What.COMPLETE, self.pending))
