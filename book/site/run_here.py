@@ -84,7 +84,8 @@ def kept(notebook: dict[str, Any]) -> list[dict[str, Any]]:
 
 def needed_by(cells: list[dict[str, Any]], number: int) -> list[int]:
     """The numbers of the cells above a cell that define what it uses, and what those use."""
-    wanted, above = names(cells[number]["source"])[1], []
+    wanted = names(cells[number]["source"])[1]
+    above: list[int] = []
     for at in reversed(range(number)):
         bound, used = names(cells[at]["source"])
         if bound & wanted:

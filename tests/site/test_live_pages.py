@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import linecache
 import os
 import re
 from collections.abc import Callable
@@ -116,15 +117,17 @@ def test_a_policy_of_ones_own_is_swept_as_it_is_typed(alive_chapter: Visit) -> N
     )
     rests(page)
     namespace: dict[str, object] = {}
-    exec(MINE.replace("\ntrial(mine)", ""), namespace)
-    # the source of a function that exec has made is nowhere: the words are held, not the lines
+    linecache.cache["mine"] = (len(MINE), None, MINE.splitlines(keepends=True), "mine")
+    exec(compile(MINE.replace("\ntrial(mine)", ""), "mine", "exec"), namespace)
     mine = trial(namespace["mine"])
     chart, film = (value for _, value in outputs(page)[cell])
-    assert repr(mine) == chart["text/plain"].partition("\n\n")[0]
+    assert chart["text/plain"] == f"{mine!r}\n\n{mine.lines()}"
     assert chart["text/html"].startswith(mine.chart().html())
     assert film["text/plain"] == repr(mine.film())
     assert "vcpu.run()" in chart["text/plain"] and "← " in chart["text/plain"]
     assert output.locator(".kx").count() == 1, "the film plays"
+    lanes = output.locator(".kx .lanes text").all_inner_texts()
+    assert [text for text in lanes if text.startswith("6: ")] == ["6: vcpu.run()"], lanes
 
 
 def test_an_endless_loop_ends_by_itself_and_stop_ends_any(alive_chapter: Visit) -> None:

@@ -199,7 +199,7 @@ class Live {
     let fine = false;
     try {
       fine = await this.python.run(cell.source, cell.name, hear, limit);
-      if (fine) cell.took = (performance.now() - begun) / 1000;
+      if (fine) cell.took = Math.max(took ?? 0, (performance.now() - begun) / 1000);
     } catch (problem) {
       hear("error", problem.message);
       this.isBroken = true;
@@ -231,7 +231,7 @@ class Live {
 
   async wakeAnew() {
     this.isBroken = false;
-    for (const cell of this.cells) cell.ran = false;
+    for (const cell of this.cells) Object.assign(cell, { ran: false, took: 0 });
     try {
       await this.python.wake();
       this.say("Python was started anew: what stands above a cell runs before it.");

@@ -37,7 +37,8 @@ def strips_of(verdict: Verdict, player: Any, seed: int) -> Any:
             scenario = scenario_of(seed, program, restore)
             yours = replace(scenario, policy=Policy("yours", stop))
             name = program if restore == "new-vm" else f"{program}, same"
-            swept.append((name, *sweep_policies(KERNEL, [yours])))
+            (result,) = sweep_policies(KERNEL, [yours])
+            swept.append((name, result))
         return _chart(swept)
     except (ImportError, KvmExitError, StudentError):
         return None

@@ -148,8 +148,8 @@ def _walked(kernel: SimulatedKernel, scenario: Scenario) -> Points:
     for step in machine.steps():
         if step.what is What.EXECUTE:
             state, before = vcpu.get_state(), len(found)
-            if memory != machine.vm.memory:
-                memory = bytes(machine.vm.memory)
+            now = bytes(machine.vm.memory)
+            memory = memory if memory == now else now  # most instructions write nothing
         elif step.what is What.EXIT and isinstance(step.about, DATA_EXITS):
             if before == len(found):  # else it is one more of the same instruction
                 counts = (device.reads, device.taken)
