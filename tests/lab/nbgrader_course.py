@@ -58,6 +58,8 @@ class Course:
 def released(*names: str) -> Iterator[Course]:
     """The labs of these names, assigned by nbgrader in a folder that goes away."""
     import nbgrader.api
+
+    sys.path.append(str(Path(__file__).resolve().parent))
     from release import course as make_course
 
     bin_folder = str(Path(sys.executable).parent)
