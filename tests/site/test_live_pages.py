@@ -203,7 +203,8 @@ def test_whatever_is_typed_is_a_sentence_and_the_page_goes_on(alive_chapter: Vis
 
 SWITCHED_OFF = {
     "delete globalThis.WebAssembly": "this browser has no WebAssembly",
-    "globalThis.Worker = class { constructor() { throw new Error('workers are blocked'); } }": "workers are blocked",
+    "globalThis.Worker = function () { throw new Error('workers are blocked'); }": "workers are"
+    " blocked",
     "globalThis.Worker = class { constructor() { setTimeout(() => this.onerror({}), 9); }"
     " postMessage() {} terminate() {} }": "its worker would not start",
 }

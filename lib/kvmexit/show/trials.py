@@ -94,6 +94,7 @@ class Trial:
             restore=scenario.restore,
             program=scenario.program,
             landing=landing,
+            at="save",  # the policy's own lines stand before it
             title=f"{self.policy.name}: program {scenario.program} at exit {landing.exit}",
             name="trial",
         )
