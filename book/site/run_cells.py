@@ -8,6 +8,7 @@ text, ``output`` with a MIME bundle, ``error`` or ``absent`` with a sentence. Th
 from __future__ import annotations
 
 import ast
+import builtins
 import linecache
 import sys
 import traceback
@@ -26,16 +27,23 @@ ABSENT = {
     "resource": "processes have no limits in a page",
 }
 """What a cell may want that is not here. Whoever has the book's folder has it: ``make lab``."""
+NOBODY = "nobody can be asked in a page: write what input() would return into the cell"
 NO_MACHINE = "it needs a machine of its own: /dev/kvm, processes and a compiler are not in a page"
 
 names: dict[str, Any] = {}
 """What the cells have defined."""
+_made: dict[str, set[str]] = {}
+"""By the name of a cell, which of these it has brought."""
+MOST = 100_000
+"""Characters of one output, or of all that a cell prints, that are shown."""
+MORE = "\n… and more, which is not shown"
 _emit: Emit = print
 
 
 def forget() -> None:
     """Start over: nothing is defined."""
     names.clear()
+    _made.clear()
     names["__name__"] = "__main__"
 
 
@@ -62,9 +70,16 @@ def bundle_of(value: Any) -> dict[str, str]:
 def shown(data: Mapping[str, Any]) -> dict[str, str]:
     """Of a bundle what a page shows, and the digest of its HTML."""
     kept = {kind: str(text) for kind, text in data.items() if kind in KINDS}
+    if "text/plain" in kept:
+        kept["text/plain"] = cut(kept["text/plain"])
     if html := kept.get("text/html"):
         kept["digest"] = digest(html)
     return kept
+
+
+def cut(text: str) -> str:
+    """A text that a page can show."""
+    return text if len(text) <= MOST else text[:MOST] + MORE
 
 
 def display(*values: Any, raw: bool = False, **_: Any) -> None:
@@ -88,8 +103,13 @@ class Out:
 
     encoding, errors = "utf-8", "strict"
 
+    def __init__(self) -> None:
+        self.left = MOST
+
     def write(self, text: str) -> int:
-        _emit("stream", text)
+        if self.left >= 0 and text:
+            _emit("stream", text if len(text) <= self.left else text[: self.left] + MORE)
+            self.left -= len(text)
         return len(text)
 
     def flush(self) -> None:
@@ -109,16 +129,32 @@ def install() -> None:
     module = ModuleType("IPython.display")
     module.__dict__.update(display=display, HTML=HTML)
     IPython.__dict__.update(display=module, get_ipython=lambda: None)
+    builtins.__dict__["input"] = nobody
     sys.modules["IPython.display"] = module
+
+
+class NotHere(Exception):
+    """What no page can do, in words."""
+
+
+def nobody(prompt: object = "") -> str:
+    """``input``, where nobody can be asked."""
+    raise NotHere(NOBODY)
 
 
 def run(source: str, name: str, emit: Emit, limit: float = 0) -> bool:
     """Run one cell, called ``name`` in its errors. Returns whether it came to its end.
 
-    Whoever interrupts it after ``limit`` seconds says so here, for the words.
+    Whoever interrupts it after ``limit`` seconds says so here, for the words. It runs by itself
+    then, while its text is changed, and what it had brought before goes: a function whose text is
+    deleted is not to be called any more.
     """
     global _emit
     _emit = emit
+    if limit:
+        for one in _made.pop(name, ()):
+            names.pop(one, None)
+    known = set(names)
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     before = sys.stdout, sys.stderr
     out: Any = Out()
@@ -131,6 +167,7 @@ def run(source: str, name: str, emit: Emit, limit: float = 0) -> bool:
         return False
     finally:
         sys.stdout, sys.stderr = before
+        _made[name] = _made.get(name, set()) | set(names) - known
     return True
 
 
@@ -157,8 +194,12 @@ def execute(source: str, name: str) -> None:
 
 def why_not_here(problem: BaseException) -> str:
     """Why a cell cannot run in any page; empty if the fault is in the cell."""
+    if isinstance(problem, NotHere):
+        return str(problem)
     if isinstance(problem, ModuleNotFoundError):
-        return ABSENT.get((problem.name or "").partition(".")[0], "")
+        name = (problem.name or "").partition(".")[0]
+        if name and name != "kvmexit":
+            return ABSENT.get(name, f"{name} is not in this page")
     if isinstance(problem, OSError) and "emscripten" in str(problem).lower():
         return NO_MACHINE
     return NO_MACHINE if "/dev/kvm" in str(problem) else ""
@@ -171,9 +212,9 @@ def told(problem: BaseException, limit: float = 0) -> str:
         if limit:
             head = f"Stopped by itself after {limit:g} s: does a loop in it never end?"
     elif isinstance(problem, SyntaxError):
-        return "".join(traceback.format_exception_only(problem)).rstrip("\n")
+        return cut("".join(traceback.format_exception_only(problem)).rstrip("\n"))
     else:
-        head = "".join(traceback.format_exception_only(problem)).rstrip("\n")
+        head = cut("".join(traceback.format_exception_only(problem)).rstrip("\n"))
     frames = traceback.extract_tb(problem.__traceback__)
     theirs = [one for one in frames if one.filename.startswith("cell ")]
     lines = [f"{one.filename}, line {one.lineno}:\n    {one.line}" for one in theirs[-8:]]

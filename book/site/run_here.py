@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOWN = re.compile(r'<div class="cell[ "]')
 FOLDER = "live"
 FOLLOWS = "follows"
-"""The tag of a cell that runs by itself when its text has changed. It needs no other cell."""
+"""The tag of a cell that runs by itself when its text has changed, or that of what it needs."""
 
 
 def names(source: str) -> tuple[set[str], set[str]]:
@@ -74,9 +74,24 @@ def kept(notebook: dict[str, Any]) -> list[dict[str, Any]]:
         one: dict[str, Any] = {"at": at, "source": source, "shown": shown}
         one["stored"] = stored(cell)
         if FOLLOWS in cell["metadata"].get("tags", []):
-            one["follows"] = True
+            one["follows"] = []
         found.insert(0, one)
+    for number, one in enumerate(found):
+        if "follows" in one:
+            one["follows"] = needed_by(found, number)
     return found
+
+
+def needed_by(cells: list[dict[str, Any]], number: int) -> list[int]:
+    """The numbers of the cells above a cell that define what it uses, and what those use."""
+    wanted = names(cells[number]["source"])[1]
+    above: list[int] = []
+    for at in reversed(range(number)):
+        bound, used = names(cells[at]["source"])
+        if bound & wanted:
+            wanted = wanted - bound | used
+            above.insert(0, at)
+    return above
 
 
 def cells_of(page: str) -> list[dict[str, Any]]:

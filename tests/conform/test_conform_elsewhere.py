@@ -113,7 +113,7 @@ def test_no_recorder_goes_along(capsys):
 
 
 def test_an_unchanged_linux_does_not_fit_there(capsys):
-    assert run_main(["conform", "qemu", "--on", "svm", "--guest", "linux"]) == 2
+    assert main(["conform", "qemu", "--on", "svm", "--guest", "linux"]) == 2
     assert "--guest linux needs more memory than svm has" in capsys.readouterr().err
 
 

@@ -78,7 +78,9 @@ def test_a_check_names_the_landing_and_shows_its_film() -> None:
     verdict = checked.verdict
     assert (verdict.points, verdict.out_of) == (2, 6)
     assert "landing" in repr(checked) and "KVM_GET_REGS" in repr(checked)
-    assert "missing" in repr(checked.film)
+    strips, film = checked.seen
+    assert f"{'driver':<13} ....." in repr(strips) and "landings are not ok" in repr(strips)
+    assert "missing" in repr(film)
     assert "drain" not in repr(checked).lower()
     assert float(mark("2.1", {"stop": stop_badly}, 5)) == 2
     assert float(mark("2.1", {}, 5)) == 0

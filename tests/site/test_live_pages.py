@@ -2,8 +2,11 @@
 
 import gzip
 import json
+import linecache
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,11 +27,13 @@ from alive import (
     set_text,
     stored,
 )
-from kvmexit.lab.grade import grade
-from kvmexit.lab.submission import submissions
+from kvmexit.lab.strips import TRIED
 from kvmexit.show import trial
+from lab.nbgrader_course import released
 from pages import ROOT
 from patience import draws
+from playwright.sync_api import Page
+from run_cells import MORE, MOST
 from visits import SITE_ON_DISK, Visit, wait_until
 
 ABSENT = {"book/14-how-rare-is-rare": ["matplotlib, which draws it, is not in this page"]}
@@ -116,15 +121,17 @@ def test_a_policy_of_ones_own_is_swept_as_it_is_typed(alive_chapter: Visit) -> N
     )
     rests(page)
     namespace: dict[str, object] = {}
-    exec(MINE.replace("\ntrial(mine)", ""), namespace)
-    # the source of a function that exec has made is nowhere: the words are held, not the lines
+    linecache.cache["mine"] = (len(MINE), None, MINE.splitlines(keepends=True), "mine")
+    exec(compile(MINE.replace("\ntrial(mine)", ""), "mine", "exec"), namespace)
     mine = trial(namespace["mine"])
     chart, film = (value for _, value in outputs(page)[cell])
-    assert repr(mine) == chart["text/plain"].partition("\n\n")[0]
+    assert chart["text/plain"] == f"{mine!r}\n\n{mine.lines()}"
     assert chart["text/html"].startswith(mine.chart().html())
     assert film["text/plain"] == repr(mine.film())
     assert "vcpu.run()" in chart["text/plain"] and "← " in chart["text/plain"]
     assert output.locator(".kx").count() == 1, "the film plays"
+    lanes = output.locator(".kx .lanes text").all_text_contents()
+    assert [text for text in lanes if text.startswith("6: ")] == ["6: vcpu.run()"], lanes
 
 
 def test_an_endless_loop_ends_by_itself_and_stop_ends_any(alive_chapter: Visit) -> None:
@@ -149,6 +156,77 @@ def test_an_endless_loop_ends_by_itself_and_stop_ends_any(alive_chapter: Visit) 
     set_text(page, first, "print(kept)")
     run_cell(page, first)
     assert outputs(page)[first][-1] == ("stream", "7\n"), "what was defined is still there"
+
+
+HOSTILE = {
+    "def stop(vcpu, bus:\n    pass": "SyntaxError: '(' was never closed",
+    MINE.replace("vcpu.run()", "1 / 0"): "ZeroDivisionError: division by zero",
+    MINE.replace("def mine", "def other"): "NameError: name 'mine' is not defined",
+    "input('how often? ')": "It cannot run here: nobody can be asked in a page: write what"
+    " input() would return into the cell.",
+    "import numpy as np": "It cannot run here: numpy is not in this page.",
+    "while True: print('again')": "Stopped by itself after ",
+    "import os; os._exit(3)": "Python has ended: ",
+}
+"""What a reader may type, and a part of the sentence that stands in its place."""
+
+
+def test_whatever_is_typed_is_a_sentence_and_the_page_goes_on(alive_chapter: Visit) -> None:
+    needs_npm()
+    page = alive_chapter.page
+    cell = cell_that(page, "trial(stop)")
+    box = page.locator("article div.cell", has=page.locator(".kvmexit-figure")).filter(
+        has_text="landings are"
+    )
+    slow = draws(0, in_ci=1)  # a loop that ends by itself, and Python that has to wake anew
+    for text, words in [*HOSTILE.items()][: None if slow else -2]:
+        page.evaluate("said.length = 0")
+        set_text(page, cell, text)
+        wait_until(page, "said.some(([, kind]) => kind === 'error')", f"a word on {text!r}")
+        rests(page)
+        (*before, (kind, said_of_it)) = outputs(page)[cell]
+        assert kind == "error" and words in said_of_it, said_of_it
+        assert sum(len(value) for kind, value in before if kind == "stream") <= 2 * MOST
+        assert box.locator(".kvmexit-live-error").count() == 1, text
+        assert box.locator("svg[role=img]").count(), "what was said before still stands"
+    page.evaluate("said.length = 0")
+    set_text(page, cell, f"print('x' * {10 * MOST})\n'y' * {10 * MOST}")
+    wait_until(page, "said.length >= 2", "what was printed, and the value")
+    rests(page)
+    (_, printed), (_, value) = outputs(page)[cell]
+    assert printed.endswith(MORE) and value["text/plain"].endswith(MORE)
+    assert len(printed) == len(value["text/plain"]) == MOST + len(MORE)
+    set_text(page, cell, MINE)
+    wait_until(page, "said.some(([, kind, it]) => it['text/html'])", "the strips, as ever")
+    rests(page)
+
+
+SWITCHED_OFF = {
+    "delete globalThis.WebAssembly": "this browser has no WebAssembly",
+    "globalThis.Worker = function () { throw new Error('workers are blocked'); }": "workers are"
+    " blocked",
+    "globalThis.Worker = class { constructor() { setTimeout(() => this.onerror({}), 9); }"
+    " postMessage() {} terminate() {} }": "its worker would not start",
+}
+"""What a browser may lack, and what its page says then."""
+
+
+@pytest.mark.parametrize("lacks", SWITCHED_OFF, ids=["wasm", "workers", "start"])
+def test_a_browser_that_cannot_is_told_so_and_has_the_page(
+    visit: Callable[..., Visit], lacks: str
+) -> None:
+    needs_npm()
+    here = visit(SITE_ON_DISK, LAB)
+    here.page.evaluate(f"() => {{ {lacks} }}")
+    before, cells = seen(here.page), here.page.locator(".cell_input").all_inner_texts()
+    here.page.locator(".kvmexit-live button").click()
+    wait_until(
+        here.page, HEADING.format("The page is as it was."), "the page to say that it failed"
+    )
+    words = here.page.locator(".kvmexit-live [role=status]").inner_text()
+    assert words == f"That did not work: {SWITCHED_OFF[lacks]}. The page is as it was."
+    assert seen(here.page) == before and here.complaints == []
+    assert here.page.locator(".cell_input").all_inner_texts() == cells
 
 
 def test_a_change_outlives_the_visit_and_travels_in_a_link(alive_chapter: Visit) -> None:
@@ -210,6 +288,7 @@ def test_a_lab_is_solved_in_the_page_and_graded_outside(alive_lab: Visit, tmp_pa
         name = cell["metadata"].get("nbgrader", {}).get("grade_id")
         if name in answers and cell["cell_type"] == "code":
             set_text(page, cell_that(page, "".join(cell["source"])), answers[name])
+    check_follows(page)
     page.evaluate("said.length = 0")
     act(page, "Run all")
     rests(page)
@@ -218,10 +297,33 @@ def test_a_lab_is_solved_in_the_page_and_graded_outside(alive_lab: Visit, tmp_pa
     assert points and all(got == out_of for got, out_of in points)
     with page.expect_download() as download:
         act(page, "Download")
-    download.value.save_as(tmp_path / download.value.suggested_filename)
-    graded = list(grade(submissions(tmp_path), seed=1))
-    assert [(one.points, one.out_of) for one in graded] == [tuple(map(sum, zip(*points)))]
+    notebook = tmp_path / download.value.suggested_filename
+    download.value.save_as(notebook)
+    command = [sys.executable, "-m", "kvmexit", "grade", tmp_path, "--seed", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (graded,) = json.loads(done.stdout)["submissions"]
+    marks = {one["question"]: one["points"] for one in graded["questions"]}
+    assert [*marks.values()] == [got for got, _ in points]
     assert "no mark" in page.locator(".kvmexit-live").inner_text()
+    if draws(0, in_ci=1):
+        with released(Path(LAB).name) as course:
+            theirs = course.grade(Path(LAB).name, "reader", notebook.read_text())
+        named = {name.removesuffix("-points"): got for name, (got, _) in theirs.items()}
+        assert named == {number.replace(".", "-"): got for number, got in marks.items()}
+
+
+def check_follows(page: Page) -> None:
+    """What was typed last are right answers: nobody runs them, and the check shows it."""
+    check = cell_that(page, 'check("2.1"')
+    is_strip = "(one) => one[2]?.['text/plain']?.startsWith?.('Your stop path, at every landing')"
+    wait_until(page, f"said.filter(([n]) => n === {check}).some({is_strip})", "its strips")
+    rests(page)
+    strips = page.evaluate(f"said.findLast({is_strip})[2]['text/plain']")
+    assert re.search(r"\nAll \d+ landings are ok\.$", strips), strips
+    names = [line.split("  ")[0].rstrip(" .") for line in strips.splitlines()[1:-1]]
+    assert names == [name if into == "new-vm" else f"{name}, same" for name, into in TRIED], (
+        "a row for each program"
+    )
 
 
 @pytest.mark.parametrize(("page", "kind"), HERE, ids=["-".join(turn) for turn in HERE])

@@ -2,6 +2,8 @@
 
 import { carried } from "./address.js";
 
+/* What old browsers have not, and some have switched off. */
+const NEEDED = ["WebAssembly", "Worker", "DecompressionStream", "CompressionStream"];
 const { src, dataset: { page } } = document.currentScript;
 const base = src.replace(/[^/]*$/, "");
 const make = (tag, props, ...inner) => {
@@ -37,6 +39,8 @@ async function press() {
   button.disabled = true;
   said.textContent = "The editor is loading.";
   try {
+    const lacks = NEEDED.find((name) => !globalThis[name]);
+    if (lacks) throw new Error(`this browser has no ${lacks}`);
     if (!document.querySelector(`link[href^="${base}live.css"]`))
       document.head.append(make("link", { rel: "stylesheet", href: `${base}live.css` }));
     if (!globalThis.kvmexitLive)

@@ -12,7 +12,7 @@ const make = (tag, props, ...inner) => {
   return el;
 };
 
-const PAUSE = 300; // milliseconds after which a reader has stopped typing
+const PAUSE = 200; // milliseconds after which a reader has stopped typing
 
 export class Cell {
   constructor(given, number, live) {
@@ -67,7 +67,11 @@ export class Cell {
     this.ran = false;
     this.mark();
     if (!keep(this.live.page, this.key, text === this.first ? null : text)) this.live.cannotKeep();
-    if (!this.follows) return;
+    for (const one of this.live.followers(this)) one.soon();
+  }
+
+  /* It runs by itself when the reader has stopped typing. */
+  soon() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.live.follow(this), PAUSE);
   }

@@ -1,7 +1,5 @@
 /* What a cell says, in the place of what the book has stored there. */
 
-const MOST = 100_000; // characters of what a cell prints
-
 const make = (tag, props, ...inner) => {
   const el = Object.assign(document.createElement(tag), props);
   el.append(...inner);
@@ -91,15 +89,12 @@ export class Output {
     around.append(make("div", { className: "highlight" }, pre));
     if (kind === "error") around.setAttribute("role", "alert");
     this.place.append(around);
-    this.last = { kind, pre, length: 0 };
+    this.last = { kind, pre };
     this.append(typeof value === "string" ? value : value["text/plain"]);
   }
 
   append(text) {
-    const { last } = this;
-    if (last.length > MOST) return;
-    last.length += text.length;
-    last.pre.append(last.length > MOST ? "\n… and more, which is not shown" : text);
+    this.last.pre.append(text);
   }
 
   /* The cell has ended. If it said nothing, what was stored is no longer true. What is wider than

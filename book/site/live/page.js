@@ -149,47 +149,62 @@ class Live {
     this.say("Nothing is defined any more. Each cell runs anew.");
   }
 
+  /* What is to run stands in the queue: a cell, or one that runs by itself, and first what it needs. */
   async runThese(cells) {
-    this.queue.push(...cells.filter((cell) => !this.queue.includes(cell)));
-    if (this.current) return;
+    const waits = (cell) => this.queue.some((one) => one.cell === cell && !one.alone);
+    this.queue.push(...cells.filter((cell) => !waits(cell)).map((cell) => ({ cell })));
+    await this.work();
+  }
+
+  /* The cells that run by themselves when `cell` has changed. */
+  followers(cell) {
+    return this.cells.filter((one) => one.follows
+      && (one === cell || one.follows.includes(cell.number)));
+  }
+
+  follow(cell) {
+    if (this.current && this.followers(this.current).includes(cell)) this.stop();
+    this.queue = this.queue.filter((one) => one.cell !== cell);
+    this.queue.push({ cell, alone: true });
+    return this.work();
+  }
+
+  async work() {
+    if (this.works) return;
+    this.works = true;
     while (this.queue.length) {
-      const cell = this.queue.shift();
-      if (!(await this.runOne(cell))) this.queue = [];
+      const next = this.queue[0], { cell, alone } = next;
+      const first = alone && cell.follows.map((n) => this.cells[n]).find((one) => !one.ran);
+      if (!first) this.queue.shift();
+      const fine = await this.runOne(first || cell, alone);
+      if (!fine) this.queue = this.queue.filter((one) => (alone ? one !== next : one.alone));
+      if (this.isBroken) await this.wakeAnew();
     }
-    if (this.isBroken) await this.wakeAnew();
+    this.works = false;
   }
 
-  /* A cell that runs by itself when its text has changed: alone, and not for long. */
-  async follow(cell) {
-    if (this.current === cell) this.stop();
-    while (this.current) await new Promise((done) => setTimeout(done, 50));
-    const { source, took } = cell, begun = performance.now();
-    const limit = took ? Math.ceil(Math.max(LEAST, TIMES * took)) : FIRST;
-    if (await this.runOne(cell, limit)) cell.took = (performance.now() - begun) / 1000;
-    if (this.isBroken) await this.wakeAnew();
-    if (cell.source !== source && !this.current) await this.follow(cell);
-    await this.runThese([]); // what was asked for meanwhile
-  }
-
-  /* Returns whether the next one may run. */
-  async runOne(cell, limit) {
-    const { output } = cell;
+  /* Returns whether the next one may run. `alone`: it runs by itself, and not for long. */
+  async runOne(cell, alone) {
+    const { output, took } = cell, begun = performance.now();
+    const limit = alone && (took ? Math.ceil(Math.max(LEAST, TIMES * took)) : FIRST);
     let absent = "";
     this.mark(cell);
     output?.begin();
     const hear = (kind, value) => {
       document.dispatchEvent(new CustomEvent("kvmexit-said", { detail: [cell.number, kind, value] }));
       if (kind === "absent") absent = value;
-      else if (limit && kind === "error") output.below(value);
+      else if (alone && kind === "error") output?.below(value);
       else if (output) output.hear(kind, value);
     };
     let fine = false;
     try {
       fine = await this.python.run(cell.source, cell.name, hear, limit);
+      if (fine) cell.took = Math.max(took ?? 0, (performance.now() - begun) / 1000);
     } catch (problem) {
       hear("error", problem.message);
+      this.isBroken = true;
     }
-    if (absent && cell.isChanged) output?.hear("error", `It cannot run here: ${absent}.`);
+    if (absent && cell.isChanged) hear("error", `It cannot run here: ${absent}.`);
     else if (absent) output?.absent(absent);
     output?.end(fine);
     const goesOn = fine || (absent && !cell.isChanged);
@@ -211,12 +226,12 @@ class Live {
   stop() {
     this.queue = [];
     this.say("Stopping.");
-    this.python.stop(() => { this.isBroken = true; });
+    this.python.stop();
   }
 
   async wakeAnew() {
     this.isBroken = false;
-    for (const cell of this.cells) cell.ran = false;
+    for (const cell of this.cells) Object.assign(cell, { ran: false, took: 0 });
     try {
       await this.python.wake();
       this.say("Python was started anew: what stands above a cell runs before it.");

@@ -38,6 +38,7 @@ export class Python {
       start.given = await unpacked(globalThis.kvmexitPython);
       address = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
     }
+    this.worker?.terminate();
     this.worker = new Worker(address);
     try {
       await this.send(start, (kind, value) => kind === "bytes" && this.tell(value, TOTAL));
@@ -54,7 +55,7 @@ export class Python {
       this.job = { id, failed };
       worker.onmessage = ({ data }) => {
         if (data.id !== id || this.job?.id !== id) return; // or what comes late
-        if (data.kind === "died") failed(new Error(data.value));
+        if (data.kind === "died") failed(new Error(`Python has ended: ${data.value}`));
         else if (data.kind === "done" || data.kind === "ready") done(data.value);
         else hear(data.kind, data.value);
       };
@@ -75,15 +76,14 @@ export class Python {
   }
 
   /* Stop what runs. What cannot be stopped is ended with its worker, and Python wakes anew: then
-     nothing is defined any more, and `ended` is called. */
-  stop(ended) {
+     nothing is defined any more. */
+  stop() {
     const { job } = this;
     if (!job) return;
     URL.revokeObjectURL(this.still);
     setTimeout(() => {
       if (this.job !== job) return;
       this.worker.terminate();
-      ended();
       job.failed(new Error("Stopped. Python had to be started anew: what the cells had defined is gone."));
     }, PATIENCE);
   }

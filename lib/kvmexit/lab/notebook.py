@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +25,7 @@ from kvmexit.lab.catalogue import Problem, wrapped
 from kvmexit.lab.landings import KERNEL, Desk, Failure
 from kvmexit.lab.questions import Verdict, judge
 from kvmexit.lab.stop import play_stop
+from kvmexit.lab.strips import strips_of
 from kvmexit.lab.words import NOT_ANSWERED, StudentError
 from kvmexit.packet.experiment import Arrival, Landing, Scenario, make_machine
 from kvmexit.vmm.bus import Bus
@@ -34,19 +36,22 @@ PUBLIC_SEED = 1
 
 class Checked:
     """A verdict, as a cell shows it: the points, the reason, the ioctls of the landing, and
-    the film of what happened there.
+    ``seen``: the strips of all landings, and the film of what happened at that one.
     """
 
-    def __init__(self, verdict: Verdict, printed: str = "", film: Any = None) -> None:
-        self.verdict, self.printed, self.film = verdict, printed, film
+    def __init__(self, verdict: Verdict, seen: Iterable[Any] = ()) -> None:
+        self.verdict, self.printed, self.seen = verdict, verdict.printed, seen
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
         show: Any = display
         show({"text/plain": repr(self)}, raw=True)
-        if self.film is not None:
-            show(self.film)
+        shown = []
+        for one in self.seen:  # it may be made only now
+            show(one)
+            shown.append(one)
+        self.seen = shown
 
     def __repr__(self) -> str:
         verdict = self.verdict
@@ -99,7 +104,7 @@ def check(number: str, answer: Callable[..., Any], seed: int = PUBLIC_SEED) -> C
     The grader does the same with another ``seed``; give any number to try more problems.
     """
     name = catalogue.question(number).name
-    return judged(number, {name: answer}, seed)
+    return judged(number, {name: answer}, seed, seen_of)
 
 
 def mark(number: str, names: dict[str, Any], seed: int) -> Mark:
@@ -109,23 +114,42 @@ def mark(number: str, names: dict[str, Any], seed: int) -> Mark:
     return Mark(checked.verdict.points)
 
 
-def judged(number: str, names: dict[str, Any], seed: int) -> Checked:
+def judged(
+    number: str,
+    names: dict[str, Any],
+    seed: int,
+    see: Callable[[Verdict, Any, int], Iterable[Any]] = lambda verdict, player, seed: (),
+) -> Checked:
     """As the grader does it, with the cells that this notebook has run. Where those do not make
-    the answer, or cannot be graded on this machine, with the answer as it is."""
+    the answer, or cannot be graded on this machine, with the answer as it is.
+
+    ``see`` makes what is to be seen besides the words, while the answer can still be played.
+    """
     question = catalogue.question(number)
     answer = names.get(question.name)
     answers = history.answers(question.name, answer) if jail.available() else None
     if answers is not None:
-        verdict, film = grade.judged(
-            question, answers, seed, lambda verdict, player: film_of(verdict.failure, player)
+        verdict, seen = grade.judged(
+            question, answers, seed, lambda verdict, player: list(see(verdict, player, seed))
         )
         history.remember(answers)
         if not verdict.is_blank or verdict.reason == NOT_ANSWERED or not callable(answer):
-            return Checked(verdict, verdict.printed, film)
+            return Checked(verdict, seen or ())
     namespace = dict(names) if answer is None else {question.name: answer}
     with starting.fork(namespace) if starting.CAN_FORK else starting.Direct(namespace) as player:
         verdict = judge(question, player, seed)
-        return Checked(verdict, verdict.printed, film_of(verdict.failure, player))
+        seen = see(verdict, player, seed)
+        return Checked(verdict, seen if isinstance(player, starting.Direct) else list(seen))
+
+
+def seen_of(verdict: Verdict, player: Any, seed: int) -> Iterator[Any]:
+    """The strips of an answer, and the film of where it fails first: those that there are."""
+    for make in (
+        partial(strips_of, verdict, player, seed),
+        partial(film_of, verdict.failure, player),
+    ):
+        if (made := make()) is not None:
+            yield made
 
 
 def film_of(failure: Failure | None, player: Any) -> Shown | None:

@@ -1,19 +1,20 @@
 """Every landing of a scenario, at a cost that grows with the run and not with its square.
 
-Two observations make it so. What is saved depends only on the point at which the VMM looks,
-so a landing can be replayed from the last point before it at which nothing was pending. And a
-restored machine that comes to a state from which another has already gone on needs no second
+Three observations make it so. What is saved depends only on the point at which the VMM looks,
+so a landing can be replayed from the last point before it at which nothing was pending; and where
+the VMM looks only after it has served, a request that comes before that is one that comes behind.
+And a restored machine that comes to a state from which another has already gone on needs no second
 look: the rest of its run is known. "The same state" means registers, device and the exit at
 hand, and of the memory only those bytes that the known rest still reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
-from kvmexit.exits import DATA_EXITS, EINTR, VcpuState, What
+from kvmexit.exits import DATA_EXITS, Step, VcpuState, What
 from kvmexit.guest import driver as tis_driver
 from kvmexit.kernel.emulator import MemoryAccess
 from kvmexit.kernel.protocol import Kernel
@@ -31,6 +32,14 @@ from kvmexit.packet.experiment import (
 from kvmexit.packet.outcome import Ending, Outcome, classify
 from kvmexit.vmm.bus import Bus
 from kvmexit.vmm.machine import Machine
+
+ANY_STOP: dict[str, Any] = {
+    "policy": "drain",
+    "compensation": "none",
+    "restore": "new-vm",
+    "saved": "whole",
+}
+"""Of a scenario what an undisturbed run knows nothing of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +82,16 @@ def sweep_policies(kernel: SimulatedKernel, scenarios: list[Scenario]) -> list[S
     for point, exit in _quiet_points(kernel, scenarios[0]):
         for phase in Phase:
             landings.append(Landing(exit, phase))
-            local = Landing(exit - point.exits, phase)
+            here = Landing(1, phase)
             for scenario, results in zip(scenarios, outcomes, strict=True):
-                ending = known.finish(point.machine(kernel, scenario), local)
-                results.append(classify(undisturbed, ending))
+                if phase is Phase.SERVED and not scenario.make_policy().looks_before_serving:
+                    results.append(results[-1])
+                    continue
+                machine = point.machine(kernel, scenario)
+                for _ in range(point.exits + 1, exit):  # one instruction can make many exits
+                    machine.vm.vcpu.run()
+                    machine.bus.serve(machine.vm.vcpu.kvm_run)
+                results.append(classify(undisturbed, known.finish(machine, here)))
     return [
         Sweep(scenario, kernel.name, tuple(landings), tuple(results))
         for scenario, results in zip(scenarios, outcomes, strict=True)
@@ -112,29 +127,35 @@ class Quiet:
         )
 
 
-def _quiet_points(kernel: SimulatedKernel, scenario: Scenario) -> Iterator[tuple[Quiet, int]]:
-    """Every data exit of the undisturbed run, with the last quiet point before it."""
+Points = tuple[tuple[Quiet, int], ...]
+
+
+def _quiet_points(kernel: SimulatedKernel, scenario: Scenario) -> Points:
+    """Every data exit of the undisturbed run, with the last quiet point before it: there the
+    guest is about to execute the instruction that makes this exit. How the VMM stops and
+    restores plays no part, so a kernel walks a program once."""
+    return _walked(kernel, replace(scenario, **ANY_STOP))
+
+
+@lru_cache(maxsize=16)
+def _walked(kernel: SimulatedKernel, scenario: Scenario) -> Points:
     machine = make_machine(kernel, scenario)
-    vcpu, bus, device = machine.vm.vcpu, machine.bus, machine.bus.device
-    exits = 0
-    while True:
-        vcpu.kvm_run.immediate_exit = 1
-        result = vcpu.run()
-        if result is EINTR:
-            point = Quiet(
-                exits,
-                vcpu.get_state(),
-                bytes(machine.vm.memory),
-                device.save(),
-                (device.reads, device.taken),  # type: ignore[attr-defined]  # a Tis
-            )
-            vcpu.kvm_run.immediate_exit = 0
-            result = vcpu.run()
-        if not isinstance(result, DATA_EXITS):
-            return
-        exits += 1
-        yield point, exits
-        bus.serve(vcpu.kvm_run)
+    vcpu: Any = machine.vm.vcpu
+    device: Any = machine.bus.device
+    vcpu.watched = True
+    found: list[tuple[Quiet, int]] = []
+    state, memory, before = vcpu.get_state(), b"", 0
+    for step in machine.steps():
+        if step.what is What.EXECUTE:
+            state, before = vcpu.get_state(), len(found)
+            now = bytes(machine.vm.memory)
+            memory = memory if memory == now else now  # most instructions write nothing
+        elif step.what is What.EXIT and isinstance(step.about, DATA_EXITS):
+            if before == len(found):  # else it is one more of the same instruction
+                counts = (device.reads, device.taken)
+                point = Quiet(before, state, memory, device.save(), counts)
+            found.append((point, len(found) + 1))
+    return tuple(found)
 
 
 Key = tuple[Any, ...]
@@ -174,6 +195,22 @@ class Tail:
         )
 
 
+def _key_at(step: Step, machine: Machine) -> Key | None:
+    """With the memory all on which the rest of a run depends, where that can be known: at the
+    first exit of an instruction, and where a new VM is about to get what was saved."""
+    if step.what is What.EXIT:
+        vcpu: Any = machine.vm.vcpu
+        if not vcpu.is_fresh:
+            return None
+        state, about, device = vcpu.get_state(), step.about, machine.bus.device.save()
+    elif step.what is What.RESTORE and machine.restore_into == "new-vm":
+        saved = machine.saves[-1]
+        state, about, device = saved.state, (machine.load, machine.compensation), saved.device
+    else:
+        return None
+    return (state.gpr, state.rip, state.rflags, state.xmm, state.events, about, device)
+
+
 @dataclass(slots=True)
 class Tails:
     """All tails met so far, by the state in which they begin."""
@@ -189,21 +226,21 @@ class Tails:
         for step in machine.steps():
             if arrival.due(step):
                 machine.request_stop()
-            elif step.what is What.EXIT and machine.saves:
-                vcpu: Any = machine.vm.vcpu
-                if vcpu.trace is not log:
-                    vcpu.trace = log
-                if not vcpu.is_fresh:
-                    continue
-                state = vcpu.get_state()
-                key = (state.gpr, state.rip, state.rflags, state.xmm, step.about, device.save())
-                counts = (device.reads, device.taken)
-                tail = self.known.get(key)
-                if tail is not None and tail.applies(memory := memoryview(machine.vm.memory)):
-                    ending = tail.ending_from(memory, counts)
-                    self._learn(marks, log, ending, tail)
-                    return ending
-                marks.append((len(log), key, counts))
+                continue
+            if not machine.saves:
+                continue
+            vcpu: Any = machine.vm.vcpu
+            vcpu.trace = log  # a new VM has a new vCPU
+            key = _key_at(step, machine)
+            if key is None:
+                continue
+            counts = (device.reads, device.taken)
+            tail = self.known.get(key)
+            if tail is not None and tail.applies(memory := memoryview(machine.vm.memory)):
+                ending = tail.ending_from(memory, counts)
+                self._learn(marks, log, ending, tail)
+                return ending
+            marks.append((len(log), key, counts))
         ending = ending_of(machine.vm, device)
         self._learn(marks, log, ending, None)
         return ending

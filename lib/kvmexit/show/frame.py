@@ -26,7 +26,8 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One step, and what is to be seen after it. ``landing`` counts the steps of the
-    undisturbed run before which a suspend can arrive, from 1; 0 inside a suspend."""
+    undisturbed run before which a suspend can arrive, from 1; 0 inside a suspend. ``label`` stands
+    on the lane, where it is not that of the kind of step."""
 
     lane: Lane
     what: What
@@ -36,3 +37,4 @@ class Frame:
     write: tuple[int, bytes] | None = None
     landing: int = 0
     about: Any = None
+    label: str = ""

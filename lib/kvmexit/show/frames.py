@@ -69,10 +69,10 @@ class Tables:
 
     def parts(self, frame: Frame) -> tuple[int, ...]:
         """The numbers of what is in a frame."""
+        label = (frame.label,) if frame.label else ()
+        said = LANES.index(frame.lane.value), WHATS.index(frame.what.value), frame.sentence, *label
         return (
-            self.texts(
-                (LANES.index(frame.lane.value), WHATS.index(frame.what.value), frame.sentence)
-            ),
+            self.texts(said),
             *self.seen(frame.seen),
             self.pages(frame.page),
             self.writes(frame.write),
@@ -183,7 +183,7 @@ class World:
             met.append((taken, key_of(machine), counts_of(machine)))
             return met[-1][1] in self.known
 
-        at_end = drive(camera, steps, landing, first, meet)
+        at_end = drive(camera, steps, landing, first, meet, begin=landing)
         if at_end:
             node, ending = -1, self.stage.ending(machine)
         else:
@@ -194,14 +194,13 @@ class World:
                 reads=ending.reads + counts[0] - then[0],
                 taken=ending.taken + counts[1] - then[1],
             )
-        start, cut = _suspend(camera.frames)
+        cut = _behind_suspend(camera.frames)
         tail = self.tables.chain(camera.frames[cut:], node)
         for taken, key, counts in met:
             self.known[key] = (tail[taken - cut], ending, counts)
-        before = camera.frames[start - 1].seen if start else self._before(landing)
         verdict = self.stage.verdict(ending)
         return (
-            self.tables.segment(camera.frames[start:cut], before),
+            self.tables.segment(camera.frames[:cut], self._before(landing)),
             tail[0] if tail else node,
             self.tables.ends(astuple(verdict)),
             verdict,
@@ -211,11 +210,10 @@ class World:
         return self.frames[landing - 2].seen if landing > 1 else self.start
 
 
-def _suspend(frames: list[Frame]) -> tuple[int, int]:
-    """Where the request is, and the frame behind the restore (or behind the request)."""
+def _behind_suspend(frames: list[Frame]) -> int:
+    """The frame behind the restore (or behind the request, which is the first)."""
     whats = [frame.what for frame in frames]
-    start = whats.index(What.REQUEST)
-    return start, (whats.index(What.RESTORE) if What.RESTORE in whats else start) + 1
+    return (whats.index(What.RESTORE) if What.RESTORE in whats else 0) + 1
 
 
 def counts_of(machine: Machine) -> Counts:

@@ -15,6 +15,7 @@ from kvmexit.kernel.emulator import MemoryAccess
 from kvmexit.kernel.protocol import KvmRun
 from kvmexit.packet.experiment import Scenario
 from kvmexit.show.frame import Frame, PageOp, Seen
+from kvmexit.show.own_lines import label_of, line_now, sentence_of
 from kvmexit.show.stage import BUFFER, Stage
 from kvmexit.show.words import say
 from kvmexit.vmm.bus import Bus
@@ -34,7 +35,7 @@ class HeardBus(Bus):
         step = Step(Lane.DEVICE, What.SERVE, kvm_run.exit())
         super().serve(kvm_run)
         if self._camera.inside_stop:
-            self._camera.take(step)
+            self._camera.take(step, line=line_now())
 
 
 class Camera:
@@ -94,17 +95,28 @@ class Camera:
 
     # -- taking -----------------------------------------------------------------------------
 
-    def take(self, step: Step, landing: int = 0) -> None:
-        """One frame: ``step`` has just happened."""
+    def take(self, step: Step, landing: int = 0, line: tuple[int, str] | None = None) -> None:
+        """One frame: ``step`` has just happened, by a ``line`` of the reader's own stop path."""
         before = self._seen
         page = self._note(step)
         self._seen = seen = self.look()
         write = self._written()
         self._watch()
-        sentence = say(step, self.stage, self.machine, before, seen)
+        sentence, label = say(step, self.stage, self.machine, before, seen), ""
+        if line:
+            sentence, label = sentence + sentence_of(line), label_of(line)
         self.frames.append(
-            Frame(step.lane, step.what, sentence, seen, page, write, landing, step.about)
+            Frame(step.lane, step.what, sentence, seen, page, write, landing, step.about, label)
         )
+
+    def pass_over(self, step: Step) -> None:
+        """``step`` has just happened, and somebody has its frame already."""
+        self._note(step)
+
+    def go_on(self) -> None:
+        """The next frame is taken again."""
+        self._seen = self.look()
+        self._trace.clear()
 
     def _note(self, step: Step) -> PageOp:
         """Keep track of what is pending; what the step did to the shared page."""
@@ -133,7 +145,7 @@ class Camera:
     def hear(self, step: Step) -> None:
         """A step inside a stop policy. KVM_RUN has returned when it tells of its return."""
         if step.what is What.ENTRY:
-            self.take(step)
+            self.take(step, line=line_now())
             return
         if self.pending is not None:
             self.take(Step(Lane.KERNEL, What.COMPLETE, self.pending))
@@ -174,15 +186,21 @@ def drive(
     landing: int | None = None,
     first: int = 1,
     meet: Meet | None = None,
+    begin: int = 0,
 ) -> bool:
     """Take a frame after each step, the suspend arriving before step ``landing``.
 
-    The steps are counted from ``first``. False if ``meet`` has ended it.
+    The steps are counted from ``first``; those before step ``begin`` get no frame. False if
+    ``meet`` has ended it.
     """
     count, held, where = first - 1, None, 0
     for step in steps:
-        if held is not None:
+        if held is not None and count < begin:
+            camera.pass_over(held)
+        elif held is not None:
             camera.take(held, where)
+        if count + 1 == begin:
+            camera.go_on()
         camera.inside_stop = step.what is What.STOP
         count += 1
         if step.what is What.EXECUTE and meet is not None and meet(len(camera.frames)):

@@ -131,10 +131,11 @@ def _mark(frame: Frame, lane: Lane, now: bool) -> str:
     if frame.lane is not lane:
         return f'<td style="{CELL}{edge}"></td>'
     look = STEPS[frame.what]
+    label = escape(frame.label or look.label)
     return (
         f'<td style="{CELL}{edge}"><svg aria-hidden="true" width="18" height="18"'
         f' viewBox="-9 -9 18 18" style="display:block;margin:auto"><path fill-rule="evenodd"'
-        f' fill="{LANES[lane].colour}" d="{look.shape}"/></svg>{look.label}</td>'
+        f' fill="{LANES[lane].colour}" d="{look.shape}"/></svg>{label}</td>'
     )
 
 

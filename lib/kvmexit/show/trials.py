@@ -24,6 +24,8 @@ from kvmexit.vmm.machine import Policy
 
 TRIED = tuple(name for name in PROGRAMS if name != "retry")
 """All programs; ``retry`` is the driver, which asks again."""
+KERNEL = SimulatedKernel()
+"""One for all trials: it has walked each program once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Trial:
             restore=scenario.restore,
             program=scenario.program,
             landing=landing,
+            at="save",  # the policy's own lines stand before it
             title=f"{self.policy.name}: program {scenario.program} at exit {landing.exit}",
             name="trial",
         )
@@ -124,9 +127,9 @@ def trial(
     ``stop`` is a function ``(vcpu, bus)``, a policy or the name of one. What it raises is raised.
     """
     given = Scenario(response_of(length), policy=as_policy(stop), restore=restore)
-    policy, kernel = given.make_policy(), SimulatedKernel()
+    policy = given.make_policy()
     of = [replace(given, policy=policy, program=program) for program in TRIED]
-    return Trial(policy, tuple(sweep(kernel, one) for one in of))
+    return Trial(policy, tuple(sweep(KERNEL, one) for one in of))
 
 
 class _Noting:
@@ -168,5 +171,5 @@ def _noted(scenario: Scenario, landing: Landing) -> list[tuple[int, str]]:
         theirs: Any = _Noting(vcpu, "run", code, notes)
         policy.stop(theirs, _Noting(bus, "serve", code, notes))  # type: ignore[arg-type]
 
-    run(SimulatedKernel(), replace(scenario, policy=replace(policy, stop=stop)), landing)
+    run(KERNEL, replace(scenario, policy=replace(policy, stop=stop)), landing)
     return notes

@@ -30,7 +30,7 @@ export function paintLanes(film) {
 
 /* An event is a column; so is what lies between two: {at, run: how many steps}. */
 function columnsOf({ events, step }) {
-  const shown = events.includes(step) ? events : [...events, step].sort((a, b) => a - b);
+  const shown = [...new Set([...events, step])].sort((a, b) => a - b);
   const found = [];
   let last = -1;
   for (const at of shown) {
@@ -68,7 +68,7 @@ function widthOf({ reel, steps, stops }, at) {
 }
 
 const labelOf = (reel, steps, stops, at) =>
-  (at === stops.wrong ? FATES.wrong.word : STEPS[reel.what(steps[at])].label);
+  (at === stops.wrong ? FATES.wrong.word : reel.label(steps[at]));
 
 function drawLines(parts, width) {
   LANES.forEach(({ name }, lane) => {

@@ -3,6 +3,8 @@
    Columns of integers come as differences. A run is the undisturbed one up to the landing, then
    the segment of its suspend, then a tail; frames.py says how they are shared. */
 
+import { STEPS } from "./vocabulary.js";
+
 const sums = (steps) => {
   let sum = 0;
   return Int32Array.from(steps, (step) => (sum += step));
@@ -107,6 +109,11 @@ export class Reel {
 
   sentence(step) {
     return this.data.texts[step.text][2];
+  }
+
+  /* On its lane; a line of a reader's own stop path, if it was one. */
+  label(step) {
+    return this.data.texts[step.text][3] ?? STEPS[this.what(step)].label;
   }
 
   pending(step) {

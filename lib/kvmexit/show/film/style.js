@@ -73,12 +73,11 @@ ${classes.join("\n")}
 .kx .cells small{display:flex;justify-content:center;font:12px/14px system-ui,sans-serif;
   white-space:nowrap}
 .kx .cells .ghost{opacity:.68}
-.kx .cells .ghost b{font-weight:400}
 .kx .cells.from::before,.kx .cells.on::after{content:"…";position:absolute;left:-9px;line-height:18px}
 .kx .cells.on::after{left:auto;right:-9px}
 .kx [data-role=sent] [data-fate=missing]{box-shadow:inset 0 -2px var(--missing)}
 .kx [data-role=got] [data-fate=missing]{border:1.5px dashed var(--missing)}
-.kx [data-fate=missing] b{font-weight:400}
+.kx .cells .ghost b,.kx [data-fate=missing] b{font-weight:400}
 .kx [data-role=got] [data-fate=missing] b{text-decoration:line-through}
 .kx [data-role=got] [data-fate=unread]{border:1px dotted currentColor}
 .kx [data-role=got] [data-fate=unread] b{font-weight:400;opacity:.75}
@@ -99,9 +98,8 @@ ${classes.join("\n")}
 .kx .legend svg{display:inline;width:16px;margin-right:4px;vertical-align:middle}
 .kx .two{min-height:2.8em;margin:.2rem 0 0}
 .kx table{border-collapse:collapse;margin:0;font-size:13px;width:auto;border:0}
-.kx tr{background:none;border:0}
-.kx :is(td,th){font-weight:400;text-align:left;padding:0 .7rem 0 0;border:0;vertical-align:top;
-  background:none}
+.kx :is(tr,td,th){background:none;border:0}
+.kx :is(td,th){font-weight:400;text-align:left;padding:0 .7rem 0 0;vertical-align:top}
 .kx thead th{font-weight:600}
 .kx td.v{font-family:ui-monospace,monospace}
 .kx .regs{display:grid;grid-template-columns:1fr 1fr;gap:0 1rem}
