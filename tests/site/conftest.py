@@ -45,9 +45,10 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
 
 @pytest.fixture(scope="module")
 def desk(browser: Browser, over_http: str, name: str) -> Iterator[Visit]:
-    """The page ``name`` over http, on a wide screen, light."""
+    """The page ``name`` over http, on a wide screen, light; alone, as what a first view loads is
+    weighed."""
     for visit in visiting(browser):
-        yield visit(over_http, name, color_scheme="light")
+        yield visit(over_http, name, alone=True, color_scheme="light")
 
 
 @pytest.fixture(scope="module")
