@@ -18,10 +18,11 @@ sys.path += [
 ]
 
 from alive import CHAPTER, cell_that, rests  # noqa: E402 - found by the line above
+from browsers import DESK  # noqa: E402
 from pages import SITE  # noqa: E402
 from playwright.sync_api import BrowserContext, sync_playwright  # noqa: E402
 from serving import served  # noqa: E402
-from visits import DESK, PATIENCE, SITE_ON_DISK  # noqa: E402
+from visits import PATIENCE, SITE_ON_DISK  # noqa: E402
 
 PROMISED = {"cold, http": 6.0, "warm, http": 4.0, "cold, file": 7.0, "warm, file": 12.0}
 """Seconds from the press to the first output, on two idle cores."""

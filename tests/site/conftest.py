@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from alive import CHAPTER, LAB
+from browsers import started
 from live_lab import on_a_copy
 from pages import contents
 from patience import draws
 from playwright.sync_api import Browser
 from serving import served
-from visits import PHONE, SITE_ON_DISK, Visit, started, visiting
+from visits import PHONE, SITE_ON_DISK, Visit, visiting
 
 
 @pytest.fixture(scope="session")
@@ -37,16 +38,17 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
     """``visit(address, name, **options of the browser's context)`` opens a page of the book.
 
     What answers a question is not covered, so that all of the page is looked at, unless the visit
-    is ``covered``.
+    is ``covered``. It is ``alone`` if the test changes more than the page (:func:`visits.lent`).
     """
     yield from visiting(browser)
 
 
 @pytest.fixture(scope="module")
 def desk(browser: Browser, over_http: str, name: str) -> Iterator[Visit]:
-    """The page ``name`` over http, on a wide screen, light."""
+    """The page ``name`` over http, on a wide screen, light; alone, as what a first view loads is
+    weighed."""
     for visit in visiting(browser):
-        yield visit(over_http, name, color_scheme="light")
+        yield visit(over_http, name, alone=True, color_scheme="light")
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +62,14 @@ def phone(browser: Browser, name: str) -> Iterator[Visit]:
 def alive_chapter(browser: Browser, over_http: str) -> Iterator[Visit]:
     """A chapter over http, on a wide screen, light, whose cells are about to be run."""
     for visit in visiting(browser):
-        yield visit(over_http, CHAPTER, color_scheme="light")
+        yield visit(over_http, CHAPTER, alone=True, color_scheme="light")
 
 
 @pytest.fixture(scope="module")
 def alive_lab(browser: Browser) -> Iterator[Visit]:
     """A lab from the disk, on a narrow screen, dark, whose cells are about to be run."""
     for visit in visiting(browser):
-        yield visit(SITE_ON_DISK, LAB, color_scheme="dark", viewport=PHONE)
+        yield visit(SITE_ON_DISK, LAB, alone=True, color_scheme="dark", viewport=PHONE)
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ that a reader gets to see it.
 from collections.abc import Callable, Iterator
 
 import pytest
+from browsers import DESK
 from playwright.sync_api import Browser, Page
-from visits import DESK, PHONE, SITE_ON_DISK, Visit, visiting
+from visits import PHONE, SITE_ON_DISK, Visit, visiting
 
 CHAPTER = "book/10-the-atlas-of-exits"
 SCREENS = 1.5

@@ -10,6 +10,7 @@ from itertools import product
 from urllib.parse import parse_qs
 
 import pytest
+from browsers import DESK, patient
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Scenario, run
 from kvmexit.packet.outcome import Kind
@@ -19,7 +20,7 @@ from kvmexit.vmm.machine import POLICIES
 from pages import ROOT
 from patience import draws
 from playwright.sync_api import Browser, Page
-from visits import DESK, SITE_ON_DISK, Visit, patient, visiting, wait_until
+from visits import SITE_ON_DISK, Visit, visiting, wait_until
 
 SWEPT = {
     "book/05-where-the-suspend-lands": ("driver", {"ok", "missing", "stale"}),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browsers import DESK, lent
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Landing, run
 from kvmexit.show import film
@@ -15,7 +16,7 @@ from kvmexit.show.scene import scene
 from kvmexit.show.story import events, stops
 from kvmexit.show.vocabulary import OUTCOMES, STEPS
 from playwright.sync_api import Browser, Locator, Page
-from visits import DESK, PHONE, SMALL_TEXT, WIDER_THAN_THE_SCREEN, patient, wait_until
+from visits import PHONE, SITE_ON_DISK, SMALL_TEXT, WIDER_THAN_THE_SCREEN, wait_until
 
 READ = 12
 CHOICES = {
@@ -61,14 +62,18 @@ def written(made: Film, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
-    context = patient(browser, **({"viewport": DESK} | options))
-    page = context.new_page()
     complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.goto(address)
-    yield page
-    context.close()
+
+    def hear(what: object) -> None:
+        complaints.append(str(getattr(what, "text", what)))
+
+    with lent(browser, SITE_ON_DISK, **options) as page:
+        for event in ("pageerror", "console"):
+            page.on(event, hear)
+        page.goto(address)
+        yield page
+        for event in ("pageerror", "console"):
+            page.remove_listener(event, hear)
     assert complaints == []
 
 
@@ -294,24 +299,30 @@ def test_near_landings_are_as_wide_as_a_finger(phone: Page) -> None:
         assert value(phone, "landing") == before
 
 
-def test_it_plays_once_to_the_wrong_byte_and_a_touch_stops_it(player: Page, made: Film) -> None:
+@pytest.fixture
+def timed(browser: Browser, written: str) -> Iterator[Page]:
+    """A player whose clock the test turns, in a context that nobody else has."""
+    yield from opened(browser, written, alone=True)
+
+
+def test_it_plays_once_to_the_wrong_byte_and_a_touch_stops_it(timed: Page, made: Film) -> None:
     _, named = story(made, made.landing)
-    player.emulate_media(reduced_motion="reduce")
-    player.clock.install()
-    player.get_by_label("Play from").click()
-    assert value(player, "step") == named["request"]
-    player.clock.run_for(10_000)
-    assert value(player, "step") == named["wrong"]
-    player.clock.run_for(10_000)
-    assert value(player, "step") == named["wrong"]
-    player.get_by_label("Play from").click()
-    player.clock.run_for(1_000)
-    slider(player, "landing").focus()
-    player.keyboard.press("Shift")
-    there = value(player, "step")
+    timed.emulate_media(reduced_motion="reduce")
+    timed.clock.install()
+    timed.get_by_label("Play from").click()
+    assert value(timed, "step") == named["request"]
+    timed.clock.run_for(10_000)
+    assert value(timed, "step") == named["wrong"]
+    timed.clock.run_for(10_000)
+    assert value(timed, "step") == named["wrong"]
+    timed.get_by_label("Play from").click()
+    timed.clock.run_for(1_000)
+    slider(timed, "landing").focus()
+    timed.keyboard.press("Shift")
+    there = value(timed, "step")
     assert named["request"] < there < named["wrong"]
-    player.clock.run_for(10_000)
-    assert value(player, "step") == there
+    timed.clock.run_for(10_000)
+    assert value(timed, "step") == there
 
 
 def test_the_byte_rides_on_its_message(player: Page, made: Film) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from browsers import patient
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Scenario, response_of, run
 from kvmexit.show import film
 from kvmexit.show.films import landing_of, landings_of
 from live_lab import EXPLORER, open_notebook, run_cell
 from playwright.sync_api import Browser, Page, WebSocket
-from visits import patient, wait_until
+from visits import wait_until
 
 HEAVIEST_ANSWER = 100_000
 """Bytes that may come from the kernel for one move of a hand, the film's tables included."""

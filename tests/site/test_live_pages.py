@@ -88,7 +88,7 @@ def test_what_cannot_be_loaded_is_said_and_leaves_the_page(
     visit: Callable[..., Visit], over_http: str
 ) -> None:
     needs_npm()
-    here = visit(over_http, CHAPTER)
+    here = visit(over_http, CHAPTER, alone=True)
     before, cells = seen(here.page), here.page.locator(".cell_input").all_inner_texts()
     here.page.route("**/python_stdlib.zip*", lambda route: route.abort())
     here.page.locator(".kvmexit-live button").click()
@@ -332,6 +332,6 @@ def test_any_page_says_what_the_book_has(
 ) -> None:
     needs_npm()
     site = over_http if kind == "http" else SITE_ON_DISK
-    here = visit(site, page)
+    here = visit(site, page, alone=True)
     says_what_the_book_has(here, page)
     assert here.requests_outside(site) == []

@@ -154,7 +154,7 @@ def test_a_strip_is_painted(visit: Callable[..., Visit], hand: str) -> None:
 
 
 def test_a_browser_that_keeps_nothing_says_so(visit: Callable[..., Visit]) -> None:
-    seen = visit(SITE_ON_DISK, "index", covered=True)
+    seen = visit(SITE_ON_DISK, "index", covered=True, alone=True)
     seen.page.context.add_init_script(NOTHING_KEPT)
     seen.go(f"{SITE_ON_DISK}/{CHOICE}.html")
     said = guess(seen.page, right=True)

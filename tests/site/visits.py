@@ -2,28 +2,25 @@
 
 import gzip
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
+from browsers import lent
 from pages import SITE, contents
 from patience import PATIENCE, draws
 from playwright.sync_api import (
     Browser,
-    BrowserContext,
     Page,
     Request,
     Response,
     TimeoutError as Late,
-    sync_playwright,
 )
 
 SITE_ON_DISK = SITE.as_uri()
 COMPRESSED = (".woff", ".woff2", ".png", ".jpg")
-NO_COVERS = 'try { localStorage.setItem("kvmexit.cover", "off") } catch { /* not a page */ }'
 PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 900}
 HEADER = 48
 """Pixels of a screen that the page's own header takes."""
 
@@ -104,24 +101,9 @@ BEFORE_THE_ARTICLE = """() => {
 }"""
 
 
-@contextmanager
-def started(chromium: str) -> Iterator[Browser]:
-    """Chromium, without a window."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"], timeout=1000 * PATIENCE
-        )
-
-
-def patient(browser: Browser, **options: object) -> BrowserContext:
-    """A context of the browser, whose pages wait as long as a busy machine needs."""
-    context = browser.new_context(**options)
-    context.set_default_timeout(1000 * PATIENCE)
-    return context
-
-
 def is_its_turn(name: str, of: int, first: int = 0) -> bool:
-    """Whether a long check looks at the page: at every ``of``-th from ``first``, in CI at all."""
+    """Whether a long check looks at the page: at every ``of``-th from ``first`` in the order of the
+    contents, so at chapters, labs and reference pages alike; in CI at all."""
     every = draws(of, in_ci=1)
     return contents().index(name) % every == first % every
 
@@ -145,11 +127,28 @@ class Visit:
     loaded: list[Response] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("response", self._loaded)
-        self.page.on("requestfailed", self._failed)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._hear)
+        for event, hear in self._ears().items():
+            self.page.on(event, hear)
+
+    def leave(self) -> None:
+        """Hear no more of the page: it is another's now."""
+        for event, hear in self._ears().items():
+            self.page.remove_listener(event, hear)
+
+    def _ears(self) -> dict[str, Callable[..., None]]:
+        return {
+            "request": self._asked,
+            "response": self._loaded,
+            "requestfailed": self._failed,
+            "pageerror": self._broken,
+            "console": self._hear,
+        }
+
+    def _asked(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+    def _broken(self, error: object) -> None:
+        self.complaints.append(str(error))
 
     def _failed(self, request: Request) -> None:
         # A page that is left takes back what it still asks for: that is no failure.
@@ -224,17 +223,13 @@ class Visit:
 
 
 def visiting(browser: Browser) -> Iterator[Callable[..., Visit]]:
-    contexts: list[BrowserContext] = []
+    with ExitStack() as stack:
 
-    def visit(address: str, name: str, covered: bool = False, **options: object) -> Visit:
-        contexts.append(patient(browser, **({"viewport": DESK} | options)))
-        if not covered:
-            contexts[-1].add_init_script(NO_COVERS)
-        scripts = bool(options.get("java_script_enabled", True))
-        visit = Visit(contexts[-1].new_page(), scripts)
-        visit.go(f"{address}/{name}.html")
-        return visit
+        def visit(address: str, name: str, covered: bool = False, **options: object) -> Visit:
+            page = stack.enter_context(lent(browser, address, covered, **options))
+            visit = Visit(page, bool(options.get("java_script_enabled", True)))
+            stack.callback(visit.leave)
+            visit.go(f"{address}/{name}.html")
+            return visit
 
-    yield visit
-    for context in contexts:
-        context.close()
+        yield visit
