@@ -48,7 +48,7 @@ def test_a_cell_says_how_it_is_shown_and_what_the_page_has_of_it() -> None:
     shown, follows = cells
     assert shown["shown"] == "output" and "follows" not in shown
     assert shown["stored"] == [run_cells.shown(strip(12)._repr_mimebundle_())["digest"]]
-    assert follows["shown"] == "all" and follows["follows"] is True
+    assert follows["shown"] == "all" and follows["follows"] == []
 
 
 def test_a_page_with_another_number_of_cells_is_no_page() -> None:

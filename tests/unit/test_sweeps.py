@@ -1,7 +1,7 @@
 """Every landing of every machine."""
 
 import pytest
-from kvmexit.guest.driver import PROGRAMS
+from kvmexit.guest.driver import BURSTS, PROGRAMS, tis_driver
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Phase, Scenario, response_of, run
 from kvmexit.packet.sweeps import sweep, sweep_policies
@@ -35,6 +35,21 @@ def test_drain_is_invisible_at_every_landing(device, program, restore):
 )
 def test_every_other_policy_has_a_program_at_which_it_fails(policy, program, letter):
     assert letter in sweep(KERNEL, Scenario(policy=policy, program=program)).strip
+
+
+def test_a_program_that_is_changed_is_swept_anew(monkeypatch):
+    scenario = Scenario(device="tis-indexed", policy="save-at-once")
+    loop = BURSTS[scenario.variant]
+    before = sweep(KERNEL, scenario)
+    with monkeypatch.context() as patch:
+        changed = loop.replace("mov [INDEX], ecx\n", "mov [INDEX], ecx\n mov [INDEX], ecx\n")
+        patch.setitem(BURSTS, scenario.variant, changed)
+        tis_driver.cache_clear()
+        other = sweep(KERNEL, scenario)
+        assert other.strip == sweep(SimulatedKernel(), scenario).strip
+    tis_driver.cache_clear()
+    assert len(other.landings) > len(before.landings)
+    assert sweep(KERNEL, scenario).strip == before.strip
 
 
 def test_one_entry_is_enough_for_the_byte_loop():

@@ -133,12 +133,13 @@ Points = tuple[tuple[Quiet, int], ...]
 def _quiet_points(kernel: SimulatedKernel, scenario: Scenario) -> Points:
     """Every data exit of the undisturbed run, with the last quiet point before it: there the
     guest is about to execute the instruction that makes this exit. How the VMM stops and
-    restores plays no part, so a kernel walks a program once."""
-    return _walked(kernel, replace(scenario, **ANY_STOP))
+    restores plays no part, so a kernel walks a program once, until its code is another."""
+    code = tis_driver.tis_driver(scenario.variant).code
+    return _walked(kernel, replace(scenario, **ANY_STOP), code)
 
 
 @lru_cache(maxsize=16)
-def _walked(kernel: SimulatedKernel, scenario: Scenario) -> Points:
+def _walked(kernel: SimulatedKernel, scenario: Scenario, _code: bytes) -> Points:
     machine = make_machine(kernel, scenario)
     vcpu: Any = machine.vm.vcpu
     device: Any = machine.bus.device
