@@ -66,6 +66,10 @@ RIGHT_TOO = {
     "        vcpu.kvm_run.immediate_exit = 0",
 }
 WRONG_TOO = {
+    "rests when the same exit comes twice": loop(
+        "    last = None\n    while (r := vcpu.run()) is not EINTR and r != last:\n"
+        "        bus.serve(page)\n        last = r"
+    ),
     "until the instruction's first read is done": loop(
         "    first = vcpu.run()\n    while first is not EINTR:\n        bus.serve(page)\n"
         "        r = vcpu.run()\n        if r is EINTR or r.gpa != first.gpa: break"

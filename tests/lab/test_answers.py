@@ -20,6 +20,7 @@ from more_answers import RIGHT_TOO, WRONG_TOO
 from nbformat.v4 import new_code_cell, new_notebook
 from patience import draws
 from traitlets.config import Config
+from wrong_answers import FOLDER
 
 SEED = seeds.drawn()
 """Nobody knows it, and a failure names it."""
@@ -32,6 +33,17 @@ def graded(code: str, number: str = "2.1", seed: int = SEED) -> Verdict:
 def test_there_are_thirty_of_each() -> None:
     assert len(RIGHT) >= 30 and len(WRONG) >= 30
     assert len(RIGHT_TOO) >= 10 and len(WRONG_TOO) >= 10
+
+
+def test_memory_that_was_saved_first_is_what_the_new_machine_gets() -> None:
+    """A rest that is known from other landings is joined by what was saved, not by what the old
+    machine has: at each seed it fails."""
+    code = (FOLDER / "2_saves_memory_first.py").read_text()
+    right = code.replace("    ram = memory.save()\n", "").replace(" ram,", " memory.save(),")
+    for seed in range(SEED, SEED + draws(3, in_ci=12)):
+        assert graded(right, "2.2", seed).is_full, seed
+        verdict = graded(code, "2.2", seed)
+        assert not verdict.is_full and "landing at exit" in verdict.reason, seed
 
 
 def test_a_table_of_another_seeds_answers_is_no_answer() -> None:

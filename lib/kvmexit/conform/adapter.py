@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from kvmexit.conform.limit import Overdue, call, place_in
+from kvmexit.conform.line import SETTLE
 from kvmexit.conform.process import Process
 from kvmexit.errors import KvmExitError
 
@@ -44,6 +45,9 @@ class Adapter(ABC):
     """MiB that the guest takes."""
     socket_kind: socket.SocketKind = socket.SOCK_STREAM
     """Of its API."""
+    settle = SETTLE
+    """Seconds in which it reads what it has seen to be there, on its standard input, while it is
+    paused. What it has not read by then is taken back."""
     version_words: tuple[str, ...] = ("--version",)
     """What the program is given to say its version."""
 

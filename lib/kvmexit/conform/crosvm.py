@@ -20,6 +20,8 @@ class Crosvm(Adapter):
     linux = "bzImage"
     socket_kind = socket.SOCK_SEQPACKET
     version_words = ("version",)
+    settle = 1.0  # if what its thread has seen is gone when it reads, the thread waits, and a save
+    #               waits for the thread, for ever
 
     def start(self) -> list[str]:
         serial = "type=stdout,hardware=serial,num=1,stdin=true"

@@ -120,7 +120,7 @@ class Harness:
 
     def _renew(self) -> None:
         """Save, end the process, start anew and load."""
-        self.line.take_back()
+        self.line.take_back(self.adapter.settle)
         time.sleep(SETTLE)
         saved = self.folder / "saved"
         shutil.rmtree(saved, ignore_errors=True)

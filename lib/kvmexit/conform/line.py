@@ -13,8 +13,11 @@ that is on its way no longer.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import struct
+import termios
 import threading
 import time
 import tty
@@ -24,6 +27,8 @@ from kvmexit.conform.bodies import COUNT_BIT, FIRST, LAST
 SPAN = LAST - FIRST + 1
 WINDOW, CHUNK = 48, 16
 """Bytes that are on their way at most, and how many are given at a time."""
+SETTLE = 0.02
+"""Seconds in which a paused VMM reads what it has seen, if it reads more at all."""
 IDLE = 0.05
 """Seconds of silence after which one more chunk is given: perhaps all that was fed is lost."""
 
@@ -93,14 +98,25 @@ class Line:
         with self._lock:  # a write that is under way comes to its end
             self._feeding.clear()
 
-    def take_back(self) -> None:
-        """Take what the VMM has not read. Its guest must be paused, and nothing fed."""
+    def take_back(self, settle: float = SETTLE) -> None:
+        """Take what the VMM has not read and leaves unread, for ``settle`` seconds. Its guest must
+        be paused, and nothing fed."""
+        left, since = self._unread(), time.monotonic()
+        while left and time.monotonic() < since + settle:
+            time.sleep(SETTLE / 10)
+            if (now := self._unread()) != left:
+                left, since = now, time.monotonic()
         with self._lock:
             try:
                 while taken := os.read(self._own, 4096):
                     self._left += taken
             except BlockingIOError:
                 pass
+
+    def _unread(self) -> int:
+        """Bytes that wait for the VMM to read them."""
+        (waiting,) = struct.unpack("i", fcntl.ioctl(self._own, termios.FIONREAD, bytes(4)))
+        return int(waiting)
 
     def _pump(self) -> None:
         """Hear what the guest says, and feed it, until the process is gone."""

@@ -237,14 +237,30 @@ differs:
         mov ebp, edx
         ret
 """
-BURSTS["rmw"] = BURSTS["retry"] = BURSTS["torn"] = BURSTS["driver"]
+BURSTS["rmw"] = BURSTS["retry"] = BURSTS["driver"]
+BURSTS["torn"] = """
+        test ecx, ecx
+        jne next_byte
+        cmp ebx, 4
+        jb next_byte
+        mov esi, XFIFO
+        mov edi, XFIFO
+        mov ecx, 2
+        repne cmpsb                 ; the tag and the size's zeros: each address is read twice
+        mov dword [BUFFER], 0x00000180
+        mov ecx, 4
+        sub ebx, ecx
+        je recv_data
+""" + BURSTS["driver"].lstrip("\n")
 """How each variant of the driver takes a burst out of the FIFO. ``driver`` is Linux's loop;
 ``string`` uses ``rep movsb`` and ``wide`` 16-byte loads through the extended FIFO; ``rmw`` sets
 commandReady by ``or``, so that its last access is a read and a write; ``retry`` has what the
 receive path does around all this since v6.6, see :data:`RETRY`. ``pages``, ``torn`` and ``verify``
 need a device with a window and a store that cross a page (:class:`kvmexit.lab.paged.Paged`): a
 16-byte load takes three exits there, :data:`TORN` four, and a ``repe cmpsb`` of device with
-device two for each byte, all in one instruction. Bursts of ``verify`` have 16 bytes at most."""
+device two for each byte, all in one instruction. ``torn`` also passes over the first
+four bytes, which it knows, by a ``repne cmpsb`` of the FIFO with itself: exits that are equal in
+pairs. Bursts of ``verify`` have 16 bytes at most."""
 
 TORN = """
 tpm_tis_ready:

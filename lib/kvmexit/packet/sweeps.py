@@ -196,20 +196,24 @@ class Tail:
         )
 
 
-def _key_at(step: Step, machine: Machine) -> Key | None:
-    """With the memory all on which the rest of a run depends, where that can be known: at the
-    first exit of an instruction, and where a new VM is about to get what was saved."""
+def _known_at(step: Step, machine: Machine) -> tuple[Key, memoryview] | None:
+    """All on which the rest of a run depends, and the memory, where that can be known: at the
+    first exit of an instruction, and where a new VM is about to get what was saved. What was saved
+    need not be what the old VM has by now: whoever saves may do it in any order."""
     if step.what is What.EXIT:
         vcpu: Any = machine.vm.vcpu
         if not vcpu.is_fresh:
             return None
         state, about, device = vcpu.get_state(), step.about, machine.bus.device.save()
+        memory = memoryview(machine.vm.memory)
     elif step.what is What.RESTORE and machine.restore_into == "new-vm":
         saved = machine.saves[-1]
         state, about, device = saved.state, (machine.load, machine.compensation), saved.device
+        memory = memoryview(saved.memory)
     else:
         return None
-    return (state.gpr, state.rip, state.rflags, state.xmm, state.events, about, device)
+    key = (state.gpr, state.rip, state.rflags, state.xmm, state.events, about, device)
+    return key, memory
 
 
 @dataclass(slots=True)
@@ -232,12 +236,13 @@ class Tails:
                 continue
             vcpu: Any = machine.vm.vcpu
             vcpu.trace = log  # a new VM has a new vCPU
-            key = _key_at(step, machine)
-            if key is None:
+            known = _known_at(step, machine)
+            if known is None:
                 continue
+            key, memory = known
             counts = (device.reads, device.taken)
             tail = self.known.get(key)
-            if tail is not None and tail.applies(memory := memoryview(machine.vm.memory)):
+            if tail is not None and tail.applies(memory):
                 ending = tail.ending_from(memory, counts)
                 self._learn(marks, log, ending, tail)
                 return ending
