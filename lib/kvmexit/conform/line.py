@@ -70,8 +70,10 @@ class Line:
             self._writes = -1
 
     def unplug(self) -> None:
-        """The process is gone: hear the rest, close everything."""
+        """The process is gone: take what it never read, hear the rest, close everything."""
         self._feeding.clear()
+        if self._own >= 0:
+            self._take()
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -100,12 +102,17 @@ class Line:
 
     def take_back(self, settle: float = SETTLE) -> None:
         """Take what the VMM has not read and leaves unread, for ``settle`` seconds. Its guest must
-        be paused, and nothing fed."""
-        left, since = self._unread(), time.monotonic()
-        while left and time.monotonic() < since + settle:
-            time.sleep(SETTLE / 10)
+        be paused, and nothing fed. Where it leaves nothing, nothing is taken: a byte that comes
+        to light so late (a terminal passes them on in its own time) is the VMM's."""
+        left, since = -1, time.monotonic()
+        while time.monotonic() < since + (settle if left else SETTLE):
             if (now := self._unread()) != left:
                 left, since = now, time.monotonic()
+            time.sleep(SETTLE / 10)
+        if left:
+            self._take()
+
+    def _take(self) -> None:
         with self._lock:
             try:
                 while taken := os.read(self._own, 4096):

@@ -80,7 +80,7 @@ ${classes.join("\n")}
 .kx .cells .ghost b,.kx [data-fate=missing] b{font-weight:400}
 .kx [data-role=got] [data-fate=missing] b{text-decoration:line-through}
 .kx [data-role=got] [data-fate=unread]{border:1px dotted currentColor}
-.kx [data-role=got] [data-fate=unread] b{font-weight:400;opacity:.75}
+.kx [data-role=got] [data-fate=unread] b{font-weight:400}
 .kx [data-role=got] [data-fate=stale]{border:2px solid var(--stale)}
 .kx [data-role=got] [data-fate=twice]{border:2px solid var(--duplicate)}
 .kx [data-role=got] [data-fate=wrong]{border:2px solid var(--torn)}
