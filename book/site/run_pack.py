@@ -25,7 +25,7 @@ PYTHON = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.z
 LIBRARY = "library.zip"
 SQUEEZED = ("pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide.mjs")
 """Of the files, those that are not packed by their makers."""
-KEPT_OUT = (".js", ".pyc", ".md")
+KEPT_OUT = (".js", ".pyc", ".md", ".rst", ".patch", ".ipynb")
 
 
 def contents() -> Iterator[tuple[str, bytes]]:
@@ -35,6 +35,7 @@ def contents() -> Iterator[tuple[str, bytes]]:
         (ROOT / "book/code", "book/code"),
         (ROOT / "book/logs", "book/logs"),
         (ROOT / "book/vmms", "book/vmms"),
+        (ROOT / "book/reference", "book/reference"),
     ):
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix not in KEPT_OUT:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alive import (
@@ -58,6 +59,11 @@ trial(mine)
 HEADING = "document.querySelector('.kvmexit-live')?.innerText.includes('{}')"
 
 
+OWN_LINES = ("book/reference/checking",)
+"""Pages on which a check's film names the lines of the answer, and the book's does not: in the page
+the answer runs beside the film, in the book in a process of its own."""
+
+
 def says_what_the_book_has(here: Visit, page: str) -> None:
     """Press, run all: what the cells say, and what is to be seen, is as it was."""
     before = seen(here.page)
@@ -71,10 +77,22 @@ def says_what_the_book_has(here: Visit, page: str) -> None:
         if found and isinstance(found[-1], tuple) and found[-1][0] == "absent":
             absent.append(found[-1][1])
         elif number in told or expected:
+            if page in OWN_LINES:
+                found, expected = without_lines(found), without_lines(expected)
             assert found == expected, f"cell {number}"
     assert absent == ABSENT.get(page, [])
-    assert seen(here.page) == before
+    assert page in OWN_LINES or seen(here.page) == before
     assert here.complaints == []
+
+
+def without_lines(outputs: list[Any]) -> list[Any]:
+    """The same, of a film only its text, and of that no digest."""
+    films = [isinstance(one, dict) and "digest " in one.get("text/plain", "") for one in outputs]
+    assert any(films) or not outputs or not any("kvmexit-film" in str(one) for one in outputs)
+    return [
+        re.sub(r"digest \w+", "digest", one["text/plain"]) if is_film else one
+        for one, is_film in zip(outputs, films, strict=True)
+    ]
 
 
 def test_before_the_press_there_is_a_button(alive_chapter: Visit) -> None:
