@@ -9,7 +9,7 @@ import { unpack } from "./share.js";
 const READY = "Python is ready. Ctrl-Enter runs a cell, Shift-Enter runs it and goes on.";
 /* Seconds that a cell may take which runs by itself: at first, when it loads what it needs, and
    later, when it is known what it takes. */
-const FIRST = 20, LEAST = 3, TIMES = 4;
+const FIRST = 20, LEAST = 8, TIMES = 4;
 const MB = (bytes) => (bytes / 1e6).toFixed(1);
 
 const NO_MARK = () => {
