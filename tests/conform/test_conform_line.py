@@ -35,9 +35,9 @@ def test_what_a_thread_has_seen_it_finds() -> None:
     line.feed()
     assert reader.sees.wait(PATIENCE)
     line.hold()
-    line.take_back()
+    line.take_back(settle=PATIENCE)
     reader.stopped = True
-    reader.thread.join(timeout=5)
+    reader.thread.join(timeout=PATIENCE)
     waits_for_ever = reader.thread.is_alive()
     os.write(line._master, b"wake up")
     until(lambda: not reader.thread.is_alive(), "the thread has ended")

@@ -20,8 +20,9 @@ class Crosvm(Adapter):
     linux = "bzImage"
     socket_kind = socket.SOCK_SEQPACKET
     version_words = ("version",)
-    settle = 1.0  # if what its thread has seen is gone when it reads, the thread waits, and a save
-    #               waits for the thread, for ever
+    # Its thread looks, then reads. If what it saw is gone by then, it waits for more, and a save
+    # waits for the thread.
+    settle = 1.0
 
     def start(self) -> list[str]:
         serial = "type=stdout,hardware=serial,num=1,stdin=true"

@@ -30,8 +30,6 @@ FINAL = 64
 """Bytes that the guest is to say after the last stop."""
 _SHOWN = 80
 """Characters of a guest's last words that are shown."""
-SETTLE = 0.02
-"""Seconds in which a paused VMM may put what it has read into its device."""
 
 
 @dataclass
@@ -121,7 +119,6 @@ class Harness:
     def _renew(self) -> None:
         """Save, end the process, start anew and load."""
         self.line.take_back(self.adapter.settle)
-        time.sleep(SETTLE)
         saved = self.folder / "saved"
         shutil.rmtree(saved, ignore_errors=True)
         saved.mkdir()

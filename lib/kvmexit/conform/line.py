@@ -28,7 +28,8 @@ SPAN = LAST - FIRST + 1
 WINDOW, CHUNK = 48, 16
 """Bytes that are on their way at most, and how many are given at a time."""
 SETTLE = 0.02
-"""Seconds in which a paused VMM reads what it has seen, if it reads more at all."""
+"""Seconds in which a paused VMM reads what it has seen, if it reads more at all, and puts it into
+its device."""
 IDLE = 0.05
 """Seconds of silence after which one more chunk is given: perhaps all that was fed is lost."""
 
