@@ -5,6 +5,10 @@ BIN := .venv/bin
 SITE := _build/html/index.html
 SOURCES := _config.yml _toc.yml requirements.txt $(shell find book lib/kvmexit -type f -not -path '*/.*' \
 	-not -path '*/__pycache__/*')
+# Compiled Python is kept, also where the environment says not to: one place, gone with `make clean`.
+# Without it each of the hundreds of processes of `make test` compiles its libraries anew.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/python
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: setup book live edition preview lab hub test pythons bench fuzz logs elsewhere clean help always
 
