@@ -69,6 +69,9 @@ def test_the_untouched_release_gets_nothing() -> None:
         assert graded.points == 0
         assert {v.reason for v in graded.verdicts} == {"not answered yet"}
         assert not graded.submission.notes
+    for row in statistics(results):
+        assert (row.handed_in, row.answered, row.blank, row.zero) == (1, 0, 1, 0)
+        assert not row.failed
 
 
 def solved(name: str) -> dict:
