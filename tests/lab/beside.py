@@ -18,8 +18,7 @@ IMPORTS = {
     "a setting": "import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 80\n"
     "plt.rcParams.update({'font.size': 9})\nplt.style.use('ggplot')",
     "a seed": "import numpy as np\nnp.random.seed(1)\nrng = np.random.default_rng(2)",
-    "a warning switched off": "import warnings, pandas as pd\n"
-    "warnings.filterwarnings('ignore', category=pd.errors.PerformanceWarning)",
+    "a warning switched off": "import warnings\nwarnings.filterwarnings('ignore')",
     "a logger": "import logging\nlogging.basicConfig(level=logging.INFO)\n"
     "log = logging.getLogger(__name__)\nlog.info('begin')",
     "a type": "import numpy as np, numpy.typing as npt\n"

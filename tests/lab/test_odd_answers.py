@@ -48,7 +48,7 @@ SHAPES = {
 def in_a_notebook(code: str) -> dict:
     """The names that ``code`` defines, as a kernel would know them."""
     names = {"__name__": "__main__"}
-    exec(code, names)
+    exec(compile(code, "/tmp/ipykernel_1/2.py", "exec"), names)
     return names
 
 
@@ -72,11 +72,14 @@ NO_FUNCTION = {
     ("2.1", "def stop_(vcpu, bus): pass"): "is stop_ meant? The name is stop",
     ("3.2", "class device: pass"): "is device meant? The name is Device",
     ("3.1", "def twin(offset, pops): pass"): "is twin meant? The name is twins",
-    ("1.1", "class predict:\n    pass"): "raised TypeError (predict() takes no arguments)",
-    ("2.1", "def stop(): pass"): "raised TypeError (stop() takes 0 positional arguments but 2",
+    ("6.1", "class predict_on: pass"): "raised TypeError (predict_on() takes no arguments)",
+    (
+        "6.1",
+        "def predict_on(): pass",
+    ): "raised TypeError (predict_on() takes 0 positional arguments",
     ("3.2", "async def Device(response): pass"): "without yield and without async",
     ("3.2", "def Device(response): yield 1"): "without yield and without async",
-    ("3.2", "Device = lambda response: 5"): "'int' object has no attribute 'read'",
+    ("3.2", "Device = lambda response: 5"): "'int' object has no attribute 'save'",
 }
 
 
@@ -159,7 +162,7 @@ def a_cell(source: str, name: str) -> dict:
     }
 
 
-SPLIT = "def predict_on(moment):\n    said = 'fine'", "    if moment.served:\n  return said"
+SPLIT = "def predict_on(moment):\n    said = 'fine'", "    if moment.served:\n        return said"
 CELLS = {
     "an older copy below": (
         [a_cell("def predict_on(moment): return 1", "6-1-answer")] * 2,
@@ -169,7 +172,7 @@ CELLS = {
     "split in two": (
         [a_cell(half, "6-1-answer") for half in SPLIT],
         ["the cell 6-1-answer is there twice"],
-        "(a cell raised IndentationError (unexpected indent) in line 1)",
+        "(a cell raised SyntaxError ('return' outside function) in line 2)",
     ),
     "three times": (
         [a_cell("def predict_on(moment): return 1", "6-1-answer")] * 3,

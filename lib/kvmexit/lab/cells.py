@@ -148,5 +148,16 @@ def _replaced(line: str) -> str | None:
     if text[:1] in ("%", "!", "?", ",", ";", "/") or _HELP.fullmatch(text):
         return f"{indent}pass"  # Python has no statement that begins or ends so
     if (assigned := _ASSIGNED.fullmatch(text)) and parses(f"{assigned['names']} = 0"):
-        return f"{indent}{assigned['names'].rstrip()} = {SAYS}({assigned['what'].split()[0]!r})"
+        names = _one_by_one(assigned["names"].strip())
+        return f"{indent}{names} = {SAYS}({assigned['what'].split()[0]!r})"
     return None
+
+
+def _one_by_one(names: str) -> str:
+    """``a, *b`` as ``a = b``: how many lines a command has given nobody knows."""
+    if "," not in names:
+        return names
+    every = ast.walk(ast.parse(f"{names} = 0").body[0].targets[0])  # type: ignore[attr-defined]
+    own = [node for node in every if isinstance(getattr(node, "ctx", None), ast.Store)]
+    single = ast.Name | ast.Attribute | ast.Subscript
+    return " = ".join(ast.unparse(node) for node in own if isinstance(node, single))

@@ -108,7 +108,10 @@ class Absent:
     __rand__ = __ror__ = __rxor__ = __rlshift__ = __rrshift__ = __rmatmul__ = __call__
     __neg__ = __pos__ = __abs__ = __invert__ = __enter__ = __call__
     __lt__ = __le__ = __gt__ = __ge__ = __call__
-    __eq__ = __ne__ = __call__  # type: ignore[assignment]  # of arrays it gives one, too
+
+    def __eq__(self, other: object) -> bool:
+        """`typing` asks, of a type that is none."""
+        return self is other if loading[0] else self._refuse()
 
     def __exit__(self, *_: Any) -> None:
         """Nothing was entered."""

@@ -104,6 +104,7 @@ def closed_library() -> None:
 
     for name in NOTEBOOKS:
         setattr(lab, name, nothing)
+    lab.__path__ = []  # so that a part of it can be imported, if nobody uses it
     lab.Snapshot = Snapshot  # type: ignore[attr-defined]  # a module made just now
     kept = {name: sys.modules.get(name) for name in OPEN_MODULES}
     package: Any = kept["kvmexit"]
