@@ -74,9 +74,33 @@ MAGICS = {
     "x = get_ipython().getoutput('ls')",
     "a guard round it": "if get_ipython() is not None:\n"
     "    get_ipython().run_line_magic('pdb', '')",
+    "a command with a quote that stays open": "!echo it's (",
+    "a comment after a magic": "%timeit f(3)  # it's",
+    "a magic's value in an attribute": "class Kept: pass\nKept.rows = %sql SELECT 1",
+    "what was timed": "%time y = sum(range(3))",
+    "the value of what was timed": "y = %time sum(range(3))",
+    "a call without brackets": "/print 1",
+    "a call with quotes": ",print a b",
     "the shell's name": "print(type(get_ipython()).__name__)",
 }
 """Lines that only Jupyter knows, and lines that look like them."""
+
+PYTHON = (
+    "def f(a):\n    return a % 2",
+    "class C:\n    '''doc\n%x\n    '''\n    y = 3",
+    "z = (1,\n  2,\n  # no ' quote\n )",
+    "if x:\n    w = '#%'\nelse:\n    w = \"it's\"",
+    "d = {'a': 1,\n     'b': [2,\n  3]}",
+    "# a comment isn't closed (",
+    "r = r'\\'",
+    "q = b'\\\\\\' \"\\''",
+    'm = """\nstop?\n""" % ()',
+    "assert x == 1, 'why?'",
+    "match x:\n    case 1:\n        n = 1",
+    "async def co():\n    await co()",
+    "x += 5 % 2",
+)
+"""What stands between magics, to be mixed with them: quotes, brackets and percent signs."""
 
 WHOLE = {
     "%%time": True,

@@ -4,12 +4,17 @@ All of a kind are loaded by one process of a student, each with a function of it
 What a cell means is IPython's to say, and is asked there.
 """
 
+import ast
+import random
+import textwrap
 from collections.abc import Iterable
 
-from beside import ALONE, IMPORTS, MAGICS, WHOLE
+from beside import ALONE, IMPORTS, MAGICS, PYTHON, WHOLE
 from IPython.core.inputtransformer2 import TransformerManager
-from kvmexit.lab.cells import parses, plain
+from kvmexit.lab import seeds
+from kvmexit.lab.cells import SAYS, parses, plain
 from kvmexit.lab.starting import spawn
+from patience import draws
 
 IPYTHON = TransformerManager()
 
@@ -34,6 +39,46 @@ def test_an_import_that_nobody_uses_costs_nothing() -> None:
 def test_a_magic_costs_nothing() -> None:
     assert all(parses(IPYTHON.transform_cell(text)) for text in MAGICS.values())
     assert not lost(MAGICS.values())
+
+
+def defined(source: str) -> set[str]:
+    """The names that a cell sets, at whatever depth."""
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    every = list(ast.walk(compile(source, "cell", "exec", flags)))
+    made = ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef
+    named = {node.name for node in every if isinstance(node, made)}
+    stored = [n for n in every if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    return named | {node.id for node in stored}
+
+
+def mixed(dice: random.Random) -> str:
+    """A cell of Python and magics, some of them in a block, perhaps indented as a whole."""
+    pieces = dice.choices((*PYTHON, *MAGICS.values()), k=dice.randrange(1, 6))
+    inside = [
+        piece for piece in dice.choices(pieces, k=2) if "'''" not in piece and '"""' not in piece
+    ]
+    pieces.append(textwrap.indent("\n".join(["if True:", *inside, "pass"]), "    ")[4:])
+    cell = "\n".join([*pieces, "last = 1"])
+    return textwrap.indent(cell, "  ") if dice.random() < 0.1 else cell
+
+
+def test_what_ipython_takes_is_taken_and_sets_the_same_names() -> None:
+    """But for what it times itself: that is run here."""
+    seed = seeds.drawn()
+    dice = random.Random(seed)
+    taken = 0
+    for _ in range(draws(150, in_ci=3_000)):
+        cell = mixed(dice)
+        try:
+            theirs = IPYTHON.transform_cell(cell)
+        except SyntaxError:
+            continue
+        if not parses(theirs):
+            continue
+        taken += 1
+        assert parses(ours := plain(cell)), (seed, cell)
+        assert defined(ours) - {SAYS, "y"} == defined(theirs) - {"y"}, (seed, cell, ours)
+    assert taken > 50, seed
 
 
 def test_a_cell_under_a_magic_is_the_notebooks_or_is_not() -> None:

@@ -148,6 +148,9 @@ def _replaced(line: str) -> str | None:
     if text[:1] in ("%", "!", "?", ",", ";", "/") or _HELP.fullmatch(text):
         return f"{indent}pass"  # Python has no statement that begins or ends so
     if (assigned := _ASSIGNED.fullmatch(text)) and parses(f"{assigned['names']} = 0"):
+        runs = _LINE_RUNS.fullmatch(assigned["what"])
+        if runs and parses(timed := f"{assigned['names']} = {runs['python']}"):
+            return indent + timed
         names = _one_by_one(assigned["names"].strip())
         return f"{indent}{names} = {SAYS}({assigned['what'].split()[0]!r})"
     return None
