@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from answers import WRONG
 from every_answer import BOOK
-from kvmexit.lab import catalogue, check, players, real, seeds
+from kvmexit.lab import catalogue, check, players, real, seeds, starting
 from kvmexit.lab.cells import script
 from kvmexit.lab.grade import grade, verdict_on
 from kvmexit.lab.notebook import Checked, limits
-from kvmexit.lab.starting import Answers
+from kvmexit.lab.starting import Answers, spawn
 from kvmexit.lab.submission import submissions
 from nbgrader_course import by_nbgrader
 from patience import draws
@@ -53,12 +53,17 @@ def in_a_notebook(code: str) -> dict:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_value_of_any_shape_has_one_sentence_three_ways(shape: str) -> None:
+def test_a_value_of_any_shape_has_one_sentence_everywhere(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a browser too, where there is no other process."""
     body, words = SHAPES[shape]
     code = f"def predict_on(moment):\n    {body}\n"
     verdict = verdict_on(catalogue.question("6.1"), Answers(script(code)), SEED)
     assert verdict.points == 0 and words in verdict.reason, verdict.reason
     said = repr(Checked(verdict))
+    assert repr(check("6.1", in_a_notebook(code)["predict_on"], seed=SEED)) == said
+    monkeypatch.setattr(starting, "CAN_FORK", False)
     assert repr(check("6.1", in_a_notebook(code)["predict_on"], seed=SEED)) == said
     assert by_nbgrader("6.1", [code], SEED) == f"{said}\ngraded with seed {SEED}\n"
 
@@ -117,8 +122,6 @@ get_ipython().run_line_magic('timeit', 'first()'); third = lambda: 3
 def test_what_a_cell_leaves_behind_for_the_next() -> None:
     """A promise of `__future__` holds in later cells, and what a script exported of a notebook has
     in the quotes of a magic is its Python."""
-    from kvmexit.lab.starting import spawn
-
     with spawn([*FUTURE, *script(SCRIPT)]) as player:
         assert not player.problems
         assert {"predict", "first", "second", "third"} <= set(player.names)
