@@ -13,6 +13,24 @@ IMPORTS = {
     "a part of a package": "import xml.etree.ElementTree as ET, os.path, matplotlib.pyplot as plt",
     "a name": "from concurrent.futures import ThreadPoolExecutor\nfrom numpy.random import rand",
     "all names": "from asyncio import *\nfrom numpy import *\nfrom kvmexit.vmm import *",
+    "all words": "from kvmexit.exits import *\nfrom kvmexit.lab import *\nassert EINTR and check",
+    "the library by its own name": "import kvmexit as k\nassert k.exits.EINTR and k.lab.Snapshot",
+    "the check from where it stands": "from kvmexit.lab.notebook import check\ncheck('6.1', print)",
+    "a type of the library": "from kvmexit.kernel.protocol import Vcpu\n"
+    "def unused(vcpu: Vcpu, more: Vcpu | None = None) -> list[Vcpu]: return []",
+    "a module that is loaded again": "import importlib, helpers\nimportlib.reload(helpers)",
+    "a module by its name": "import importlib\nunused = importlib.import_module('numpy.linalg')",
+    "a module that is looked for": "import importlib.util\n"
+    "print(importlib.util.find_spec('torch') is None)",
+    "all of a cell's values": "from IPython.core.interactiveshell import InteractiveShell\n"
+    "InteractiveShell.ast_node_interactivity = 'all'",
+    "a page in the page": "from IPython.display import HTML, clear_output, display\n"
+    "display(HTML('<style></style>'))\nclear_output(wait=True)",
+    "a slider": "import ipywidgets as w\nw.interact(print, x=w.IntSlider(min=0, max=9))",
+    "a decorated function with a slider": "from ipywidgets import interact\n"
+    "@interact(x=(0, 9))\ndef unused(x=3): print(x)",
+    "a plot": "import matplotlib.pyplot as plt\nplt.figure(figsize=(4, 3))\n"
+    "plt.plot(range(3), label='x')\nplt.legend()\nplt.show()",
     "if it is there": "try:\n    import torch\nexcept ImportError:\n    torch = None",
     "a module of one's own": "import helpers\nfrom my_tools.bits import mask as m",
     "a setting": "import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 80\n"
