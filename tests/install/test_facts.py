@@ -1,11 +1,14 @@
 """What is said in several places of the package, its versions and its makers is said once."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import edition
 import publish
@@ -58,6 +61,13 @@ def test_every_extra_is_a_part_of_all():
     extras = dict(PROJECT["optional-dependencies"])
     whole = set(extras.pop("notebooks"))
     assert all(set(part) <= whole for part in extras.values())
+
+
+def test_a_page_names_no_extra_that_the_library_has_not():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("book/**/*.md"), *ROOT.glob("book/**/*.ipynb")]
+    named = {(p.name, e) for p in pages for e in re.findall(r"/lib\[(\w+)\]", p.read_text())}
+    assert {page for page, _ in named} >= {"checking.ipynb", "instructor.md"}
+    assert {extra for _, extra in named} <= set(PROJECT["optional-dependencies"])
 
 
 def test_a_checkout_and_an_archive_say_what_they_were_built_of(monkeypatch, tmp_path):
@@ -171,3 +181,23 @@ def test_what_the_workflows_call_is_there():
             assert target in targets, f"{path.name} makes {target}"
         for script in re.findall(r"run: (\.[\w/]+)", text):
             assert Path(ROOT, script).exists()
+
+
+def test_root_may_open_the_labs():
+    """In a container everybody is; JupyterLab wants it said."""
+    said = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert "jupyter lab" in said and ("--allow-root" in said) == (os.getuid() == 0)
+
+
+def test_a_copy_that_cannot_be_written_is_named_and_no_package_is_blamed():
+    with TemporaryDirectory() as name:
+        for file in ("Makefile", "requirements.txt", "lib/pyproject.toml", "lib/hatch_build.py"):
+            (Path(name) / file).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / file, Path(name) / file)
+        os.chmod(name, 0o555)
+        another = {"user": 65534} if os.getuid() == 0 else {}  # root writes everywhere
+        command = ["make", "-s", "setup"]
+        done = subprocess.run(command, cwd=name, capture_output=True, text=True, **another)
+        os.chmod(name, 0o755)
+    assert done.returncode == 2 and "cannot be written by" in done.stdout, done
+    assert "apt-get" not in done.stdout + done.stderr

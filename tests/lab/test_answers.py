@@ -15,11 +15,9 @@ from kvmexit.lab.log import THEMES, logs
 from kvmexit.lab.questions import Verdict
 from kvmexit.lab.starting import Answers
 from kvmexit.lab.stop import scenario_of
-from kvmexit.lab.students import owner
 from more_answers import RIGHT_TOO, WRONG_TOO
-from nbformat.v4 import new_code_cell, new_notebook
+from nbgrader_course import by_nbgrader
 from patience import draws
-from traitlets.config import Config
 from wrong_answers import FOLDER
 
 SEED = seeds.drawn()
@@ -54,23 +52,12 @@ def test_a_table_of_another_seeds_answers_is_no_answer() -> None:
     assert graded(code, "4.1").points == 0, SEED
 
 
-def by_nbgrader(code: str, seed: int | None = SEED) -> str:
-    """What its points cell says, and with which seed."""
-    from kvmexit.lab.nbgrader import Referee
-
-    cells = [new_code_cell(source) for source in script(code)]
-    points = {"grade": True, "grade_id": "2-1-points", "locked": True, "solution": False}
-    cells.append(new_code_cell('mark("2.1", globals(), seed=1)', metadata={"nbgrader": points}))
-    config = Config()
-    config.Referee.seed = seed
-    notebook, _ = Referee(config=config).preprocess(new_notebook(cells=cells), {})
-    return notebook.cells[-1].outputs[0].text
-
-
 def test_a_term_has_a_seed_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawn when first needed, kept where the course is, read by nobody else."""
     monkeypatch.chdir(tmp_path)
-    first, again = (by_nbgrader(HOSTILE["blank"], None).split()[-1] for _ in range(2))
+    first, again = (
+        by_nbgrader("2.1", script(HOSTILE["blank"]), None).split()[-1] for _ in range(2)
+    )
     kept = tmp_path / seeds.FILE
     assert first == again == kept.read_text().strip()
     assert kept.stat().st_mode & 0o077 == 0
@@ -83,18 +70,6 @@ def test_time_is_limited_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only each call: an answer that sleeps a little at each of hundreds of landings."""
     monkeypatch.setattr(players, "PLAY_SECONDS", 0.4)
     assert "did not return within 0 s" in graded(HOSTILE["sleeps at each landing"]).reason
-
-
-def test_whose_file_it_is() -> None:
-    names = {
-        "ann-2-stop": "ann", "dan-2-stop (1)": "dan", "eve-2-stop-Copy1": "eve",
-        "Copy of 2-stop (cy)": "cy", "muelleranna_LATE_12345_67890_2-stop-1": "muelleranna",
-        "Ann Smith_12345_assignsubmission_file_2-stop": "Ann Smith",
-        "lab2_asmith_attempt_2026-01-01-12-00-00_2-stop": "asmith", "group 3": "group 3",
-    }  # fmt: skip
-    assert {stem: owner(stem).name for stem in names} == names
-    assert owner("Smith, Ann(asmith)", is_folder=True).number == "asmith"
-    assert owner("Ann  SMITH").key == owner("ann smith").key
 
 
 @pytest.mark.parametrize(

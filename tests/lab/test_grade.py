@@ -69,6 +69,9 @@ def test_the_untouched_release_gets_nothing() -> None:
         assert graded.points == 0
         assert {v.reason for v in graded.verdicts} == {"not answered yet"}
         assert not graded.submission.notes
+    for row in statistics(results):
+        assert (row.handed_in, row.answered, row.blank, row.zero) == (1, 0, 1, 0)
+        assert not row.failed
 
 
 def solved(name: str) -> dict:
@@ -123,6 +126,9 @@ def test_a_broken_cell_does_not_cost_the_others(tmp_path: Path, name: str) -> No
         ("d.py", b"\xff\xfe\x00", "is not UTF-8"),
         ("e.py", b"x = 1", "answers no question of any lab"),
         ("f.py", b"#" * (33 << 20), "is larger than 32 MiB"),
+        ("g.ipynb", "{}".encode("utf-16"), "is not UTF-8"),
+        ("h.ipynb", b'{"nbformat": 3, "worksheets": []}', "of format 4"),
+        ("i.ipynb", b"<!doctype html>", "line 1 is no JSON"),
     ],
 )
 def test_unreadable(tmp_path: Path, name: str, content: bytes, words: str) -> None:

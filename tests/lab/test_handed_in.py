@@ -33,6 +33,10 @@ WRAPPED = {
     "imports that nobody uses.py": f"import {IMPORTS}\n{STOP}".encode(),
     "Chinese comments.py": f"# {chr(0x6C49) * 45_000}\n{STOP}".encode(),
     "much output.ipynb": full_of_output(),
+    "with a BOM.ipynb": b"\xef\xbb\xbf" + SOLVED.read_bytes(),
+    "from Windows.ipynb": SOLVED.read_bytes().replace(b"\n", b"\r\n"),
+    "from Windows.py": STOP.replace("\n", "\r\n").encode(),
+    "exported, timed.py": f"get_ipython().run_cell_magic('time', '', {STOP!r})\n".encode(),
 }
 
 

@@ -126,6 +126,7 @@ def test_damaged(course: Course, name: str, how: str) -> None:
     first = next(iter(DAMAGED[name]))
     missing = f"the cell {first} or its metadata is missing" in grades[first][1]
     assert missing == (how in ("no metadata", "points cells deleted"))
+    assert (f"the cell {first} is there twice" in grades[first][1]) == (how == "every cell twice")
 
 
 HANGS = """

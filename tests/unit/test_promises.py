@@ -164,8 +164,10 @@ def test_closed_streams():
     assert done.returncode == 0 and done.stdout
 
 
-def test_a_person_needs_nothing_but_the_library():
+def test_a_person_needs_nothing_but_the_library(tmp_path):
     """Tables, too, come from the standard library: without what the extras bring, all is there."""
+    damaged = tmp_path / "ann-2-stop.py"
+    damaged.write_bytes(b"\xff")
     outside = "import sys; sys.meta_path.insert(0, type('No', (), {'find_spec': staticmethod(no)}))"
     code = (
         "import sys\n"
@@ -178,6 +180,7 @@ def test_a_person_needs_nothing_but_the_library():
         "subcommands()\n"
         "assert main(['run', '--at-exit', '13']) == 1\n"
         f"assert main(['lint', {str(LOG)!r}]) == 1\n"
+        f"assert main(['grade', {str(damaged)!r}]) == 0\n"
     )
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],

@@ -19,6 +19,12 @@ _HELP = re.compile(r"(?:%{0,2}[\w.*:]+(?:\[[^\]]*\])*)\?\??\s*;?|\?\??\s*\S.*", 
 _PROMPT = re.compile(r"^(?:>>> ?|In \[\d+\]: )")
 _MORE = re.compile(r"^(?:\.\.\. ?| *\.\.\.+: ?|(?:>>> ?|In \[\d+\]: ))")
 _SPLIT = re.compile(r"^#\s*(?:%%|In\s*\[[\d ]*\]|COMMAND -+|<codecell>).*$", re.MULTILINE)
+_ALONE = re.compile(
+    r"(?:alias|autoreload|cat|cd|clear|colors|conda|config|cp|debug|env|history|less|ll|load|load_ext"
+    r"|ls|mamba|man|matplotlib|mkdir|more|mv|pdb|pip|prun|pwd|reload_ext|reset|rm|rmdir|run|save"
+    r"|store|system|time|timeit|uv|who|whos|xmode)(?:\s+(?![^\w\s]{0,3}=|\().*)?"
+)
+"""In a cell of one line a magic needs no sign."""
 QUOTES = ("'", '"', "'''", '"""')
 _MARKS = re.compile(r"\\.|'''|\"\"\"|['\"#()\[\]{}]")
 SAYS = "__said_by_a_magic__"
@@ -28,8 +34,10 @@ SAYS = "__said_by_a_magic__"
 def plain(source: str) -> str:
     """Python without IPython's magics: a line of them becomes ``pass``, or what it would run."""
     source = source.replace("\r\n", "\n").removeprefix("\ufeff")
+    if _ALONE.fullmatch(source.strip()):
+        source = f"%{source.strip()}"
     if parses(source):
-        return source
+        return _from_calls(source) if "get_ipython().run_" in source else source
     first, _, rest = source.lstrip().partition("\n")
     if first.startswith("%%"):
         words = first.split()
@@ -57,6 +65,26 @@ def parses(source: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
         return False
     return True
+
+
+def _from_calls(source: str) -> str:
+    """With the Python that a magic runs in the place of that magic, which stands there as a call:
+    so an exported notebook has it."""
+    lines = source.split("\n")
+    for node in reversed(ast.parse(source).body):
+        match node:
+            case ast.Expr(ast.Call(ast.Attribute(_, "run_cell_magic"), [*parts])):
+                form = "%%{} {}\n{}"
+            case ast.Expr(ast.Call(ast.Attribute(_, "run_line_magic"), [*parts])):
+                form = "%{} {}"
+            case _:
+                continue
+        own = slice(node.lineno - 1, node.end_lineno)
+        texts = [part.value for part in parts if isinstance(part, ast.Constant)]
+        is_alone = ast.get_source_segment(source, node) == "\n".join(lines[own]).strip()
+        if is_alone and len(texts) == len(parts) == form.count("{"):
+            lines[own] = [plain(form.format(*texts))]
+    return "\n".join(lines)
 
 
 def _dedented(source: str) -> str:
@@ -120,5 +148,19 @@ def _replaced(line: str) -> str | None:
     if text[:1] in ("%", "!", "?", ",", ";", "/") or _HELP.fullmatch(text):
         return f"{indent}pass"  # Python has no statement that begins or ends so
     if (assigned := _ASSIGNED.fullmatch(text)) and parses(f"{assigned['names']} = 0"):
-        return f"{indent}{assigned['names'].rstrip()} = {SAYS}({assigned['what'].split()[0]!r})"
+        runs = _LINE_RUNS.fullmatch(assigned["what"])
+        if runs and parses(timed := f"{assigned['names']} = {runs['python']}"):
+            return indent + timed
+        names = _one_by_one(assigned["names"].strip())
+        return f"{indent}{names} = {SAYS}({assigned['what'].split()[0]!r})"
     return None
+
+
+def _one_by_one(names: str) -> str:
+    """``a, *b`` as ``a = b``: how many lines a command has given nobody knows."""
+    if "," not in names:
+        return names
+    every = ast.walk(ast.parse(f"{names} = 0").body[0].targets[0])  # type: ignore[attr-defined]
+    own = [node for node in every if isinstance(getattr(node, "ctx", None), ast.Store)]
+    single = ast.Name | ast.Attribute | ast.Subscript
+    return " = ".join(ast.unparse(node) for node in own if isinstance(node, single))

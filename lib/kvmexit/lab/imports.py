@@ -42,8 +42,8 @@ BEHIND = (
 _TOPS = frozenset(name.partition(".")[0] for name in STANDARD)
 _BUILT_IN = frozenset(sys.builtin_module_names)
 loading = [False]
-"""While an answer's cells are loaded a stand-in lets itself be called, since such a call (a
-style, a seed) is most often of no consequence."""
+"""While an answer's cells are loaded a stand-in lets itself be called, and be reckoned with, since
+such a call (a style, a seed, a type) is most often of no consequence."""
 
 
 class Refused(ModuleNotFoundError):
@@ -102,16 +102,29 @@ class Absent:
         return (_Missing(self.__name__, (), {"__module__": self.__module__}),)
 
     __bool__ = __len__ = __iter__ = __contains__ = __int__ = __float__ = __index__ = _refuse
-    __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __and__ = __or__ = _refuse
-    __radd__ = __rsub__ = __rmul__ = __rand__ = __ror__ = __xor__ = __lshift__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = __neg__ = __invert__ = __enter__ = __format__ = _refuse
-    __eq__ = __ne__ = _refuse
+    __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __call__
+    __and__ = __or__ = __xor__ = __lshift__ = __rshift__ = __matmul__ = __call__
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __call__
+    __rand__ = __ror__ = __rxor__ = __rlshift__ = __rrshift__ = __rmatmul__ = __call__
+    __neg__ = __pos__ = __abs__ = __invert__ = __enter__ = __call__
+    __lt__ = __le__ = __gt__ = __ge__ = __call__
+
+    def __eq__(self, other: object) -> bool:
+        """`typing` asks, of a type that is none."""
+        return self is other if loading[0] else self._refuse()
+
+    def __exit__(self, *_: Any) -> None:
+        """Nothing was entered."""
+
     __hash__ = object.__hash__
 
     def __str__(self) -> str:
         return self.__name__ if loading[0] else self._refuse()
 
     __repr__ = __str__
+
+    def __format__(self, _: str) -> str:
+        return str(self)
 
 
 class AbsentModule(ModuleType):

@@ -10,11 +10,17 @@ from kvmexit.lab import catalogue
 
 _LABS = "|".join(catalogue.NOTEBOOKS.values())
 _LAB = re.compile(rf"(^|[ _-])({_LABS}|lab[ _-]?[1-6])(?=[ _-]|$|\()", re.IGNORECASE)
+_WORD = "copy|copie|copia|cópia|kopie|kopia|kopi|kopio|копия|副本|コピー"
 _COPY = re.compile(
-    r"(?:\s*\(\d{1,3}\)|[ _-]+copy(?:[ _-]*\(?\d+\)?)?|[ _-]+kopie(?:[ _-]*\(?\d+\)?)?)$",
+    rf"\s*(?:\(\d{{1,3}}\)|[ _–—-]+(?:{_WORD})(?:[ _-]*\(?\d+\)?)?"
+    rf"|\((?:[\w. ']+ )?(?:{_WORD})(?: [\d -]+)?\))$",
     re.IGNORECASE,
 )
-_COPY_OF = re.compile(r"^(?:copy of|kopie von)[ _-]+", re.IGNORECASE)
+_COPY_OF = re.compile(
+    r"^(?:(?:copy of|kopie van|kopie von|kopia av|copie de|copia d[ei]|cópia de)[ _-]+)+",
+    re.IGNORECASE,
+)
+_NUMBERED = re.compile(rf"(?<=\w)([ _-](?:{_LABS}))-[2-9]$", re.IGNORECASE)
 _LATE = re.compile(r"(?:^|[ _-])late(?=[ _-]|$)", re.IGNORECASE)
 _CANVAS = re.compile(
     r"^(?P<who>[^_]+)_(?P<late>LATE_)?(?P<id>\d{3,})_\d{3,}_(?P<file>.+?)(?:-\d+)?$"
@@ -24,6 +30,9 @@ _MOODLE = re.compile(
 )
 _BLACKBOARD = re.compile(
     r"^(?P<lab>.*?)_?(?P<who>[^_]+)_attempt_(?P<id>[\d-]+)(?:_(?P<file>.*))?$", re.IGNORECASE
+)
+_BRIGHTSPACE = re.compile(
+    r"^\d+-\d+ ?- (?P<who>.+?) ?- \w{3,9}\.? \d{1,2}, \d{4} \d{3,4} [AP]M(?: ?- .*)?$"
 )
 _SAKAI = re.compile(r"^(?P<who>.+?)\((?P<id>[a-z]\w+)\)$")
 
@@ -52,7 +61,7 @@ def owner(stem: str, is_folder: bool = False) -> Owner:
     if (found := _CANVAS.match(stem)) and not is_folder:
         late = ("its name says LATE",) if found["late"] else ()
         return Owner(found["who"], found["id"], late)
-    if found := _BLACKBOARD.match(stem):
+    if found := _BLACKBOARD.match(stem) or _BRIGHTSPACE.match(stem):
         return Owner(found["who"])
     if is_folder:
         sakai = _SAKAI.match(stem)
@@ -61,8 +70,8 @@ def owner(stem: str, is_folder: bool = False) -> Owner:
     notes: tuple[str, ...] = ()
     if _LATE.search(name):
         name, notes = _LATE.sub("", name), ("its name says LATE",)
-    name = _COPY_OF.sub("", _uncopied(name))
-    name = _uncopied(_LAB.sub(r"\1", name, count=1).strip(" _-"))
+    name = _NUMBERED.sub(r"\1", _COPY_OF.sub("", _uncopied(name)))
+    name = _LAB.sub(r"\1", name, count=1).strip(" _-")
     if inside := re.fullmatch(r"\((.+)\)", name):
         name = inside[1]
     return Owner(name.strip(" _-") or _uncopied(_COPY_OF.sub("", stem)), notes=notes)

@@ -99,7 +99,7 @@ def _is_ours(path: Path) -> bool:
 
 def _of_file(path: Path, lab: int | None) -> Iterator[Found]:
     nearly = _NEARLY.search(path.name)
-    whose = owner(path.name[: nearly.start()] if nearly else path.stem)
+    whose = owner(path.name[: nearly.start()] if nearly else path.stem.removesuffix(".tar"))
     for one in read(path, whose.name, lab):
         notes = (*whose.notes, *one.notes)
         if nearly:

@@ -104,6 +104,7 @@ def closed_library() -> None:
 
     for name in NOTEBOOKS:
         setattr(lab, name, nothing)
+    lab.__path__ = []  # so that a part of it can be imported, if nobody uses it
     lab.Snapshot = Snapshot  # type: ignore[attr-defined]  # a module made just now
     kept = {name: sys.modules.get(name) for name in OPEN_MODULES}
     package: Any = kept["kvmexit"]
@@ -133,6 +134,7 @@ class Loading:
     def __init__(self, pipe: Pipe, namespace: dict[str, Any]) -> None:
         self.pipe, self.namespace = pipe, namespace
         self.is_running = False
+        self.flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         signal.signal(signal.SIGALRM, self.interrupt)
 
     def interrupt(self, *_: Any) -> None:
@@ -150,8 +152,11 @@ class Loading:
     def one(self, number: int, source: str) -> str | None:
         try:
             self.is_running = True
-            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-            code: CodeType = compile(source, f"cell {number}", "exec", flags, dont_inherit=True)
+            code: CodeType = compile(
+                source, f"cell {number}", "exec", self.flags, dont_inherit=True
+            )
+            # What a cell imports from __future__ holds in those after it, as in a notebook.
+            self.flags |= code.co_flags & annotations.compiler_flag
             value = eval(code, self.namespace)
             if isinstance(value, Coroutine):
                 value.send(None)
@@ -271,7 +276,7 @@ def jailed(reading: int, writing: int) -> None:
     jail.limit()
     is_locked = jail.lock()
     closed_library()
-    namespace: dict[str, Any] = {"__name__": "__main__"}
+    namespace: dict[str, Any] = {"__name__": "__main__", "__file__": "answer.py"}
     worker = Worker(pipe, namespace)
     sys.stdout = sys.stderr = worker.printed
     Loading(pipe, namespace).all_cells()
