@@ -17,11 +17,11 @@ A_CONTRIBUTORS_OWN = {"my_vmm.py", "drafts/18-your-chapter.md"}
 
 def names() -> set[str]:
     """Files and folders, each by every end of its path."""
+    tops = [ROOT / name for name in ("lib", "tests", "book", "contributing", ".github")]
     found = set()
-    for top in (ROOT / name for name in ("lib", "tests", "book", "contributing", ".github")):
-        for path in (top, *top.rglob("*"), *ROOT.glob("*.*")):
-            parts = path.relative_to(ROOT).parts
-            found |= {"/".join(parts[start:]) for start in range(len(parts))}
+    for path in (*ROOT.glob("*.*"), *tops, *(one for top in tops for one in top.rglob("*"))):
+        parts = path.relative_to(ROOT).parts
+        found |= {"/".join(parts[start:]) for start in range(len(parts))}
     return found
 
 
