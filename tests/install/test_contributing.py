@@ -1,10 +1,7 @@
-"""What the pages for contributors name is there, and the adapter they show is one."""
+"""What the pages for contributors name is there."""
 
 import re
-from pathlib import Path
-from textwrap import dedent
 
-from kvmexit.conform.adapter import from_file
 from pages import ROOT
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
@@ -31,12 +28,3 @@ def test_files_that_are_named_are_there() -> None:
         named = set(NAMED.findall(page.read_text())) - A_CONTRIBUTORS_OWN
         assert not {name for name in named if name.rstrip("/") not in there}, page.name
     assert "contributing/vmm.md" in there and "no/such/place.py" not in there
-
-
-def test_the_adapter_that_is_shown_is_one(tmp_path: Path) -> None:
-    text = (ROOT / "contributing" / "vmm.md").read_text()
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.S)
-    file = tmp_path / "my_vmm.py"
-    file.write_text(dedent(block))
-    shown = from_file(str(file))("my-vmm", Path("kernel"))
-    assert shown.start()[-1] == "kernel" and "saved/state" in shown.load(Path("saved"))
