@@ -77,7 +77,10 @@ class Lenient(NotebookExporter):
             why = getattr(problem, "strerror", None) or str(problem)
             notebook = new_notebook(metadata={"kvmexit": {"problem": f"{path.name} {why}"}})
         resources = _of_file(resources, path)
-        return self.from_notebook_node(notebook, resources=resources, **more)
+        # Of nbconvert's methods this one has no types.
+        return self.from_notebook_node(  # type: ignore[no-untyped-call]
+            notebook, resources=resources, **more
+        )
 
 
 def _of_file(resources: Any, path: Path) -> Any:
