@@ -12,11 +12,15 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
+SUFFIXES = (".ipynb", ".md")
 MADE_BESIDES = {"404", "genindex", "index", "py-modindex", "search"}
 
 
 def contents(toc: Path = ROOT / "_toc.yml") -> list[str]:
-    """The pages of the table of contents in reading order, without suffix: `book/02-one-exit`."""
+    """The pages of the table of contents in reading order, without suffix: `book/02-one-exit`.
+
+    ValueError if it cannot be read, or names a page that is not there.
+    """
 
     def walk(entry: Any) -> Iterator[str]:
         if isinstance(entry, list):
@@ -26,7 +30,14 @@ def contents(toc: Path = ROOT / "_toc.yml") -> list[str]:
             yield from (entry[key] for key in ("root", "file") if key in entry)
             yield from walk([entry.get(key, []) for key in ("parts", "chapters", "sections")])
 
-    return list(walk(yaml.safe_load(toc.read_text())))
+    try:
+        pages = list(walk(yaml.safe_load(toc.read_text())))
+    except yaml.YAMLError as problem:
+        raise ValueError(f"{toc.name} cannot be read: {' '.join(str(problem).split())}") from None
+    for page in pages:
+        if not any((toc.parent / f"{page}{suffix}").is_file() for suffix in SUFFIXES):
+            raise ValueError(f"{toc.name} names {page}, and there is no {page}.ipynb and no .md")
+    return pages
 
 
 def notebooks() -> list[Path]:

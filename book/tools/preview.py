@@ -15,7 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from jupyter_book.config import get_final_config
-from pages import ROOT, contents
+from pages import ROOT, SUFFIXES, contents
 from rebuild import STAGE, build
 from sphinx.application import Sphinx
 
@@ -82,10 +82,10 @@ def loaded() -> Sphinx:
 
 
 def times() -> dict[str, float]:
-    """When each page's file was last saved."""
+    """When each page's file was last saved. ValueError if the contents cannot be read."""
     found = {}
     for page in contents():
-        for suffix in (".ipynb", ".md"):
+        for suffix in SUFFIXES:
             if (path := ROOT / f"{page}{suffix}").exists():
                 found[page] = path.stat().st_mtime
     return found
@@ -112,16 +112,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8000)
     args = parser.parse_args()
-    site = build()
-    server = ThreadingHTTPServer(("127.0.0.1", args.port), partial(Pages, directory=str(site)))
+    site = STAGE / "_build" / "html"
+    try:  # before the build, which takes longer
+        server = ThreadingHTTPServer(("127.0.0.1", args.port), partial(Pages, directory=str(site)))
+    except (OSError, OverflowError) as problem:
+        raise SystemExit(f"port {args.port}: {problem}; try make preview PORT=8001") from None
+    build()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     app = loaded()
     app.builder.read()
-    seen = times()
+    seen, said = times(), ""
     print(f"http://127.0.0.1:{args.port}/{contents()[0]}.html  (Ctrl-C ends)", flush=True)
     while True:
         time.sleep(0.2)
-        now = times()
+        try:
+            now, said = times(), ""
+        except (OSError, ValueError) as problem:  # half a file, while an editor writes it
+            if said != (said := str(problem)):
+                print(said, flush=True)
+            continue
         if changed := [page for page in now if now[page] != seen.get(page)]:
             seen, begun = now, time.monotonic()
             try:

@@ -54,19 +54,21 @@ def common_files() -> Iterator[Path]:
 
 
 def title(page: str) -> str:
-    """The first heading of a page of the contents."""
+    """The first heading of a page of the contents. ValueError if it is no notebook."""
     notebook = ROOT / f"{page}.ipynb"
     if not notebook.exists():
         found = TITLE.search((ROOT / f"{page}.md").read_text(encoding="utf-8"))
         return found[0] if found else ""
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if found := TITLE.search("".join(cell["source"])):
-            return found[0]
-    return ""
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        titles = [TITLE.search("".join(cell["source"])) for cell in cells]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise ValueError(f"{page}.ipynb is no notebook: {problem!r}") from None
+    return next((found[0] for found in titles if found), "")
 
 
 def state() -> str:
-    """What makes all pages what they are, as a digest."""
+    """What makes all pages what they are, as a digest. ValueError if a page cannot be read."""
     said = [os.environ.get(name, "") for name in ("BOOK_ADDRESS", "BOOK_REPOSITORY")]
     digest = hashlib.sha256("\0".join([sys.version, *said]).encode())
     for path in common_files():
@@ -78,7 +80,10 @@ def state() -> str:
 
 def build() -> Path:
     """Bring the stage up to date; returns the site there. SystemExit says what was wrong."""
-    now = state()
+    try:
+        now = state()
+    except ValueError as problem:
+        raise SystemExit(f"{problem}\nThe book was not built. {kept()}") from None
     if not STAMP.exists() or STAMP.read_text() != now:
         shutil.rmtree(STAGE, ignore_errors=True)
     STAGE.mkdir(parents=True, exist_ok=True)

@@ -302,9 +302,10 @@ class VcpuState:
 
     def __repr__(self) -> str:
         """The registers by name, in hex; of vectors and events those that are not 0."""
-        named = [("rip", self.rip), ("rflags", self.rflags), *zip(GPR_NAMES, self.gpr)]
+        named: list[tuple[str, object]] = [("rip", self.rip), ("rflags", self.rflags)]
+        named += zip(GPR_NAMES, self.gpr)
         named += [(name, value) for name, value in zip(XMM_NAMES, self.xmm) if value]
-        named += [("events", self.events)] if self.events != Events() else []  # type: ignore[list-item]
+        named += [("events", self.events)] if self.events != Events() else []
         return f"VcpuState({', '.join(f'{name}={_hex(value)}' for name, value in named)})"
 
 

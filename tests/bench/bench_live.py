@@ -17,12 +17,12 @@ sys.path += [
     str(path) for path in (HERE.parent, HERE.parent / "site", BOOK / "tools", BOOK / "site")
 ]
 
-from alive import CHAPTER, cell_that, rests  # noqa: E402 - found by the line above
-from browsers import DESK  # noqa: E402
-from pages import SITE  # noqa: E402
-from playwright.sync_api import BrowserContext, sync_playwright  # noqa: E402
-from serving import served  # noqa: E402
-from visits import PATIENCE, SITE_ON_DISK  # noqa: E402
+from alive import CHAPTER, cell_that, rests
+from browsers import DESK
+from pages import SITE
+from playwright.sync_api import BrowserContext, sync_playwright
+from serving import served
+from visits import PATIENCE, SITE_ON_DISK
 
 PROMISED = {"cold, http": 6.0, "warm, http": 4.0, "cold, file": 7.0, "warm, file": 12.0}
 """Seconds from the press to the first output, on two idle cores."""

@@ -9,10 +9,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE.parent), str(HERE.parent / "site"), str(HERE.parents[1] / "book" / "tools")]
 
-from browsers import DESK, patient, started  # noqa: E402
-from live_lab import EXPLORER, on_a_copy, open_notebook, run_cell  # noqa: E402 - found by the line above
-from playwright.sync_api import Browser, Page  # noqa: E402
-from visits import SITE_ON_DISK, wait_until  # noqa: E402
+from browsers import DESK, patient, started
+from live_lab import EXPLORER, on_a_copy, open_notebook, run_cell
+from playwright.sync_api import Browser, Page
+from visits import SITE_ON_DISK, wait_until
 
 READY_WITHIN = 500
 """Milliseconds from navigation to a slider that answers."""

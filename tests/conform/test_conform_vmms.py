@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ RUNS = [*LAB["run"], *LAB["console"]]
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run['program']}-{run['guest']}")
 def test_a_run_says_what_and_where_and_when(run: dict) -> None:
     assert run["program"] in LAB["program"] and run["kernel"] in ("pvm", "svm")
-    assert run["guest"] in (*GUESTS, Linux.name) and run["made"].startswith("2026-11-2")
+    assert run["guest"] in (*GUESTS, Linux.name) and date.fromisoformat(run["made"][:10])
     if "file" in run:
         assert not COUNTS & set(run)
         file = json.loads((VMMS / run["file"]).read_text())

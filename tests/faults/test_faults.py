@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from kvmexit.commands import main
 from kvmexit.commands.faults import FAULTS
-from kvmexit.faults import vmm_checks  # noqa: F401 - adds its checks
+from kvmexit.faults import vmm_checks  # noqa: F401  # adds its checks
 from kvmexit.faults.checks import CHECKS
 from kvmexit.faults.faults import is_caught
 from kvmexit.kernel.simulated import SimulatedKernel

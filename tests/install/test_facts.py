@@ -18,7 +18,7 @@ import yaml
 from kvmexit import __version__
 from kvmexit.commands import built
 from matrix import SUPPORTED
-from pages import ROOT
+from pages import ROOT, contents
 
 PROJECT = tomllib.loads((ROOT / "lib" / "pyproject.toml").read_text())["project"]
 PIN = re.compile(r"^([\w-]+)==([\w.]+)", re.M)
@@ -99,6 +99,28 @@ def test_a_build_that_fails_leaves_the_last_good_book(monkeypatch, tmp_path):
     rebuild.publish(made)
     assert [path.name for path in site.parent.iterdir()] == ["html"]
     assert (site / "index.html").read_text() == "a better one"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("root: [", "cannot be read: while parsing"),
+        ("root: book/none", "names book/none, and"),
+    ],
+)
+def test_broken_contents_are_named_and_the_book_stays(monkeypatch, tmp_path, text, said):
+    (tmp_path / "_toc.yml").write_text(text)
+    monkeypatch.setattr(rebuild, "contents", lambda: contents(tmp_path / "_toc.yml"))
+    with pytest.raises(SystemExit, match=f"_toc.yml {said}.*\nThe book was not built"):
+        rebuild.build()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"cells": [{}]}', '{"cells": [3]}'])
+def test_a_broken_notebook_is_named(monkeypatch, tmp_path, text):
+    (tmp_path / "a.ipynb").write_text(text)
+    monkeypatch.setattr(rebuild, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match="^a.ipynb is no notebook: "):
+        rebuild.title("a")
 
 
 def test_the_state_of_a_build_knows_pages_from_what_all_pages_share(monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
-from nbgrader_course import Course, released  # noqa: E402 - found by the line above
+from nbgrader_course import Course, released  # noqa: E402  # found by the line above
 
 
 @pytest.fixture(scope="session")

@@ -227,7 +227,7 @@ def parts(vm: Vm) -> dict[str, Callable[[], object]]:
     found["bound answer"] = lambda answer=page.answer: answer(b"x")
     found["bound set_state"] = lambda set_state=vm.vcpu.set_state: set_state(VcpuState())
     found["bound walk"] = lambda walk=vm.vcpu.walk: next(walk())
-    found["enter"] = lambda: vm.__enter__()  # type: ignore[attr-defined]
+    found["enter"] = lambda: vm.__enter__()
     return found
 
 
@@ -235,7 +235,7 @@ def test_what_is_closed_says_so_whatever_it_is_asked(vm: Vm) -> None:
     asked = parts(vm)
     assert len(asked) > 20
     kept: Any = (vm.vcpu.kvm_run, vm.vcpu)
-    with vm:  # type: ignore[attr-defined]
+    with vm:
         vm.close()
     vm.close()
     for name, ask in asked.items():
@@ -317,7 +317,7 @@ def test_a_device_that_is_none(kernel: RealKernel) -> None:
     with pytest.raises(KvmExitError, match="ENOTTY.*no KVM device, take /dev/kvm"):
         RealKernel(device="/etc/passwd")
     with pytest.raises(KvmExitError, match="device is a path, not None"):
-        RealKernel(device=None)  # type: ignore[arg-type]
+        RealKernel(device=None)
 
 
 def test_descriptors_and_capabilities_are_public(kernel: RealKernel) -> None:
@@ -337,7 +337,7 @@ def test_descriptors_and_capabilities_are_public(kernel: RealKernel) -> None:
                     which.enable_cap(*wrong)
     for wrong in ("x", -1, 1 << 31, None, True):
         with pytest.raises(KvmExitError, match="a capability is a number of linux/kvm.h"):
-            kernel.check_extension(wrong)  # type: ignore[arg-type]
+            kernel.check_extension(wrong)
 
 
 def test_things_show_what_they_are(any_kernel: Kernel) -> None:
@@ -360,7 +360,7 @@ def test_registers_by_name() -> None:
     assert state.replace() == state and state.replace(eax=1).gpr == (1, *[0] * 7)
     for name in ("EAX", "eip", "eflags", 0, None, "xmm8"):
         with pytest.raises(KvmExitError, match=f"no register {name!r}; known: eax, .*xmm7"):
-            state[name]  # type: ignore[index]
+            state[name]
     with pytest.raises(KvmExitError, match="no register 'dx'; known: eax"):
         state.replace(dx=1)
     assert repr(state).startswith("VcpuState(rip=0x1000, rflags=0x2, eax=0x0, ")

@@ -128,10 +128,10 @@ def test_a_wide_register_is_used_as_it_reads(start: Start) -> None:
     [
         (VcpuState(gpr=(0,) * 3), "gpr is .*eight integers: eax"),
         (VcpuState(gpr=(0,) * 9), "gpr is .*eight integers: eax"),
-        (VcpuState(gpr=("x", *NO[1:])), "gpr is .*eight integers"),  # type: ignore[arg-type]
-        (VcpuState(gpr=None), "gpr is None: give eight"),  # type: ignore[arg-type]
-        (VcpuState(rip=1.5), "rip, rflags is .*two integers"),  # type: ignore[arg-type]
-        (VcpuState(rflags=None), "rip, rflags is .*two integers"),  # type: ignore[arg-type]
+        (VcpuState(gpr=("x", *NO[1:])), "gpr is .*eight integers"),
+        (VcpuState(gpr=None), "gpr is None: give eight"),
+        (VcpuState(rip=1.5), "rip, rflags is .*two integers"),
+        (VcpuState(rflags=None), "rip, rflags is .*two integers"),
         (VcpuState(xmm=(1,)), "xmm is .*eight integers of 128 bits"),
         (VcpuState(xmm=(0, 1 << 128, *NO[2:])), "xmm1 cannot hold 0x1000"),
         (VcpuState(xmm=(-1, *NO[1:])), "xmm0 cannot hold -0x1"),

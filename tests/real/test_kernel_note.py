@@ -41,7 +41,7 @@ def make(kernel: RealKernel) -> Iterator[Make]:
     made: list[RawVm] = []
 
     def one(**how: int | bool) -> RawVm:
-        made.append(RawVm(**how))  # type: ignore[arg-type]
+        made.append(RawVm(**how))
         return made[-1]
 
     yield one

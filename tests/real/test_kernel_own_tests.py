@@ -40,7 +40,7 @@ from kvmexit.exits import (
     Shutdown,
     Wrmsr,
 )
-from kvmexit.faults import vmm_checks  # noqa: F401 - adds its checks
+from kvmexit.faults import vmm_checks  # noqa: F401  # adds its checks
 from kvmexit.faults.checks import CHECKS, complete
 from kvmexit.kernel.kick import kick_signal
 from kvmexit.kernel.protocol import Kernel, Vm

@@ -1,5 +1,6 @@
-"""The checkers of style and types have nothing to say."""
+"""The checkers of style and types have nothing to say, and where one is silenced, it says why."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+CODE = {".py", ".pyi", ".js", ".css", ".sh", ".c", ".html"}
+SILENCED = re.compile(
+    r"(?:#|//|/\*) *(?:type: ?ignore|noqa|pragma: ?no|(?:mypy|pyright|ruff):|nosec|@ts-"
+    r"|(?:eslint|stylelint|biome|prettier)-|shellcheck disable)"
+    r"[-:=, \w]*?(?:\[[-, \w]*\])?(?= *(?:#|\*/|$)| --? )"
+)
+"""What silences a checker, without a reason. A layout that is kept (``fmt: skip``) is its own."""
 
 
 @pytest.mark.parametrize("check", ["ruff check", "ruff format --check", "mypy"])
@@ -14,3 +22,38 @@ def test_nothing_to_say(check: str) -> None:
     command = [sys.executable, "-m", *check.split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def without_a_reason(text: str) -> list[str]:
+    """Lines that silence a checker and say why neither behind that nor in a comment above."""
+    found, above = [], ""
+    for line in map(str.strip, text.splitlines()):
+        if mark := SILENCED.search(line):
+            behind, comment = line[mark.end() :], re.sub(SILENCED, "", above)
+            said = behind + (comment if above.startswith(("#", "//", "/*")) else "")
+            if not re.search(r"\w \w", said):
+                found.append(line)
+        above = line
+    return found
+
+
+def test_a_silence_without_a_reason_is_found() -> None:
+    for mark in ("# type: ignore[misc]", "# noqa: F401, E402", "# shellcheck disable=SC2086"):
+        line = f"x = 1  {mark}"
+        assert without_a_reason(line) == [line] == without_a_reason(f"a = b + c\n{line}")
+        assert without_a_reason(f"{line}\n{line}") == [line, line]
+        assert not without_a_reason(f"{line}  # the class has no types")
+        assert not without_a_reason(f"# The class has no types.\n{line}")
+
+
+def test_where_a_checker_is_silenced_it_says_why() -> None:
+    files = [path for top in ("lib", "tests", "book") for path in (ROOT / top).rglob("*")]
+    seen, silent = 0, {}
+    for path in files:
+        name = path.relative_to(ROOT)
+        hidden = any(part.startswith(".") or part == "node_modules" for part in name.parts)
+        if path.suffix in CODE and not hidden and path != Path(__file__).resolve():
+            seen += 1
+            if lines := without_a_reason(path.read_text()):
+                silent[str(name)] = lines
+    assert seen > 400 and not silent

@@ -159,7 +159,7 @@ def test_a_label_is_there_once_and_is_no_constant() -> None:
     with pytest.raises(KvmExitError, match="the constant 'eax' cannot be used"):
         assemble("nop", eax=5)
     with pytest.raises(KvmExitError, match="the constant 'STS' cannot be used: '5' is no number"):
-        assemble("nop", STS="5")  # type: ignore[arg-type]
+        assemble("nop", STS="5")
     with pytest.raises(KvmExitError, match="cannot stand at 0x100000000"):
         assemble("nop", origin=1 << 32)
 

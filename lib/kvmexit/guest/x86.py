@@ -25,7 +25,7 @@ descriptor, an MSR that userspace refuses.
 from __future__ import annotations
 
 from kvmexit.errors import KvmExitError
-from kvmexit.guest import arithmetic, moves, strings, system  # noqa: F401 - they fill FORMS
+from kvmexit.guest import arithmetic, moves, strings, system  # noqa: F401  # they fill FORMS
 from kvmexit.guest.cpu import (
     EAX,
     Immediate,

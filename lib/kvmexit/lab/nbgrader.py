@@ -30,9 +30,9 @@ from nbconvert.exporters import NotebookExporter
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from nbgrader import preprocessors as stock  # type: ignore[import-untyped]
-from nbgrader.api import Gradebook  # type: ignore[import-untyped]
-from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
+from nbgrader import preprocessors as stock
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Integer
 
 from kvmexit.lab import catalogue, submission
@@ -77,6 +77,7 @@ class Lenient(NotebookExporter):
             why = getattr(problem, "strerror", None) or str(problem)
             notebook = new_notebook(metadata={"kvmexit": {"problem": f"{path.name} {why}"}})
         resources = _of_file(resources, path)
+        # Of nbconvert's methods this one has no types.
         return self.from_notebook_node(  # type: ignore[no-untyped-call]
             notebook, resources=resources, **more
         )
@@ -115,7 +116,7 @@ def _cell(found: Any) -> NotebookNode | None:
     return made
 
 
-class Mend(NbGraderPreprocessor):  # type: ignore[misc]
+class Mend(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
     """Gives each known cell its own metadata back, and puts missing points cells at the end."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
@@ -170,7 +171,7 @@ def _copy(cell: Any, points: dict[str, float], solutions: set[str]) -> NotebookN
     return copy
 
 
-class Referee(NbGraderPreprocessor):  # type: ignore[misc]
+class Referee(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
     """Puts the verdict on each question into the cell that gives its points."""
 
     seed = Integer(

@@ -193,7 +193,7 @@ def raw_film(failure: Failure | None, player: Any) -> Any:
 def step_of(scenario: Scenario, landing: Landing) -> int:
     """Before which step of the undisturbed run, counted from 1, the request arrives."""
     machine = make_machine(KERNEL, replace(scenario, policy="drain"))
-    machine.vm.vcpu.watched = True  # type: ignore[attr-defined]  # simulated
+    machine.vm.vcpu.watched = True  # type: ignore[attr-defined]  # a simulated vCPU has it
     arrival = Arrival(landing, machine.bus)
     return next(n for n, step in enumerate(machine.steps(), start=1) if arrival.due(step))
 

@@ -15,6 +15,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 
 NUMBER = struct.Struct("i")
 FORK, SIGNAL = b"f", b"s"
@@ -70,7 +71,7 @@ def main() -> None:
         os.close(writing)
 
 
-def _be_child(work: object, reading: int, writing: int) -> None:
+def _be_child(work: Callable[[int, int], None], reading: int, writing: int) -> None:
     from kvmexit.lab import jail
 
     try:
@@ -79,7 +80,7 @@ def _be_child(work: object, reading: int, writing: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.setsid()
         jail.close_all_but(reading, writing)
-        work(reading, writing)  # type: ignore[operator]
+        work(reading, writing)
     finally:
         os._exit(1)
 

@@ -118,7 +118,7 @@ def invisibility(kernel: SimulatedKernel, scenario: Scenario) -> Invisibility:
     for number, point in enumerate(known.points):
         for what in (What.ENTRY, What.EXECUTE):
             machine = point.machine(kernel, scenario)
-            machine.vm.vcpu.watched = True  # type: ignore[attr-defined]  # simulated
+            machine.vm.vcpu.watched = True  # type: ignore[attr-defined]  # a simulated vCPU has it
             _suspend_before(machine, what)
             at_points.append((number, known.find(machine, known.served[: point.exits])))
     for point, exits in _exits_of_points(known):
@@ -143,7 +143,7 @@ def undisturbed_points(kernel: SimulatedKernel, scenario: Scenario) -> Points:
     """Walk ``scenario`` undisturbed, and note every point."""
     known = Points()
     machine = make_machine(kernel, scenario)
-    machine.vm.vcpu.watched = True  # type: ignore[attr-defined]  # simulated
+    machine.vm.vcpu.watched = True  # type: ignore[attr-defined]  # a simulated vCPU has it
     for step in machine.steps():
         if step.what is What.EXECUTE:
             known.note(machine)

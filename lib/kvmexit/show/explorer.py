@@ -73,7 +73,7 @@ def live_strip(scenario: Scenario) -> list[str]:
     return kinds
 
 
-class Explorer(ipywidgets.VBox):  # type: ignore[misc]
+class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     """Knobs and a film. ``scenario`` is what the knobs say, ``landing`` where the suspend is."""
 
     def __init__(self, scenario: Scenario, landing: int, own: dict[str, dict[str, Any]]) -> None:

@@ -168,8 +168,9 @@ def _noted(scenario: Scenario, landing: Landing) -> list[tuple[int, str]]:
 
     def stop(vcpu: Vcpu, bus: Bus) -> None:
         del notes[:]
-        theirs: Any = _Noting(vcpu, "run", code, notes)
-        policy.stop(theirs, _Noting(bus, "serve", code, notes))  # type: ignore[arg-type]
+        runs: Any = _Noting(vcpu, "run", code, notes)
+        serves: Any = _Noting(bus, "serve", code, notes)
+        policy.stop(runs, serves)
 
     run(KERNEL, replace(scenario, policy=replace(policy, stop=stop)), landing)
     return notes

@@ -6,7 +6,7 @@ Copy it to the hub's machine. What is said to be for the trial is to be changed 
 import os
 from pathlib import Path
 
-c = get_config()  # noqa: F821  (JupyterHub puts it there)
+c = get_config()  # noqa: F821  # JupyterHub puts it there
 HERE = Path(__file__).resolve().parent
 
 # Where the hub keeps what it must remember, and where nbgrader's exchange is.
