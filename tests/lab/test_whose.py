@@ -67,6 +67,9 @@ FOLDERS = {
     "39786-640693 - Ann Smith - Oct 10, 2025 1022 AM": "Ann Smith",
     "Smith, Ann(asmith)": "Smith, Ann",
     "group (1)": "group (1)",
+    "2-stop-annsmith": "annsmith",
+    "annsmith_lab2": "annsmith",
+    "2-stop": "2-stop",
 }
 
 
@@ -103,6 +106,19 @@ def test_no_file_is_left_out_without_a_word(tmp_path) -> None:
     assert {one.path.name: one.problem for one in found} == LOOKED_AT
     assert [one.student for one in found] == [one.path.name.split(".")[0] for one in found]
     assert passed_over(tmp_path) == PASSED_OVER
+
+
+def test_what_tools_put_beside_an_answer_is_not_held_against_it(tmp_path) -> None:
+    """nbgrader's `collect` notes the time, Windows the look of a folder, Jupyter what was saved."""
+    folder = tmp_path / "ann" / "2-stop"
+    (folder / ".ipynb_checkpoints").mkdir(parents=True)
+    (folder / "__pycache__").mkdir()
+    for name in ("answer.py", "timestamp.txt", "desktop.ini", "Thumbs.db", ".DS_Store"):
+        (folder / name).write_text("def stop(vcpu, bus): pass")
+    for name in (".ipynb_checkpoints/answer-checkpoint.py", "__pycache__/answer.cpython-311.pyc"):
+        (folder / name).write_text("def stop(vcpu, bus): pass")
+    (one,) = submissions(tmp_path)
+    assert (one.student, one.lab, one.notes) == ("ann", 2, ())
 
 
 @pytest.mark.parametrize("made", ["file", "folder"])

@@ -64,8 +64,9 @@ def owner(stem: str, is_folder: bool = False) -> Owner:
     if found := _BLACKBOARD.match(stem) or _BRIGHTSPACE.match(stem):
         return Owner(found["who"])
     if is_folder:
-        sakai = _SAKAI.match(stem)
-        return Owner(sakai["who"].strip(), sakai["id"]) if sakai else Owner(stem)
+        if sakai := _SAKAI.match(stem):
+            return Owner(sakai["who"].strip(), sakai["id"])
+        return Owner(_LAB.sub(r"\1", stem, count=1).strip(" _-") or stem)
     name = stem
     notes: tuple[str, ...] = ()
     if _LATE.search(name):

@@ -89,6 +89,8 @@ def _is_handed_in(path: Path) -> bool:
     return _is_ours(path) or path.is_symlink() or path.suffix.lower() in ARCHIVES
 
 
+OF_TOOLS = ("timestamp.txt", "desktop.ini", "Thumbs.db")
+"""What nbgrader and Windows put into a student's folder."""
 ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".bz2", ".xz")
 
 
@@ -139,7 +141,8 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
     for root, folders, names in os.walk(folder, onerror=note):
         links = [name for name in folders if (Path(root) / name).is_symlink()]
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        found += [Path(root) / name for name in (*names, *links) if name[:1] != "."]
+        own = [name for name in (*names, *links) if name[:1] != "." and name not in OF_TOOLS]
+        found += [Path(root) / name for name in own]
     return sorted(found), unread
 
 
