@@ -33,8 +33,8 @@ QUESTION_SECONDS = 60.0
 BUSY_SECONDS = 300.0
 """After that much on the clock, whatever it was that was slow."""
 MOST_ACTS = 100_000
-"""How often one call may ask, or hand over an act: who is heard no more can still fill the pipe, and
-costs the referee more than itself."""
+"""How often one call may ask, or hand over an act: who is heard no more can still fill the pipe,
+and costs the referee more than itself."""
 ENDS = (Blocked, KvmExitError)
 """After these a call has no further act."""
 LOOK_SECONDS, UNSEEN_SECONDS = 0.01, 0.1

@@ -9,7 +9,6 @@ number (``object``), or of no use (``nothing``).
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
