@@ -132,3 +132,15 @@ def test_two_files_of_one_student_are_seen(tmp_path, made: str) -> None:
     assert len(found) > 20
     for one in found:
         assert one.notes[-1] == f"one of {len(found)} files of this student: {one.path.name}"
+
+
+def test_two_students_of_one_name_have_the_number_of_their_platform(tmp_path) -> None:
+    for number in (111, 222, 222):
+        folder = tmp_path / f"Ann Smith_{number}_assignsubmission_file"
+        folder.mkdir(exist_ok=True)
+        name = "2-stop-Copy1.py" if (folder / "2-stop.py").exists() else "2-stop.py"
+        (folder / name).write_text("def stop(vcpu, bus): pass")
+    first, *others = submissions(tmp_path)
+    assert (first.student, first.notes) == ("Ann Smith 111", ())
+    assert [one.student for one in others] == ["Ann Smith 222"] * 2
+    assert all("one of 2 files of this student" in one.notes[0] for one in others)

@@ -39,6 +39,7 @@ from traitlets import Integer
 from kvmexit.lab import catalogue, submission
 from kvmexit.lab.grade import verdict_on
 from kvmexit.lab.notebook import Checked, Mark
+from kvmexit.lab.players import printable
 from kvmexit.lab.questions import nothing
 from kvmexit.lab.seeds import of_term
 from kvmexit.lab.starting import Answers
@@ -76,7 +77,7 @@ class Lenient(NotebookExporter):
             notebook, problem = _whole(submission.notebook(submission.contents(path))), None
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            notebook, problem = new_notebook(), f"{path.name} {why}"
+            notebook, problem = new_notebook(), f"{printable(path.name)} {why}"
         resources = _of_file(resources, path)
         resources["kvmexit"] = problem
         return self.from_notebook_node(  # type: ignore[no-untyped-call]

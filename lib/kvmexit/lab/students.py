@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from kvmexit.lab import catalogue
+from kvmexit.lab.players import printable
 
 _LABS = "|".join(catalogue.NOTEBOOKS.values())
 _LAB = re.compile(rf"(^|[ _-])({_LABS}|lab[ _-]?[1-6])(?=[ _-]|$|\()", re.IGNORECASE)
@@ -55,7 +56,7 @@ class Owner:
 
 def owner(stem: str, is_folder: bool = False) -> Owner:
     """Whose the file with this name, without its ending, or this folder is."""
-    stem = unicodedata.normalize("NFC", stem)
+    stem = printable(unicodedata.normalize("NFC", stem))
     if found := _MOODLE.match(stem):
         return Owner(found["who"], found["id"])
     if (found := _CANVAS.match(stem)) and not is_folder:

@@ -19,12 +19,15 @@ from typing import Any
 from kvmexit.errors import KvmExitError
 from kvmexit.lab import catalogue
 from kvmexit.lab.cells import plain, script
+from kvmexit.lab.players import printable
 from kvmexit.lab.questions import Question
 from kvmexit.lab.starting import LARGEST_CODE
 from kvmexit.lab.students import Owner, owner
 
 LARGEST = 32 << 20
 """Bytes of a file, outputs included; for the code there is a limit of its own."""
+DEEPEST = 32
+"""How many folders below that of a student are looked into."""
 SUFFIXES = (".ipynb", ".py")
 _ASCII = bytes(range(32, 127))
 NOTHING = "holds no notebook (.ipynb) and no Python file (.py)"
@@ -42,6 +45,11 @@ class Submission:
     cells: tuple[str, ...]
     notes: tuple[str, ...] = ()
     problem: str | None = None
+
+    @property
+    def file(self) -> str:
+        """Its name, as it can be shown and written wherever it came from."""
+        return printable(self.path.name)
 
 
 Found = tuple[Owner, Submission]
@@ -83,7 +91,7 @@ def passed_over(folder: Path, ours: Container[Path] = ()) -> list[str]:
     if not folder.is_dir():
         return []
     every = sorted(folder.iterdir())
-    return [p.name for p in every if not _is_handed_in(p) and not _is_one_of(p, ours)]
+    return [printable(p.name) for p in every if not _is_handed_in(p) and not _is_one_of(p, ours)]
 
 
 def _is_one_of(path: Path, ours: Container[Path]) -> bool:
@@ -127,7 +135,7 @@ def _of_folder(path: Path, lab: int | None) -> Iterator[Found]:
         return
     files, unread = _files(path)
     ours = [file for file in files if _is_ours(file)]
-    others = [str(file.relative_to(path)) for file in files if not _is_ours(file)] + unread
+    others = [printable(file.relative_to(path)) for file in files if not _is_ours(file)] + unread
     for file in ours:
         for one in read(file, whose.name, lab):
             notes = (*one.notes, f"not graded: {', '.join(others)}") if others else one.notes
@@ -145,12 +153,15 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
 
     def note(problem: OSError) -> None:
         where = Path(problem.filename or folder).relative_to(folder)
-        unread.append(f"{'' if where == Path() else f'{where}: '}{problem.strerror}")
+        unread.append(f"{'' if where == Path() else f'{printable(where)}: '}{problem.strerror}")
 
     found = []
     for root, folders, names in os.walk(folder, onerror=note):
         links = [name for name in folders if (Path(root) / name).is_symlink()]
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        if folders and len(Path(root).relative_to(folder).parts) >= DEEPEST:
+            unread.append(f"nothing is read more than {DEEPEST} folders deep")
+            folders.clear()
         own = [name for name in (*names, *links) if name[:1] != "." and name not in OF_TOOLS]
         found += [Path(root) / name for name in own]
     return sorted(found), unread
@@ -169,7 +180,7 @@ def _marked(found: list[Found]) -> list[Submission]:
             one = replace(one, student=f"{one.student} {whose.number}")
             group = [pair for pair in group if pair[0].number == whose.number]
         if len(group) > 1:
-            note = f"one of {len(group)} files of this student: {one.path.name}"
+            note = f"one of {len(group)} files of this student: {one.file}"
             one = replace(one, notes=(*one.notes, note))
         marked.append(one)
     return sorted(marked, key=lambda one: one.path)
@@ -199,7 +210,9 @@ def read(path: Path, student: str, lab: int | None = None) -> tuple[Submission, 
 
 
 def _bad(path: Path, lab: int | None, whose: Owner, why: str) -> Submission:
-    return Submission(whose.name, path, lab or _named(path), (), problem=f"{path.name} {why}")
+    return Submission(
+        whose.name, path, lab or _named(path), (), problem=f"{printable(path.name)} {why}"
+    )
 
 
 def contents(path: Path) -> bytes:
@@ -222,6 +235,8 @@ def notebook(data: bytes) -> dict[str, Any]:
         raise ValueError("is not UTF-8 text") from None
     except json.JSONDecodeError as problem:
         raise ValueError(f"is no notebook: line {problem.lineno} is no JSON") from None
+    except ValueError:
+        raise ValueError("is no notebook: a number in it has too many digits") from None
     except RecursionError:
         raise ValueError("is no notebook: it is nested too deeply") from None
     if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
@@ -305,7 +320,7 @@ def _made(
     labs = (lab,) if lab else _labs_of(path, cells, set(ids or ()))
     if not labs:
         names = ", ".join(sorted({q.name for q in catalogue.QUESTIONS.values()}))
-        why = f"{path.name} answers no question of any lab: it defines none of {names}"
+        why = f"{printable(path.name)} answers no question of any lab: it defines none of {names}"
         return (Submission(student, path, None, tuple(cells), problem=why),)
     return tuple(
         Submission(student, path, one, tuple(cells), () if ids is None else _notes(one, ids))

@@ -193,7 +193,7 @@ def in_words(problem: BaseException) -> str:
     for frame in traceback.extract_tb(problem.__traceback__):
         if frame.filename.startswith(("cell ", "<ipython", "/tmp/ipykernel")):
             where = f" in line {frame.lineno} of {frame.name}"
-    if isinstance(problem, SyntaxError):
+    if isinstance(problem, SyntaxError) and problem.lineno:
         where = f" in line {problem.lineno}"
     elif type(problem) is NotImplementedError:
         return NOT_ANSWERED
