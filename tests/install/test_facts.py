@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import files, metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,6 +49,17 @@ def test_the_authors_are_those_of_the_licence():
     # A copy: of a source archive with a link that leads out of it, Python 3.13 unpacks nothing.
     assert not (ROOT / "lib" / "LICENSE").is_symlink()
     assert (ROOT / "lib" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_what_is_installed_has_its_licence_and_says_what_it_is():
+    """The text of MIT must go along."""
+    said = metadata("kvmexit")
+    assert said.get_all("License-File") == ["LICENSE"]
+    (licence,) = (file for file in files("kvmexit") if file.name == "LICENSE")
+    assert licence.locate().read_text() == (ROOT / "LICENSE").read_text()
+    for name in ("Summary", "Description", "Author", "Keywords", "License-Expression"):
+        assert said[name], name
+    assert said.get_all("Classifier") == PROJECT["classifiers"]
 
 
 def test_binder_gets_the_versions_that_the_book_was_tried_with():

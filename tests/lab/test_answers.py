@@ -11,7 +11,7 @@ from kvmexit.lab import catalogue, players, seeds
 from kvmexit.lab.cells import plain, script
 from kvmexit.lab.grade import verdict_on
 from kvmexit.lab.landings import Desk, first_failure
-from kvmexit.lab.log import THEMES, logs
+from kvmexit.lab.log import THEMES, tried
 from kvmexit.lab.questions import Verdict
 from kvmexit.lab.starting import Answers
 from kvmexit.lab.stop import scenario_of
@@ -46,7 +46,7 @@ def test_memory_that_was_saved_first_is_what_the_new_machine_gets() -> None:
 
 def test_a_table_of_another_seeds_answers_is_no_answer() -> None:
     """What a former term was graded with, or this repository's own tests, is worth nothing."""
-    known = {log.lines: log.bad for theme in THEMES for log in logs(theme, SEED + 1)}
+    known = {log.lines: log.bad for theme in THEMES for log in tried(theme, SEED + 1)}
     code = f"known = {known!r}\ndef classify(lines): return known.get(tuple(lines))"
     assert graded(code, "4.1", SEED + 1).is_full, SEED
     assert graded(code, "4.1").points == 0, SEED

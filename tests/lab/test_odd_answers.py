@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from answers import WRONG
-from every_answer import BOOK
+from every_answer import BOOK, solutions
 from kvmexit.lab import catalogue, check, players, real, seeds, starting
 from kvmexit.lab.cells import script
 from kvmexit.lab.grade import grade, verdict_on
@@ -138,6 +138,41 @@ def test_a_cell_that_computes_too_long_costs_nothing_but_itself(
     verdict = verdict_on(catalogue.question("6.1"), answers, SEED)
     assert f"{WORD}[]" in verdict.reason
     assert "the cell that begins with `n = 0` took too long, and is left out" in verdict.reason
+
+
+BURN = """
+import time
+def burn(seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end: pass
+"""
+SLOWLY = "right = predict_on\ndef predict_on(moment):\n    {}\n    return right(moment)"
+LIMITED = {
+    "a call computes": ("CALL_CPU", "while True: pass", "used up its 0 s of CPU time"),
+    "a call waits": ("CALL_SECONDS", "time.sleep(9**9)", "did not return within 0 s"),
+    "all calls compute": ("PLAY_CPU", "burn(0.06)", "used up its 0 s of CPU time"),
+    "all calls wait": ("PLAY_SECONDS", "time.sleep(0.06)", "did not return within 0 s"),
+    "all processes": ("QUESTION_SECONDS", "burn(0.06)", "more than 0 s in all its proc"),
+}
+
+
+@pytest.mark.parametrize("what", LIMITED)
+def test_each_limit_has_its_sentence(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With each made small, and the others as they are: an answer that is right, but slow."""
+    name, body, words = LIMITED[what]
+    monkeypatch.setattr(players, name, 0.2)
+    answers = Answers([BURN, *solutions(6)["6-1-answer"], SLOWLY.format(body)])
+    verdict = verdict_on(catalogue.question("6.1"), answers, SEED)
+    assert verdict.points == 0 and words in verdict.reason, verdict.reason
+
+
+def test_all_cells_together_have_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has no time left is left out, and named; the answer before it is heard."""
+    monkeypatch.setattr(starting, "LOAD_SECONDS", 0.5)
+    answers = Answers([BURN, "def predict_on(moment): return []", *["burn(0.2)"] * 4])
+    verdict = verdict_on(catalogue.question("6.1"), answers, SEED)
+    assert f"{WORD}[]" in verdict.reason
+    assert "the cell that begins with `burn(0.2)` took too long" in verdict.reason
 
 
 def test_every_lab_says_where_its_limits_are() -> None:

@@ -67,6 +67,9 @@ FOLDERS = {
     "39786-640693 - Ann Smith - Oct 10, 2025 1022 AM": "Ann Smith",
     "Smith, Ann(asmith)": "Smith, Ann",
     "group (1)": "group (1)",
+    "2-stop-annsmith": "annsmith",
+    "annsmith_lab2": "annsmith",
+    "2-stop": "2-stop",
 }
 
 
@@ -105,6 +108,19 @@ def test_no_file_is_left_out_without_a_word(tmp_path) -> None:
     assert passed_over(tmp_path) == PASSED_OVER
 
 
+def test_what_tools_put_beside_an_answer_is_not_held_against_it(tmp_path) -> None:
+    """nbgrader's `collect` notes the time, Windows the look of a folder, Jupyter what was saved."""
+    folder = tmp_path / "ann" / "2-stop"
+    (folder / ".ipynb_checkpoints").mkdir(parents=True)
+    (folder / "__pycache__").mkdir()
+    for name in ("answer.py", "timestamp.txt", "desktop.ini", "Thumbs.db", ".DS_Store"):
+        (folder / name).write_text("def stop(vcpu, bus): pass")
+    for name in (".ipynb_checkpoints/answer-checkpoint.py", "__pycache__/answer.cpython-311.pyc"):
+        (folder / name).write_text("def stop(vcpu, bus): pass")
+    (one,) = submissions(tmp_path)
+    assert (one.student, one.lab, one.notes) == ("ann", 2, ())
+
+
 @pytest.mark.parametrize("made", ["file", "folder"])
 def test_two_files_of_one_student_are_seen(tmp_path, made: str) -> None:
     """Under any of the names that a second file gets."""
@@ -116,3 +132,15 @@ def test_two_files_of_one_student_are_seen(tmp_path, made: str) -> None:
     assert len(found) > 20
     for one in found:
         assert one.notes[-1] == f"one of {len(found)} files of this student: {one.path.name}"
+
+
+def test_two_students_of_one_name_have_the_number_of_their_platform(tmp_path) -> None:
+    for number in (111, 222, 222):
+        folder = tmp_path / f"Ann Smith_{number}_assignsubmission_file"
+        folder.mkdir(exist_ok=True)
+        name = "2-stop-Copy1.py" if (folder / "2-stop.py").exists() else "2-stop.py"
+        (folder / name).write_text("def stop(vcpu, bus): pass")
+    first, *others = submissions(tmp_path)
+    assert (first.student, first.notes) == ("Ann Smith 111", ())
+    assert [one.student for one in others] == ["Ann Smith 222"] * 2
+    assert all("one of 2 files of this student" in one.notes[0] for one in others)

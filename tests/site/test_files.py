@@ -101,6 +101,7 @@ def test_the_front_door_says_it_too(site: dict[str, Page]) -> None:
 def test_a_search_engine_is_told_what_not_to_keep(site: dict[str, Page]) -> None:
     assert site["404"].metas["robots"] == ["noindex"]
     assert "Disallow: /_sources/" in (SITE / "robots.txt").read_text()
+    assert (SITE / ".nojekyll").exists()  # or GitHub leaves out what begins with _
 
 
 def test_every_icon_and_picture_is_there(site: dict[str, Page]) -> None:

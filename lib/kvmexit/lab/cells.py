@@ -38,6 +38,7 @@ def plain(source: str) -> str:
         source = f"%{source.strip()}"
     if parses(source):
         return _from_calls(source) if "get_ipython().run_" in source else source
+    source = source.replace("\r", "\n")
     first, _, rest = source.lstrip().partition("\n")
     if first.startswith("%%"):
         words = first.split()
@@ -51,9 +52,24 @@ def plain(source: str) -> str:
 
 def script(source: str) -> list[str]:
     """The cells of a Python file: one, or as many as its marks of an exported notebook tell."""
-    marks = [found.start() for found in _SPLIT.finditer(source)]
+    source = source.replace("\r\n", "\n").removeprefix("\ufeff")
+    inside = _in_texts(source)
+    marks = [at for at in (found.start() for found in _SPLIT.finditer(source)) if at not in inside]
     bounds = [0, *marks, len(source)]
     return [plain(source[a:b]) for a, b in zip(bounds, bounds[1:]) if source[a:b].strip()]
+
+
+def _in_texts(source: str) -> set[int]:
+    """Where lines begin that are inside of a text of several lines."""
+    inside: set[int] = set()
+    open_: list[str] = []
+    at = 0
+    for line in source.split("\n"):
+        if open_ and open_[-1] in QUOTES[2:]:
+            inside.add(at)
+        _read_on(line, open_)
+        at += len(line) + 1
+    return set() if open_ else inside  # what is never closed may be no text at all
 
 
 def parses(source: str) -> bool:
@@ -108,10 +124,10 @@ def _without_magics(source: str) -> str:
     open_: list[str] = []  # the brackets and the quotes that stand open above
     number = 0
     while number < len(lines):
-        line, last = lines[number], number
-        while line.endswith("\\") and last + 1 < len(lines):
+        last = number
+        while _goes_on(lines[last], open_) and last + 1 < len(lines):
             last += 1
-            line = line[:-1] + " " + lines[last]
+        line = " ".join([*(one[:-1] for one in lines[number:last]), lines[last]])
         replaced = None if open_ else _replaced(line)
         if replaced is None:
             for one in lines[number : last + 1]:
@@ -122,21 +138,27 @@ def _without_magics(source: str) -> str:
     return "\n".join(kept)
 
 
-def _read_on(line: str, open_: list[str]) -> None:
-    """Note what ``line`` opens and closes."""
+def _goes_on(line: str, open_: list[str]) -> bool:
+    """Does the next line belong to it? A comment ends with its line, whatever it ends with."""
+    return line.endswith("\\") and not _read_on(line, [*open_])
+
+
+def _read_on(line: str, open_: list[str]) -> bool:
+    """Note what ``line`` opens and closes. Does it end in a comment?"""
     for found in _MARKS.finditer(line):
         mark = found[0]
         if open_ and open_[-1] in QUOTES:
             if mark == open_[-1]:
                 open_.pop()
         elif mark == "#":
-            break
+            return True
         elif mark in QUOTES or mark in "([{":
             open_.append(mark)
         elif mark in ")]}" and open_:
             open_.pop()
     if open_ and open_[-1] in QUOTES[:2] and not line.endswith("\\"):
         open_.pop()  # a text of one line that is never closed: no Python anyway
+    return False
 
 
 def _replaced(line: str) -> str | None:
@@ -160,7 +182,7 @@ def _one_by_one(names: str) -> str:
     """``a, *b`` as ``a = b``: how many lines a command has given nobody knows."""
     if "," not in names:
         return names
-    every = ast.walk(ast.parse(f"{names} = 0").body[0].targets[0])  # type: ignore[attr-defined]
+    every = ast.walk(ast.parse(f"{names} = 0"))
     own = [node for node in every if isinstance(getattr(node, "ctx", None), ast.Store)]
     single = ast.Name | ast.Attribute | ast.Subscript
     return " = ".join(ast.unparse(node) for node in own if isinstance(node, single))

@@ -18,7 +18,7 @@ Ask = Callable[..., Any]
 class RemoteRun:
     """The shared page, ``struct kvm_run``."""
 
-    __slots__ = ("_ask", "_post")
+    __slots__ = ("__weakref__", "_ask", "_post")
 
     def __init__(self, ask: Ask, post: Ask) -> None:
         self._ask, self._post = ask, post
@@ -52,7 +52,7 @@ class RemoteRun:
 class RemoteVcpu:
     """One vCPU."""
 
-    __slots__ = ("_ask", "kvm_run")
+    __slots__ = ("__weakref__", "_ask", "kvm_run")
 
     def __init__(self, ask: Ask, post: Ask) -> None:
         self._ask = ask
@@ -71,7 +71,7 @@ class RemoteVcpu:
 class RemoteDevice:
     """The device behind the bus."""
 
-    __slots__ = ("_ask", "_post")
+    __slots__ = ("__weakref__", "_ask", "_post")
 
     def __init__(self, ask: Ask, post: Ask) -> None:
         self._ask, self._post = ask, post
@@ -88,7 +88,7 @@ class RemoteDevice:
 class RemoteBus:
     """The bus, with one device on it."""
 
-    __slots__ = ("_post", "device")
+    __slots__ = ("__weakref__", "_post", "device")
 
     def __init__(self, ask: Ask, post: Ask) -> None:
         self._post = post
@@ -104,7 +104,7 @@ class RemoteBus:
 class RemoteMemory:
     """Guest memory."""
 
-    __slots__ = ("_ask", "_post")
+    __slots__ = ("__weakref__", "_ask", "_post")
 
     def __init__(self, ask: Ask, post: Ask) -> None:
         self._ask, self._post = ask, post

@@ -182,7 +182,7 @@ def as_json(graded: Graded) -> dict[str, Any]:
     submission = graded.submission
     return {
         "student": submission.student,
-        "file": submission.path.name,
+        "file": submission.file,
         "lab": submission.lab,
         "points": graded.points,
         "out_of": graded.out_of,

@@ -170,26 +170,31 @@ def borrowed(answer: Any) -> str | None:
             continue
         seen.add(id(value))
         home, name = _home(value)
-        if isinstance(home, str) and not is_open(home):
+        if isinstance(home, str) and (is_missing(value) or is_elsewhere(home)):
             return in_use(home, name)
+        is_own = isinstance(home, str) and (home == "__main__" or not is_open(home))
         if isinstance(value, partial):
             left += [value.func, *value.args, *value.keywords.values()]
         elif isinstance(value, MethodType):
             left.append(value.__func__)
-        elif isinstance(value, type) and home == "__main__":
+        elif isinstance(value, type) and is_own:
             left += [*vars(value).values(), *value.__bases__]
-        elif isinstance(value, FunctionType) and home == "__main__":
+        elif isinstance(value, FunctionType) and is_own:
             left += [value.__globals__.get(name) for name in _global_names(value.__code__)]
             left += [*(value.__defaults__ or ()), *_cells(value)]
     return None
 
 
 def _home(value: Any) -> tuple[Any, str]:
-    """The module of a value, and its name there."""
-    if isinstance(value, ModuleType):
+    """The module of a value, and its name there. An object of a class of the student's is not
+    asked: it may say anything, or raise."""
+    kind = type(value)
+    if issubclass(kind, ModuleType):
         return value.__name__, ""
+    if kind.__module__ == "__main__" and not issubclass(kind, type):
+        return "__main__", kind.__name__
     home = getattr(value, "__module__", None)
-    name = getattr(value, "__name__", None) or type(value).__name__
+    name = getattr(value, "__name__", None) or kind.__name__
     return home, str(name)
 
 
@@ -210,6 +215,24 @@ def _global_names(code: CodeType) -> list[str]:
     own = [i.argval for i in get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
     inner = [const for const in code.co_consts if isinstance(const, CodeType)]
     return own + [name for one in inner for name in _global_names(one)]
+
+
+gone: set[str] = set()
+"""Modules that a notebook has had, and its fork that plays has not."""
+
+
+def is_missing(value: Any) -> bool:
+    """Does it stand in for something that is not there?"""
+    return isinstance(value, Absent | _Missing)
+
+
+def is_elsewhere(module: str) -> bool:
+    """Is it a module that an answer may not have? One that is made by hand, or a name that somebody
+    has given to a function, is the student's own."""
+    if is_open(module):
+        return False
+    there = getattr(sys.modules.get(module), "__spec__", None) is not None
+    return there or module in gone or module.startswith("kvmexit.")
 
 
 def is_open(module: str) -> bool:

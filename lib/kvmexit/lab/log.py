@@ -191,8 +191,30 @@ def logs(theme: str, seed: int, count: int = 24) -> tuple[Log, ...]:
     return tuple(mixed)
 
 
+def _writes_too_early(log: Log) -> bool:
+    return log.bad is not None and "KVM_SET_REGS" in log.lines[log.bad]
+
+
+def _begins_with_state(log: Log) -> bool:
+    """Is state touched before any KVM_RUN is seen?"""
+    return "KVM_RUN" not in next(line for line in log.lines if "kvm-vcpu" in line)
+
+
+RARE = {"any order": (_writes_too_early, _begins_with_state)}
+"""Logs that a rule must get right, and that the draw of a seed may lack."""
+
+
+@lru_cache(maxsize=64)
+def tried(theme: str, seed: int) -> tuple[Log, ...]:
+    """The logs of a theme that an answer is tried on."""
+    dice = rng(f"rare log {theme}", seed)
+    drawn = iter(lambda: THEMES[theme][1](dice), None)
+    rare = [next(filter(is_rare, drawn)) for is_rare in RARE.get(theme, ())]
+    return (*logs(theme, seed), *rare)
+
+
 def _test(theme: str, player: Player, seed: int) -> Finding:
-    for number, log in enumerate(logs(theme, seed), start=1):
+    for number, log in enumerate(tried(theme, seed), start=1):
         said = player.call("classify", list(log.lines))
         if said == log.bad and type(said) is type(log.bad):
             continue
@@ -215,7 +237,7 @@ QUESTIONS = (
         "classify",
         "good, bad, and only looking good",
         tuple(Part(name, points, partial(_test, name)) for name, (points, _) in THEMES.items()),
-        lambda seed: [logs(theme, seed) for theme in THEMES],
+        lambda seed: [tried(theme, seed) for theme in THEMES],
     ),
 )
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from traitlets import Integer
 from kvmexit.lab import catalogue, submission
 from kvmexit.lab.grade import verdict_on
 from kvmexit.lab.notebook import Checked, Mark
+from kvmexit.lab.players import printable
 from kvmexit.lab.questions import nothing
 from kvmexit.lab.seeds import of_term
 from kvmexit.lab.starting import Answers
@@ -72,11 +74,12 @@ class Lenient(NotebookExporter):
     def from_filename(self, filename: str, resources: Any = None, **more: Any) -> Any:
         path = Path(filename)
         try:
-            notebook = _whole(submission.notebook(submission.contents(path)))
-        except (OSError, ValueError) as problem:
-            why = getattr(problem, "strerror", None) or str(problem)
-            notebook = new_notebook(metadata={"kvmexit": {"problem": f"{path.name} {why}"}})
+            notebook, problem = _whole(submission.notebook(submission.contents(path))), None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            notebook, problem = new_notebook(), f"{printable(path.name)} {why}"
         resources = _of_file(resources, path)
+        resources["kvmexit"] = problem
         # Of nbconvert's methods this one has no types.
         return self.from_notebook_node(  # type: ignore[no-untyped-call]
             notebook, resources=resources, **more
@@ -95,6 +98,7 @@ def _whole(found: dict[str, Any]) -> NotebookNode:
     try:
         notebook: NotebookNode = nbformat.reads(json.dumps(found), as_version=4)
         nbformat.validate(notebook)
+        deepcopy(notebook)  # as nbconvert does at each step
         return notebook
     except Exception:  # of many kinds, and what is in the cells is good all the same
         cells = [*filter(None, map(_cell, found["cells"]))]
@@ -142,8 +146,7 @@ class Mend(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
                 note = submission.cell_note(name, times[name])
                 if note and (name in points or name in solutions):
                     notes.append(note)
-        said = nb.metadata.get("kvmexit")
-        problem = said.get("problem") if isinstance(said, dict) else None
+        problem = resources.get("kvmexit")  # and nothing that the notebook says of itself
         nb.metadata["kvmexit"] = {"problem": problem} if problem else {"notes": notes}
         return nb, resources
 

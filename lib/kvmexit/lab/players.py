@@ -11,8 +11,10 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
+from kvmexit.errors import KvmExitError
 from kvmexit.lab import jail, wire
 from kvmexit.lab.process import Child, used
 from kvmexit.lab.words import NOT_ANSWERED, Blocked, Hopeless, StudentError
@@ -30,6 +32,11 @@ QUESTION_SECONDS = 60.0
 `Device` is loaded in many."""
 BUSY_SECONDS = 300.0
 """After that much on the clock, whatever it was that was slow."""
+MOST_ACTS = 100_000
+"""How often one call may ask, or hand over an act: who is heard no more can still fill the pipe,
+and costs the referee more than itself."""
+ENDS = (Blocked, KvmExitError)
+"""After these a call has no further act."""
 LOOK_SECONDS, UNSEEN_SECONDS = 0.01, 0.1
 """How often a process that does not answer is looked at, and how long one that does may be waited
 for, a little each time, without a look."""
@@ -119,7 +126,7 @@ class Player:
             raise self._end("its process spoke out of turn")
         self._play.since = self.process.used()[0]
         self.is_locked = rest[0]
-        self.names = {str(name): printable(what) for name, what in rest[1].items()}
+        self.names = {printable(name): printable(what) for name, what in rest[1].items()}
 
     def load(self, number: int, source: str, all_cells: Spent) -> str | None:
         """Have a cell executed; what is wrong with it, or None. Hopeless if that has ended the
@@ -149,22 +156,24 @@ class Player:
         if target is None:
             self.printed = ""
         self._send(["call", target, name, list(arguments), keep])
-        wrong: StudentError | None = None  # with an act, to be said at the next occasion
-        while True:
+        wrong: Exception | None = None  # with an act, to be said at the next occasion
+        for said in count():
             kind, *rest = self._message()
             if kind in ("ask", "post"):
+                if said > MOST_ACTS:
+                    raise self._end(f"asked for {MOST_ACTS} things in one call: for ever?")
                 value = None
-                if not isinstance(wrong, Blocked):
+                if not isinstance(wrong, ENDS):
                     try:
                         value = answer(str(rest[0]), list(rest[1]))
-                    except StudentError as problem:
+                    except (StudentError, KvmExitError) as problem:
                         wrong = problem
                 if kind == "ask":
                     self._send(["stop", str(wrong)] if wrong else ["value", value])
-                    wrong = wrong if isinstance(wrong, Blocked) else None
+                    wrong = wrong if isinstance(wrong, ENDS) else None
                 continue
             self.printed = printable(self.printed + str(rest[1]))
-            if isinstance(wrong, Blocked):
+            if isinstance(wrong, ENDS):
                 raise wrong
             if kind == "raise":
                 text = printable(rest[0])
@@ -238,7 +247,7 @@ class Player:
         """Wait for the process, as long as it may take. With ``interrupt`` it is asked to come
         back before it is ended."""
         began = last = time.monotonic()
-        is_asked = False
+        asked: str | None = None  # to come back, and why
         while True:
             is_there = is_ready(LOOK_SECONDS)
             now = time.monotonic()
@@ -250,12 +259,12 @@ class Player:
             why = self._look()
             if now > began + BUSY_SECONDS:
                 why = f"took more than {BUSY_SECONDS:.0f} s"
-            if why is not None and interrupt and not is_asked:
+            if why is not None and interrupt and not asked:
                 self.process.signal(signal.SIGALRM)
-                is_asked = True
+                asked = why
                 self._spent = [Spent(1.0, 1.0)]
             elif why is not None:
-                raise self._end(why)
+                raise self._end(asked or why)
             if is_there:
                 return
 

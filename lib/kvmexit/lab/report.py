@@ -108,7 +108,7 @@ def write_csv(all_graded: list[Graded], file: IO[str]) -> None:
     writer.writerow(COLUMNS)
     for graded in all_graded:
         submission = graded.submission
-        head = [_cell(submission.student), _cell(submission.path.name), submission.lab or ""]
+        head = [_cell(submission.student), _cell(submission.file), submission.lab or ""]
         notes = "; ".join(submission.notes)
         if submission.problem is not None and not graded.verdicts:
             writer.writerow([*head, "", 0, "", _cell(submission.problem), notes])

@@ -18,8 +18,16 @@ import kvmexit
 from kvmexit.errors import KvmExitError
 from kvmexit.lab import jail, nursery, wire
 from kvmexit.lab.client import ROLES
-from kvmexit.lab.imports import BEHIND, OPEN_MODULES, STANDARD, borrowed, is_open
-from kvmexit.lab.players import LOAD_SECONDS, Answer, Player, Spent, Total, refuse
+from kvmexit.lab.imports import BEHIND, OPEN_MODULES, STANDARD, borrowed, gone, is_elsewhere
+from kvmexit.lab.players import (
+    LOAD_SECONDS,
+    Answer,
+    Player,
+    Spent,
+    Total,
+    printable,
+    refuse,
+)
 from kvmexit.lab.process import Child, Ward
 from kvmexit.lab.words import NOT_ANSWERED, TIMED_OUT, Hopeless, Role, StudentError
 
@@ -48,7 +56,7 @@ class Answers:
     def leave_out(self, number: int, why: str) -> str:
         """Do not load cell ``number`` again. Returns that in words, the same in every notebook."""
         first = self.cells[number - 1].strip().split("\n")[0]
-        said = f"the cell that begins with `{first[:40]}` {why}, and is left out"
+        said = f"the cell that begins with `{printable(first[:40])}` {why}, and is left out"
         self.left_out[number] = said
         return said
 
@@ -271,7 +279,8 @@ def _be_worker(reading: int, writing: int, namespace: dict[str, Any]) -> None:
     jail.limit(memory=None if sys.platform != "linux" else _in_use() + jail.MEMORY)
     is_locked = jail.lock()
     worker.closed_library()
-    for name in [n for n in sys.modules if not is_open(n)]:
+    gone.update(filter(is_elsewhere, sys.modules))
+    for name in gone:
         del sys.modules[name]  # what the notebook has imported, and the grader will not
     worker.Worker(worker.Pipe(reading, writing), namespace).serve(is_locked)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from typing import Any
 
 from kvmexit.exits import Lane, Step, What
@@ -107,12 +108,13 @@ def _suspending(machine: Machine) -> Machine:
 
 
 class SavingDesk(Desk):
-    """A desk that also saves. The states stay here; the student gets tickets."""
+    """A desk that also saves. The states stay here; the student gets tickets, whose ``numbers``
+    no other landing has."""
 
-    def __init__(self, vcpu: Vcpu, bus: Bus, machine: Machine) -> None:
+    def __init__(self, numbers: Iterator[int], vcpu: Vcpu, bus: Bus, machine: Machine) -> None:
         super().__init__(vcpu, bus)
-        self.machine = machine
-        self.states: list[Any] = []
+        self.numbers, self.machine = numbers, machine
+        self.states: dict[int, Any] = {}
 
     def more(self, act: str, arguments: list[Any]) -> Any:
         match act:
@@ -129,8 +131,9 @@ class SavingDesk(Desk):
     def _ticket(self, what: str, state: Any) -> Saved:
         if len(self.states) > RUNS_OF_SAVES:
             raise StudentError("saves without end")
-        self.states.append(state)
-        return Saved(what, len(self.states) - 1)
+        ticket = next(self.numbers)
+        self.states[ticket] = state
+        return Saved(what, ticket)
 
     def take(self, value: Any) -> None:
         """Turn what ``suspend`` returned into the machine's snapshot."""
@@ -142,9 +145,9 @@ class SavingDesk(Desk):
             if (
                 not isinstance(part, Saved)
                 or part.what != what
-                or not (isinstance(part.ticket, int) and 0 <= part.ticket < len(self.states))
+                or not (isinstance(part.ticket, int) and part.ticket in self.states)
             ):
-                raise StudentError(f"Snapshot.{what} is not what saving the {what} returned")
+                raise StudentError(f"Snapshot.{what} is not what saving the {what} returned here")
             parts.append(self.states[part.ticket])
         if self.is_open:
             raise StudentError("the device is still open: the next machine cannot have it")
@@ -161,9 +164,10 @@ def _suspend_test(group: str, player: Player, seed: int) -> Finding:
         roles = (Role("vcpu"), Role("bus"), Role("memory"))
         desk.take(player.call("suspend", *roles, answer=desk))
 
+    desk = partial(SavingDesk, count())
     for program in GROUPS[group]:
         scenario = scenario_of(seed + 1, program)
-        if failure := first_failure(scenario, play, seed, _suspending, SavingDesk):
+        if failure := first_failure(scenario, play, seed, _suspending, desk):
             return failure
     return None
 

@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from kvmexit.lab import catalogue
+from kvmexit.lab.players import printable
 
 _LABS = "|".join(catalogue.NOTEBOOKS.values())
 _LAB = re.compile(rf"(^|[ _-])({_LABS}|lab[ _-]?[1-6])(?=[ _-]|$|\()", re.IGNORECASE)
@@ -55,7 +56,7 @@ class Owner:
 
 def owner(stem: str, is_folder: bool = False) -> Owner:
     """Whose the file with this name, without its ending, or this folder is."""
-    stem = unicodedata.normalize("NFC", stem)
+    stem = printable(unicodedata.normalize("NFC", stem))
     if found := _MOODLE.match(stem):
         return Owner(found["who"], found["id"])
     if (found := _CANVAS.match(stem)) and not is_folder:
@@ -64,8 +65,9 @@ def owner(stem: str, is_folder: bool = False) -> Owner:
     if found := _BLACKBOARD.match(stem) or _BRIGHTSPACE.match(stem):
         return Owner(found["who"])
     if is_folder:
-        sakai = _SAKAI.match(stem)
-        return Owner(sakai["who"].strip(), sakai["id"]) if sakai else Owner(stem)
+        if sakai := _SAKAI.match(stem):
+            return Owner(sakai["who"].strip(), sakai["id"])
+        return Owner(_LAB.sub(r"\1", stem, count=1).strip(" _-") or stem)
     name = stem
     notes: tuple[str, ...] = ()
     if _LATE.search(name):

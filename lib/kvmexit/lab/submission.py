@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
@@ -18,12 +19,17 @@ from typing import Any
 from kvmexit.errors import KvmExitError
 from kvmexit.lab import catalogue
 from kvmexit.lab.cells import plain, script
+from kvmexit.lab.players import printable
 from kvmexit.lab.questions import Question
+from kvmexit.lab.starting import LARGEST_CODE
 from kvmexit.lab.students import Owner, owner
 
 LARGEST = 32 << 20
 """Bytes of a file, outputs included; for the code there is a limit of its own."""
+DEEPEST = 32
+"""How many folders below that of a student are looked into."""
 SUFFIXES = (".ipynb", ".py")
+_ASCII = bytes(range(32, 127))
 NOTHING = "holds no notebook (.ipynb) and no Python file (.py)"
 _NEARLY = re.compile(r"\.(?:ipynb|py)(?:\.(?:txt|json|html?))+$", re.IGNORECASE)
 """What browsers and mail programs make of the suffix."""
@@ -39,6 +45,11 @@ class Submission:
     cells: tuple[str, ...]
     notes: tuple[str, ...] = ()
     problem: str | None = None
+
+    @property
+    def file(self) -> str:
+        """Its name, as it can be shown and written wherever it came from."""
+        return printable(self.path.name)
 
 
 Found = tuple[Owner, Submission]
@@ -66,7 +77,7 @@ def submissions(
     found = [
         one
         for path in entries
-        if _is_handed_in(path) and path.resolve() not in ours
+        if _is_handed_in(path) and not _is_one_of(path, ours)
         for one in (_of_folder if path.is_dir() else _of_file)(path, lab)
     ]
     if not found:
@@ -80,7 +91,14 @@ def passed_over(folder: Path, ours: Container[Path] = ()) -> list[str]:
     if not folder.is_dir():
         return []
     every = sorted(folder.iterdir())
-    return [p.name for p in every if not _is_handed_in(p) and p.resolve() not in ours]
+    return [printable(p.name) for p in every if not _is_handed_in(p) and not _is_one_of(p, ours)]
+
+
+def _is_one_of(path: Path, ours: Container[Path]) -> bool:
+    try:
+        return path.resolve() in ours
+    except (OSError, RuntimeError):  # a link that leads nowhere but to itself
+        return False
 
 
 def _is_handed_in(path: Path) -> bool:
@@ -89,6 +107,8 @@ def _is_handed_in(path: Path) -> bool:
     return _is_ours(path) or path.is_symlink() or path.suffix.lower() in ARCHIVES
 
 
+OF_TOOLS = ("timestamp.txt", "desktop.ini", "Thumbs.db")
+"""What nbgrader and Windows put into a student's folder."""
 ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".bz2", ".xz")
 
 
@@ -115,7 +135,7 @@ def _of_folder(path: Path, lab: int | None) -> Iterator[Found]:
         return
     files, unread = _files(path)
     ours = [file for file in files if _is_ours(file)]
-    others = [str(file.relative_to(path)) for file in files if not _is_ours(file)] + unread
+    others = [printable(file.relative_to(path)) for file in files if not _is_ours(file)] + unread
     for file in ours:
         for one in read(file, whose.name, lab):
             notes = (*one.notes, f"not graded: {', '.join(others)}") if others else one.notes
@@ -133,13 +153,17 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
 
     def note(problem: OSError) -> None:
         where = Path(problem.filename or folder).relative_to(folder)
-        unread.append(f"{'' if where == Path() else f'{where}: '}{problem.strerror}")
+        unread.append(f"{'' if where == Path() else f'{printable(where)}: '}{problem.strerror}")
 
     found = []
     for root, folders, names in os.walk(folder, onerror=note):
         links = [name for name in folders if (Path(root) / name).is_symlink()]
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        found += [Path(root) / name for name in (*names, *links) if name[:1] != "."]
+        if folders and len(Path(root).relative_to(folder).parts) >= DEEPEST:
+            unread.append(f"nothing is read more than {DEEPEST} folders deep")
+            folders.clear()
+        own = [name for name in (*names, *links) if name[:1] != "." and name not in OF_TOOLS]
+        found += [Path(root) / name for name in own]
     return sorted(found), unread
 
 
@@ -156,7 +180,7 @@ def _marked(found: list[Found]) -> list[Submission]:
             one = replace(one, student=f"{one.student} {whose.number}")
             group = [pair for pair in group if pair[0].number == whose.number]
         if len(group) > 1:
-            note = f"one of {len(group)} files of this student: {one.path.name}"
+            note = f"one of {len(group)} files of this student: {one.file}"
             one = replace(one, notes=(*one.notes, note))
         marked.append(one)
     return sorted(marked, key=lambda one: one.path)
@@ -172,7 +196,9 @@ def read(path: Path, student: str, lab: int | None = None) -> tuple[Submission, 
         nearly = _NEARLY.search(path.name)
         suffix = (nearly[0].lower() if nearly else path.suffix.lower()).split(".")[1:2]
         if suffix == ["py"]:
-            return _made(path, student, lab, script(_python(data)), None)
+            text = _python(data)
+            cells = [text] if len(text) > LARGEST_CODE else script(text)
+            return _made(path, student, lab, cells, None)
         if suffix != ["ipynb"]:
             raise ValueError(_no_notebook(data))
         return _made(path, student, lab, *_code_of(notebook(data)["cells"]))
@@ -184,7 +210,9 @@ def read(path: Path, student: str, lab: int | None = None) -> tuple[Submission, 
 
 
 def _bad(path: Path, lab: int | None, whose: Owner, why: str) -> Submission:
-    return Submission(whose.name, path, lab or _named(path), (), problem=f"{path.name} {why}")
+    return Submission(
+        whose.name, path, lab or _named(path), (), problem=f"{printable(path.name)} {why}"
+    )
 
 
 def contents(path: Path) -> bytes:
@@ -207,6 +235,8 @@ def notebook(data: bytes) -> dict[str, Any]:
         raise ValueError("is not UTF-8 text") from None
     except json.JSONDecodeError as problem:
         raise ValueError(f"is no notebook: line {problem.lineno} is no JSON") from None
+    except ValueError:
+        raise ValueError("is no notebook: a number in it has too many digits") from None
     except RecursionError:
         raise ValueError("is no notebook: it is nested too deeply") from None
     if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
@@ -218,8 +248,10 @@ def _python(data: bytes) -> str:
     """Python text in the encoding that it names. ValueError if it is none."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        if _ASCII.decode(encoding) != _ASCII.decode():  # not text as it stands, and slow to make so
+            raise LookupError
         return data.decode(encoding)
-    except (UnicodeDecodeError, SyntaxError, LookupError):
+    except (UnicodeError, SyntaxError, LookupError):
         raise ValueError("is not UTF-8 text, and names no other encoding") from None
 
 
@@ -231,7 +263,7 @@ def _no_notebook(data: bytes) -> str:
 
 
 def code_of(cells: list[Any]) -> list[str]:
-    """The code cells that are the student's: all but the locked ones that only give points."""
+    """The code cells that are the student's: all but those that only give points."""
     return _code_of(cells)[0]
 
 
@@ -242,24 +274,33 @@ def _code_of(cells: list[Any]) -> tuple[list[str], Counter[str]]:
     for cell in cells:
         if not isinstance(cell, dict):
             continue
-        own = settings(cell)
-        ids[str(own.get("grade_id"))] += 1
-        if cell.get("cell_type") != "code":
-            continue
-        if own.get("grade") is True and own.get("solution") is not True:
+        name = settings(cell).get("grade_id")
+        name = name if isinstance(name, str) else ""
+        ids[name] += 1
+        is_code = cell.get("cell_type") == "code" or name in ANSWER_CELLS and ids[name] == 1
+        if not is_code or name in POINTS_CELLS and ids[name] == 1:
             continue
         source = cell.get("source", "")
         if isinstance(source, list):
             source = "".join(line for line in source if isinstance(line, str))
         if isinstance(source, str):
-            sources.append(plain(source))
-    return sources, ids
+            sources.append(source)
+    if sum(map(len, sources)) > LARGEST_CODE:  # said by who would run it
+        return sources, ids
+    return [*map(plain, sources)], ids
 
 
 def cell_ids(question: Question) -> tuple[str, str]:
     """The ids of a question's answer cell and of its points cell."""
     stem = question.number.replace(".", "-")
     return f"{stem}-answer", f"{stem}-points"
+
+
+ANSWER_CELLS, POINTS_CELLS = map(
+    frozenset, zip(*map(cell_ids, catalogue.QUESTIONS.values()), strict=True)
+)
+"""The first cell of such a name is the lab's, whatever else became of its settings, or of its kind:
+an answer in a cell that is no code cell any more is an answer, and nbgrader makes it code again."""
 
 
 def settings(cell: dict[str, Any]) -> dict[str, Any]:
@@ -279,7 +320,7 @@ def _made(
     labs = (lab,) if lab else _labs_of(path, cells, set(ids or ()))
     if not labs:
         names = ", ".join(sorted({q.name for q in catalogue.QUESTIONS.values()}))
-        why = f"{path.name} answers no question of any lab: it defines none of {names}"
+        why = f"{printable(path.name)} answers no question of any lab: it defines none of {names}"
         return (Submission(student, path, None, tuple(cells), problem=why),)
     return tuple(
         Submission(student, path, one, tuple(cells), () if ids is None else _notes(one, ids))
@@ -312,12 +353,36 @@ def _labs_of(path: Path, cells: list[str], ids: set[str]) -> tuple[int, ...]:
     asked = asked or [q.lab for q in catalogue.QUESTIONS.values() if q.number in called]
     if asked:
         return tuple(sorted(set(asked)))
-    for question in catalogue.QUESTIONS.values():
-        defined = rf"^(?:(?:async )?(?:def|class) +{question.name}\b|{question.name} *=)"
-        imported = rf"^from .*\b{question.name}\b"
-        if re.search(f"{defined}|{imported}", text, re.MULTILINE):
-            return (question.lab,)
-    return ()
+    defined = set().union(*map(_defined, cells))
+    known = [(q.name, q.lab) for q in catalogue.QUESTIONS.values()]
+    in_text = [
+        (name, lab)
+        for name, lab in known  # broken cells, and texts that are executed
+        if re.search(rf"^(?:(?:async )?(?:def|class) +{name}\b|{name} *=)", text, re.MULTILINE)
+    ]
+    found = [lab for name, lab in known if name in defined] or [lab for _, lab in in_text]
+    return tuple(found[:1])
+
+
+def _defined(cell: str) -> set[str]:
+    """The names that a cell defines, not those inside of its functions and classes; none if it is
+    no Python."""
+    found: set[str] = set()
+    try:
+        left: list[ast.AST] = [ast.parse(cell)] if len(cell) <= LARGEST_CODE else []
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return found
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name)
+        elif not isinstance(node, ast.Lambda):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+            left += ast.iter_child_nodes(node)
+    return found
 
 
 def _named(path: Path) -> int | None:

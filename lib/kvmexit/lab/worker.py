@@ -9,10 +9,13 @@ number (``object``), or of no use (``nothing``).
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import builtins
+import functools
 import io
+import operator
 import os
 import signal
 import sys
@@ -37,6 +40,11 @@ from kvmexit.lab.imports import (
 from kvmexit.lab.words import NOT_ANSWERED, TIMED_OUT, Role, StudentError
 
 NOISE, KEPT = 2_000, 64
+NAMES, LONGEST_NAME = 2_000, 60
+"""How many names of an answer the referee hears of, and how long one may be."""
+FUTURE = functools.reduce(
+    operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
 
 
 class Printed(io.TextIOBase):
@@ -155,8 +163,7 @@ class Loading:
             code: CodeType = compile(
                 source, f"cell {number}", "exec", self.flags, dont_inherit=True
             )
-            # What a cell imports from __future__ holds in those after it, as in a notebook.
-            self.flags |= code.co_flags & annotations.compiler_flag
+            self.flags |= code.co_flags & FUTURE  # as in a notebook, for the cells that follow
             value = eval(code, self.namespace)
             if isinstance(value, Coroutine):
                 value.send(None)
@@ -186,7 +193,7 @@ def in_words(problem: BaseException) -> str:
     for frame in traceback.extract_tb(problem.__traceback__):
         if frame.filename.startswith(("cell ", "<ipython", "/tmp/ipykernel")):
             where = f" in line {frame.lineno} of {frame.name}"
-    if isinstance(problem, SyntaxError):
+    if isinstance(problem, SyntaxError) and problem.lineno:
         where = f" in line {problem.lineno}"
     elif type(problem) is NotImplementedError:
         return NOT_ANSWERED
@@ -213,8 +220,7 @@ class Worker:
     def serve(self, is_locked: bool) -> None:
         """Until the referee hangs up."""
         sys.stdout = sys.stderr = self.printed
-        names = {str(name): described(value) for name, value in self.namespace.items()}
-        self.pipe.send("ready", is_locked, dict(list(names.items())[:2000]))
+        self.pipe.send("ready", is_locked, described_all(self.namespace))
         while True:
             _, target, name, arguments, keep = self.pipe.receive()
             try:
@@ -255,19 +261,36 @@ class Worker:
 
 def described(value: Any) -> str:
     """What a name of the answer stands for: nothing that can be called is said by its type."""
-    return "" if callable(value) else type(value).__name__
+    return "" if callable(value) else type(value).__name__[:LONGEST_NAME]
+
+
+def described_all(namespace: dict[str, Any]) -> dict[str, str]:
+    """The names of an answer: of many, such as those of a table, those that can be called."""
+    names = {
+        name: described(value)
+        for name, value in namespace.items()
+        if isinstance(name, str) and len(name) <= LONGEST_NAME
+    }
+    return dict(sorted(names.items(), key=lambda item: item[1] != "")[:NAMES])
 
 
 def ran(name: str, value: Any) -> Any:
     """``value``, if the call that gave it has run to its end, and no missing module is in it."""
     if isinstance(value, Absent):
         raise StudentError(in_use(value.__module__, value.__name__))
-    if isinstance(value, Generator | Coroutine | AsyncGenerator):
+    if isinstance(value, Generator | Coroutine | AsyncGenerator) and not has_ended(value):
         raise StudentError(
             f"{name}() gave a {type(value).__name__}, of which nothing has run yet: write it"
             " as a plain function, without yield and without async"
         )
     return value
+
+
+def has_ended(value: Any) -> bool:
+    """Has all of a generator or a coroutine run?"""
+    return all(
+        getattr(value, frame, None) is None for frame in ("gi_frame", "cr_frame", "ag_frame")
+    )
 
 
 def jailed(reading: int, writing: int) -> None:
@@ -276,7 +299,9 @@ def jailed(reading: int, writing: int) -> None:
     jail.limit()
     is_locked = jail.lock()
     closed_library()
-    namespace: dict[str, Any] = {"__name__": "__main__", "__file__": "answer.py"}
+    main = sys.modules["__main__"] = ModuleType("__main__")  # where pickle and typing look
+    main.__file__ = "answer.py"
+    namespace = vars(main)
     worker = Worker(pipe, namespace)
     sys.stdout = sys.stderr = worker.printed
     Loading(pipe, namespace).all_cells()

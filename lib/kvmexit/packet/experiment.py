@@ -298,7 +298,7 @@ def ending_of(vm: Vm, device: Any) -> Ending:
         reads=device.reads,
         taken=device.taken,
         left_over=device.left_over,
-        device=device.save(),
+        device=device.ended(),
     )
 
 
