@@ -130,7 +130,8 @@ def icons(static: Path, pages: Path) -> set[int]:
 
 def write_icon_font(static: Path, pages: Path) -> None:
     """Cut the theme's icon font down to the icons in use, in a file that book.css names."""
-    with TTFont(static / "vendor/fontawesome/webfonts/fa-solid-900.ttf") as font:
+    whole = static / "vendor/fontawesome/webfonts/fa-solid-900.ttf"
+    with TTFont(whole, recalcTimestamp=False) as font:  # the same bytes at each build
         cutter = subset.Subsetter(subset.Options(layout_features=[], hinting=False))
         cutter.populate(unicodes=icons(static, pages))
         cutter.subset(font)

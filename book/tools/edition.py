@@ -32,6 +32,12 @@ STYLE = (
     ".contents li{list-style:none;margin:2pt 0}</style>"
 )
 
+ALONE = (
+    "#pst-skip-link, #pst-back-to-top, .bd-header-article, .bd-sidebar {display: none !important}"
+    ".bd-main .bd-content .bd-article-container {max-width: 960px; width: 960px}"
+)
+"""What stands over a page is in no picture of it; the widest row of bytes of the book has room."""
+
 
 def article(page: str) -> str:
     """What is to be read on a built page."""
@@ -143,6 +149,11 @@ def draw_figures(browser: Browser) -> int:
         if not re.match(r"book/(labs/)?\d", name):
             continue
         page.goto((SITE / f"{name}.html").as_uri())
+        page.evaluate(
+            "css => document.head.append("
+            "Object.assign(document.createElement('style'), {textContent: css}))",
+            ALONE,
+        )
         shown = [one for one in page.locator(FIGURES).all() if one.is_visible()]
         for number, figure in enumerate(shown, 1):
             figure.screenshot(path=folder / f"{Path(name).name}-{number}.png")

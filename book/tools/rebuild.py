@@ -87,17 +87,29 @@ def build() -> Path:
     if not STAMP.exists() or STAMP.read_text() != now:
         shutil.rmtree(STAGE, ignore_errors=True)
     STAGE.mkdir(parents=True, exist_ok=True)
+    site = STAGE / "_build" / "html"
+    forget_copies(site / "_static")
     STAMP.unlink(missing_ok=True)  # a build that fails, or is stopped, is not gone on with
     with LOG.open("w") as log:
         command = [*COMMAND, str(STAGE)]
         done = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-    site = STAGE / "_build" / "html"
     if done.returncode:
         raise SystemExit(f"{LOG.read_text()}\nThe book was not built. {kept()}")
     if found := differences(site):
         raise SystemExit("\n".join([*found, kept()]))
     STAMP.write_text(now)
     return site
+
+
+def forget_copies(static: Path) -> None:
+    """Remove what each build copies there or joins; what is written with its page stays.
+
+    A page names the digest of a file that is there while it is written, and style sheets are
+    thinned by the scripts that are there: a fresh build finds none, so another must not.
+    """
+    for path in static.rglob("*"):
+        if path.is_file() and not path.is_relative_to(static / "live" / "cells"):
+            path.unlink()
 
 
 def kept() -> str:

@@ -113,6 +113,14 @@ def test_a_build_that_fails_leaves_the_last_good_book(monkeypatch, tmp_path):
     assert (site / "index.html").read_text() == "a better one"
 
 
+def test_a_build_on_top_of_another_finds_what_a_fresh_one_does(tmp_path):
+    for name in ("book.css", "live/page.js", "live/cells/book/01.js"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    rebuild.forget_copies(tmp_path)
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["01.js"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
