@@ -146,7 +146,6 @@ def test_once_misjudged(name: str) -> None:
     number, code, is_right = ONCE_MISJUDGED[name]
     verdict = graded(code, number)
     assert verdict.is_full == is_right, (SEED, verdict.reason)
-    assert verdict.reason.isprintable() or "\n" in verdict.reason
 
 
 def test_marks_of_cells_inside_of_a_text_are_text() -> None:
@@ -200,4 +199,4 @@ def test_nothing_in_a_folder_stops_the_others(
     }.items():  # fmt: skip
         assert words in said.pop(student)
     assert not said
-    assert sheet.read_text().isprintable() or "\x1b" not in sheet.read_text()
+    assert "\x1b" not in sheet.read_text()
