@@ -242,6 +242,11 @@ _SUSPEND = "from kvmexit.lab import Snapshot\n" + STOP.replace(
     "stop(vcpu, bus)", "suspend(vcpu, bus, memory)"
 )
 OTHERS_LATER = {
+    "works from the second time on": (
+        "2.1",
+        f"{EINTR}seen = []\ndef stop(vcpu, bus):\n    seen.append(1)\n"
+        f"    if len(seen) == 1: return{DRAIN}",
+    ),
     "forgets that it is done": (
         "3.2",
         f"{FIFO}class Device(Fifo):{SAVED}    def save(self): return self.at, self.mine\n"
