@@ -141,7 +141,7 @@ ONCE_MISJUDGED = {
 }
 
 
-@pytest.mark.parametrize("name", some(ONCE_MISJUDGED, 4))
+@pytest.mark.parametrize("name", some(ONCE_MISJUDGED, 3))
 def test_once_misjudged(name: str) -> None:
     number, code, is_right = ONCE_MISJUDGED[name]
     verdict = graded(code, number)
