@@ -171,3 +171,99 @@ OTHERS = {
     for said in ("[]", "{}", "([],)", "object()", "{1: {}}", "float('nan')", "True")
 }
 """Values that nobody asked for: question and code."""
+
+_DRAIN_IN = DRAIN.replace("\n    ", "\n        ")
+LATER = {
+    "a future for all cells": f"from __future__ import annotations\n{EINTR}# %%\n"
+    f"def stop(vcpu: Vcpu, bus: Bus) -> Nothing:{DRAIN}",
+    "an object that raises at any name": f"{EINTR}class Bag:\n"
+    f"    def __getattr__(self, name): return {{}}[name]\nBAG = Bag()\n"
+    f"def stop(vcpu, bus):\n    BAG{DRAIN}",
+    "comments that end in a backslash": "# C:\\\n%matplotlib inline\nx = 1  # C:\\\n!ls\n" + STOP,
+    "a module of its own": "import sys, types\nmine = types.ModuleType('mine')\n"
+    f"exec('''{STOP}''', vars(mine))\nsys.modules['mine'] = mine\nfrom mine import stop",
+    "a name of another module": f"{STOP}\nstop.__module__ = 'lab2.answers'",
+    "pickled": f"import pickle\n{EINTR}def stop(vcpu, bus):\n"
+    f"    assert pickle.loads(pickle.dumps(stop)) is stop{DRAIN}",
+    "its main module": f"{EINTR}import __main__\ndef drained(vcpu, bus):{DRAIN}\n"
+    "def stop(vcpu, bus): __main__.drained(vcpu, bus)",
+    "names without end": "globals().update({f'n{i}': i for i in range(3000)})\n"
+    f"globals().update({{'n' * 200 + str(i): i for i in range(3000)}})\n{STOP}",
+    "a generator that has ended": f"{STOP}    used = (i for i in 'ab')\n    list(used)\n"
+    "    return used",
+    "weakly referred to": "import weakref\n"
+    + loop("    weak = weakref.proxy(vcpu)\n    while weak.run() is not EINTR: bus.serve(page)"),
+    "its class is data": "from __future__ import annotations\nimport dataclasses\n"
+    f"from typing import ClassVar\n{EINTR}@dataclasses.dataclass(slots=True)\nclass Stop:\n"
+    f"    KNOWN: ClassVar[dict[str, int]] = {{}}\n    def __call__(self, vcpu, bus):{_DRAIN_IN}\n"
+    "stop = Stop()",
+}
+"""Right ones that once were not: what is odd in them is Python's or IPython's, and no fault."""
+RIGHT_TOO |= LATER
+
+_HISTORY = """
+class Device:
+    def __init__(self, response): self.response, self.seen = response, []
+    def now(self):
+        made = Mine(self.response)
+        for name, *what in self.seen: getattr(made, name)(*what)
+        return made
+    def read(self, *what):
+        data = self.now().read(*what)
+        if what[0] == DATA_FIFO: self.seen.append(("read", *what))
+        return data
+    def write(self, *what): self.seen.append(("write", *what))
+    def save(self): return self.seen
+    def load(self, state): self.seen = [*state]
+"""
+DEVICES_LATER = {
+    "a pickled object": f"import pickle\n{FIFO}class Device(Fifo):{SAVED}"
+    "    def save(self): return pickle.dumps(self)\n"
+    "    def load(self, state): vars(self).update(vars(pickle.loads(state)))\n",
+    "all that it was asked": f"{FIFO}class Mine(Fifo):{SAVED}{_HISTORY}",
+    "a count of its saves": f"{FIFO}class Device(Fifo):{SAVED}    saves = 0\n"
+    f"    def save(self): self.saves += 1; return (*{_STATE}, self.saves)\n"
+    "    def load(self, state): self.at, self.done, self.mine, self.saves = state\n",
+}
+"""As `LATER`."""
+DEVICES_RIGHT_TOO |= DEVICES_LATER
+
+_CLASSIFY = """
+import re
+def classify(lines):
+    pending = {}
+    for n, line in enumerate(lines):
+        if not (found := re.search(r"kvm-vcpu:(\\d+)>, (\\w+)", line)): continue
+        vcpu, call = found.groups()
+        if call == "KVM_RUN": pending[vcpu] = ") = 0 (" in line and "HLT" not in line
+        elif pending.get(vcpu, False): return n
+"""
+_SUSPEND = "from kvmexit.lab import Snapshot\n" + STOP.replace(
+    "stop(vcpu, bus)", "suspend(vcpu, bus, memory)"
+)
+OTHERS_LATER = {
+    "works from the second time on": (
+        "2.1",
+        f"{EINTR}seen = []\ndef stop(vcpu, bus):\n    seen.append(1)\n"
+        f"    if len(seen) == 1: return{DRAIN}",
+    ),
+    "forgets that it is done": (
+        "3.2",
+        f"{FIFO}class Device(Fifo):{SAVED}    def save(self): return self.at, self.mine\n"
+        "    def load(self, state): self.at, self.mine = state\n",
+    ),
+    "an older snapshot": (
+        "2.2",
+        f"kept = []\n{_SUSPEND}    saved = vcpu.get_state(), memory.save(), bus.device.save()\n"
+        "    kept.append(Snapshot(*saved))\n    bus.device.close()\n    return kept[0]\n",
+    ),
+    "what is not seen is pending": ("4.1", _CLASSIFY.replace("vcpu, False", "vcpu, True")),
+    "only what is read": ("4.1", _CLASSIFY.replace("elif p", "elif 'GET' in call and p")),
+    "posts for ever": (
+        "2.1",
+        'import os\nLINES = b\'["post","set immediate_exit",[1]]\\n\' * 1000\n'
+        "def stop(vcpu, bus):\n    while True: os.write(vcpu._ask.__self__._out, LINES)",
+    ),
+}
+"""Wrong ones that once were right, or with most seeds, or were waited for."""
+OTHERS |= OTHERS_LATER

@@ -1,23 +1,26 @@
 """Right in unusual ways, wrong in subtle ones: by the grader, and by a notebook's check."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 from answers import RIGHT, WRONG
 from every_answer import HOSTILE
+from kvmexit.commands import main
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR as IS_EINTR
 from kvmexit.lab import catalogue, players, seeds
 from kvmexit.lab.cells import plain, script
 from kvmexit.lab.grade import verdict_on
 from kvmexit.lab.landings import Desk, first_failure
-from kvmexit.lab.log import THEMES, tried
+from kvmexit.lab.log import RARE, THEMES, tried
 from kvmexit.lab.questions import Verdict
 from kvmexit.lab.starting import Answers
 from kvmexit.lab.stop import scenario_of
-from more_answers import RIGHT_TOO, WRONG_TOO
+from more_answers import DEVICES_LATER, LATER, OTHERS_LATER, RIGHT_TOO, WRONG_TOO
 from nbgrader_course import by_nbgrader
-from patience import draws
+from patience import draws, some
 from wrong_answers import FOLDER
 
 SEED = seeds.drawn()
@@ -104,3 +107,71 @@ def test_no_count_of_entries_passes_a_comparison_of_device_with_device() -> None
                 desk.vcpu.kvm_run.immediate_exit = 0
 
             assert first_failure(scenario_of(SEED, "verify"), stop) is not None, (SEED, entries)
+
+
+ONCE_MISJUDGED = {
+    **{name: ("2.1", code, True) for name, code in LATER.items()},
+    **{name: ("3.2", code, True) for name, code in DEVICES_LATER.items()},
+    **{name: (*answer, False) for name, answer in OTHERS_LATER.items()},
+}
+
+
+@pytest.mark.parametrize("name", some(ONCE_MISJUDGED, 3))
+def test_once_misjudged(name: str) -> None:
+    number, code, is_right = ONCE_MISJUDGED[name]
+    verdict = graded(code, number)
+    assert verdict.is_full == is_right, (SEED, verdict.reason)
+
+
+def test_marks_of_cells_inside_of_a_text_are_text() -> None:
+    assert script('x = """\n# %%\n%%time\n"""\n# %%\ny = 1') == [
+        'x = """\n# %%\n%%time\n"""\n',
+        "# %%\ny = 1",
+    ]
+
+
+def test_every_log_that_is_rare_is_tried_with_every_seed() -> None:
+    for seed in range(SEED, SEED + draws(2, in_ci=20)):
+        for is_rare in RARE["any order"]:
+            assert any(map(is_rare, tried("any order", seed))), seed
+
+
+def test_nothing_in_a_folder_stops_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each gets its sentence, and names that no terminal or table takes are shown all the same."""
+    folder, sheet = tmp_path / "in", tmp_path / "marks.csv"
+    deep = folder / "deep"
+    deep.joinpath(*"d" * 60).mkdir(parents=True)
+    right = "def predict_on(moment): return 'fine'\n"
+    (folder / os.fsdecode(b"\xff\x1b-lab6.py")).write_text(right)
+    (folder / "loop-lab6.py").symlink_to("loop-lab6.py")
+    (folder / ".hidden").symlink_to(".hidden")
+    (folder / "large-lab6.py").write_text("x = 1\n" * (1 << 20))
+    for name in ("punycode", "rot13", "undefined"):
+        (folder / f"{name}-lab6.py").write_text(f"# coding: {name}\n-" + "a9" * 100_000)
+    (folder / "nested.py").write_text(f"if True:\n    {right}")
+    (folder / "named.py").write_text("predict_on: object = lambda moment: 'fine'\n")
+    hangs = [{"cell_type": "code", "source": "'\x1b\ud800'\nimport os; os._exit(1)"}]
+    answer = {"cell_type": "raw", "source": right} | {
+        "metadata": {"nbgrader": {"grade_id": "6-1-answer", "grade": True, "solution": False}}
+    }
+    (folder / "raw-lab6.ipynb").write_text(json.dumps({"cells": [answer, *hangs]}))
+    (folder / "number-lab6.ipynb").write_text(f'{{"cells": [], "x": {"9" * 5000}}}')
+    assert main(["grade", str(folder), "--seed", "1", "--csv", str(sheet), "--json"]) == 0
+    said = {
+        one["student"]: one["problem"] or one["questions"][0]["reason"].split("\n")[0]
+        for one in json.loads(capsys.readouterr().out)["submissions"]
+    }
+    fails = "mmio read: mmio read"
+    for student, words in {
+        "deep": "nothing is read more than 32 folders deep",
+        "??": fails, "nested": fails, "named": fails, "raw": fails,
+        "loop": "is no regular file",
+        "large": "more than 1 MiB of code",
+        "punycode": "names no other", "rot13": "names no other", "undefined": "names no other",
+        "number": "too many digits",
+    }.items():  # fmt: skip
+        assert words in said.pop(student)
+    assert not said
+    assert "\x1b" not in sheet.read_text()

@@ -179,7 +179,8 @@ class RemoteTis(Tis):
             self.player = self.player.again()
             self.others.append(self.player)
             if "Device" not in self.player.names:
-                raise StudentError("a new process does not know Device")
+                why = "".join(f": {problem}" for problem in self.player.problems[:1])
+                raise StudentError(f"a new process does not know Device{why}")
         self.object = self._new()
         self.player.call("load", wire.loads(state), target=self.object, keep="nothing")
 

@@ -22,7 +22,7 @@ def answers(name: str, answer: Any) -> Answers | None:
     if not history:
         return None
     cells = [plain(source) for source in history[1:]]
-    known = getattr(answer, "__name__", "")
+    known = _name_of(answer)
     if shell.user_ns.get(name) is not answer:
         is_known = callable(answer) and shell.user_ns.get(known) is answer
         if not is_known or not known.isidentifier():
@@ -33,6 +33,15 @@ def answers(name: str, answer: Any) -> Answers | None:
         if source in _left_out:
             made.left_out[number] = _left_out[source]
     return made
+
+
+def _name_of(answer: Any) -> str:
+    """The name that an answer bears; an object of the student's may say anything, or raise."""
+    try:
+        name = answer.__name__
+    except Exception:
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def remember(made: Answers) -> None:

@@ -39,6 +39,7 @@ from kvmexit.packet.experiment import (
 from kvmexit.packet.outcome import Ending, Kind, Outcome, classify
 from kvmexit.packet.sweeps import Quiet, Tails
 from kvmexit.vmm.bus import Bus
+from kvmexit.vmm.devices import Tis
 from kvmexit.vmm.machine import Machine, Policy
 
 LONGEST_RUN = 2_000
@@ -152,10 +153,16 @@ class Course:
     tails: Tails = field(default_factory=Tails)
 
     def landings(self, seed: int) -> Iterator[Landing]:
-        """All landings, shuffled: an answer that counts its calls learns nothing from it."""
+        """All landings, shuffled: an answer that counts its calls learns nothing from it. The
+        first, as the only one of most VMMs, is at a read of the response, where bytes are lost."""
         every = [Landing(n, phase) for n in range(1, len(self.points) + 1) for phase in PHASES]
         random.Random(seed).shuffle(every)
+        every.sort(key=next(filter(self._loses, every), None).__ne__)
         return iter(every)
+
+    def _loses(self, landing: Landing) -> bool:
+        is_data_read = Bus(Tis(self.scenario.response)).is_data_read
+        return landing.phase is Phase.SERVED and is_data_read(self.points[landing.exit - 1][1])
 
 
 @lru_cache(maxsize=64)

@@ -30,6 +30,7 @@ DEEPEST = 32
 """How many folders below that of a student are looked into."""
 SUFFIXES = (".ipynb", ".py")
 _ASCII = bytes(range(32, 127))
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
 NOTHING = "holds no notebook (.ipynb) and no Python file (.py)"
 _NEARLY = re.compile(r"\.(?:ipynb|py)(?:\.(?:txt|json|html?))+$", re.IGNORECASE)
 """What browsers and mail programs make of the suffix."""
@@ -231,6 +232,9 @@ def notebook(data: bytes) -> dict[str, Any]:
     """A notebook of format 4, whatever else is the matter with it. ValueError says why not."""
     try:
         found = json.loads(data.decode("utf-8-sig"))
+        if _HALVES.search(data):  # halves of characters, which nothing can write
+            text = json.dumps(found, ensure_ascii=False)
+            found = json.loads(text.encode(errors="replace"))
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
     except json.JSONDecodeError as problem:
