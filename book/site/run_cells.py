@@ -37,7 +37,11 @@ _made: dict[str, set[str]] = {}
 MOST = 100_000
 """Characters of one output, or of all that a cell prints, that are shown."""
 MORE = "\n… and more, which is not shown"
+MANY, LONG = 100, 5_000_000
+"""Values of one cell, and characters of their pictures, that are shown."""
 _emit: Emit = print
+_room = [MANY, LONG]
+"""Values and characters that the cell may still show."""
 
 
 def forget() -> None:
@@ -56,15 +60,33 @@ def bundle_of(value: Any) -> dict[str, str]:
     """A value as a notebook shows it, by MIME type."""
     from IPython.lib import pretty
 
-    made = getattr(value, "_repr_mimebundle_", None)
+    made = way(value, "_repr_mimebundle_")
     data = dict(made()) if made else {}
-    html = None if made else getattr(value, "_repr_html_", None)
+    html = None if made else way(value, "_repr_html_")
     if html:
         data["text/html"] = html()
     if "text/plain" not in data:
         printer: Any = pretty
         data["text/plain"] = printer.pretty(value)
     return shown(data)
+
+
+def way(value: Any, name: str) -> Any:
+    """How a value shows itself. A class shows none of what it is for, nor does what has any name."""
+    return getattr(value, name, None) if hasattr(type(value), name) else None
+
+
+def show(bundle: dict[str, str]) -> None:
+    """Show a value, if there is room for it in the page."""
+    if _room[0] < 0:
+        return
+    _room[0] -= 1
+    _room[1] -= sum(map(len, bundle.values()))
+    if min(_room) >= 0:
+        _emit("output", bundle)
+    else:
+        _room[0] = -1
+        _emit("stream", MORE)
 
 
 def shown(data: Mapping[str, Any]) -> dict[str, str]:
@@ -85,7 +107,7 @@ def cut(text: str) -> str:
 def display(*values: Any, raw: bool = False, **_: Any) -> None:
     """``IPython.display.display``."""
     for value in values:
-        _emit("output", shown(value) if raw else bundle_of(value))
+        show(shown(value) if raw else bundle_of(value))
 
 
 class HTML:
@@ -151,6 +173,7 @@ def run(source: str, name: str, emit: Emit, limit: float = 0) -> bool:
     """
     global _emit
     _emit = emit
+    _room[:] = MANY, LONG
     if limit:
         for one in _made.pop(name, ()):
             names.pop(one, None)
@@ -186,10 +209,10 @@ def execute(source: str, name: str) -> None:
     if value is None:
         return
     names["_"] = value
-    if hasattr(value, "_ipython_display_"):
-        value._ipython_display_()
+    if display_itself := way(value, "_ipython_display_"):
+        display_itself()
     else:
-        _emit("output", bundle_of(value))
+        show(bundle_of(value))
 
 
 def why_not_here(problem: BaseException) -> str:

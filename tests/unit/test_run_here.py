@@ -154,3 +154,34 @@ def test_an_error_has_the_readers_lines_and_not_the_librarys() -> None:
 def test_what_is_not_there_is_no_fault_of_the_cell(source: str, reason: str) -> None:
     fine, ((kind, words),) = run(source)
     assert (fine, kind) == (False, "absent") and reason in words
+
+
+PICTURED = """class A:
+    def _repr_html_(self):
+        return f"<b>{self.__class__.__name__}</b>"
+
+    def _ipython_display_(self):
+        raise NotImplementedError
+
+class Anything:
+    def __getattr__(self, name):
+        return None
+"""
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_class_is_not_taken_for_one_of_its_kind() -> None:
+    assert run(PICTURED)[0]
+    for last, text in (("A", "__main__.A"), ("Anything()", "Anything object at ")):
+        fine, said = run(f"{last}")
+        assert fine and text in said[0][1]["text/plain"], said  # type: ignore[index]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_flood_of_values_is_cut_as_one_of_text_is() -> None:
+    shows = "from IPython.display import HTML, display\n"
+    fine, said = run(f"{shows}for n in range(1000):\n    display(n)\n'end'")
+    assert fine and len(said) == run_cells.MANY + 1 and said[-1] == ("stream", run_cells.MORE)
+    fine, said = run(f"{shows}display(HTML('<br>' * 2_000_000))\ndisplay(1)")
+    assert fine and said == [("stream", run_cells.MORE)], "a picture that no page can show"
+    assert run("1")[1] == [("output", {"text/plain": "1"})], "the next cell has room again"
