@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 import linecache
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -39,6 +41,9 @@ MOST = 100_000
 MORE = "\n… and more, which is not shown"
 MANY, LONG = 100, 5_000_000
 """Values of one cell, and characters of their pictures, that are shown."""
+DOZE = 0.05
+"""Seconds of a sleep after which it can be stopped."""
+_sleep = time.sleep
 _emit: Emit = print
 _room = [MANY, LONG]
 """Values and characters that the cell may still show."""
@@ -120,10 +125,10 @@ class HTML:
         return self.data
 
 
-class Out:
+class Out(io.TextIOBase):
     """Standard output of a cell."""
 
-    encoding, errors = "utf-8", "strict"
+    encoding, errors = "utf-8", "strict"  # type: ignore[assignment]
 
     def __init__(self) -> None:
         self.left = MOST
@@ -134,14 +139,18 @@ class Out:
             self.left -= len(text)
         return len(text)
 
-    def flush(self) -> None:
-        """Nothing is kept back here."""
-
-    def isatty(self) -> bool:
-        return False
-
     def writable(self) -> bool:
         return True
+
+
+class In(io.TextIOBase):
+    """Standard input, at which nobody sits."""
+
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+        return nobody()
+
+    def read(self, size: int | None = -1) -> str:
+        return nobody()
 
 
 def install() -> None:
@@ -152,6 +161,8 @@ def install() -> None:
     module.__dict__.update(display=display, HTML=HTML)
     IPython.__dict__.update(display=module, get_ipython=lambda: None)
     builtins.__dict__["input"] = nobody
+    sys.stdin = In()  # type: ignore[assignment]
+    time.sleep = sleep
     sys.modules["IPython.display"] = module
 
 
@@ -162,6 +173,14 @@ class NotHere(Exception):
 def nobody(prompt: object = "") -> str:
     """``input``, where nobody can be asked."""
     raise NotHere(NOBODY)
+
+
+def sleep(seconds: float) -> None:
+    """``time.sleep``, which here hears nothing until it is over: asleep a little at a time."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > DOZE:
+        _sleep(DOZE)
+    _sleep(max(left, 0) if seconds >= 0 else seconds)
 
 
 def run(source: str, name: str, emit: Emit, limit: float = 0) -> bool:
@@ -223,9 +242,14 @@ def why_not_here(problem: BaseException) -> str:
         name = (problem.name or "").partition(".")[0]
         if name and name != "kvmexit":
             return ABSENT.get(name, f"{name} is not in this page")
-    if isinstance(problem, OSError) and "emscripten" in str(problem).lower():
+    if isinstance(problem, OSError) and "emscripten" in in_words(problem).lower():
         return NO_MACHINE
-    return NO_MACHINE if "/dev/kvm" in str(problem) else ""
+    return NO_MACHINE if "/dev/kvm" in in_words(problem) else ""
+
+
+def in_words(problem: BaseException) -> str:
+    """An error as Python writes it, also one that cannot say what it is."""
+    return "".join(traceback.format_exception_only(problem)).rstrip("\n")
 
 
 def told(problem: BaseException, limit: float = 0) -> str:
@@ -235,9 +259,9 @@ def told(problem: BaseException, limit: float = 0) -> str:
         if limit:
             head = f"Stopped by itself after {limit:g} s: does a loop in it never end?"
     elif isinstance(problem, SyntaxError):
-        return cut("".join(traceback.format_exception_only(problem)).rstrip("\n"))
+        return cut(in_words(problem))
     else:
-        head = cut("".join(traceback.format_exception_only(problem)).rstrip("\n"))
+        head = cut(in_words(problem))
     frames = traceback.extract_tb(problem.__traceback__)
     theirs = [one for one in frames if one.filename.startswith("cell ")]
     lines = [f"{one.filename}, line {one.lineno}:\n    {one.line}" for one in theirs[-8:]]

@@ -56,6 +56,7 @@ async function press() {
     said.textContent = `That did not work: ${problem.message}. The page is as it was.`;
     button.disabled = false;
     button.textContent = "Try again";
+    if (document.activeElement === document.body) button.focus();
   }
 }
 

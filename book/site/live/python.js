@@ -63,7 +63,8 @@ export class Python {
       this.job = { id, failed };
       worker.onmessage = ({ data }) => {
         if (data.id !== id || this.job?.id !== id) return; // or what comes late
-        if (data.kind === "died") failed(new Error(`Python has ended: ${data.value}`));
+        const isBorn = message.act !== "start"; // what was never there has not ended
+        if (data.kind === "died") failed(new Error(isBorn ? `Python has ended: ${data.value}` : data.value));
         else if (data.kind === "done" || data.kind === "ready") done(data.value);
         else hear(data.kind, data.value);
       };
