@@ -77,7 +77,7 @@ def bundle_of(value: Any) -> dict[str, str]:
 
 
 def way(value: Any, name: str) -> Any:
-    """How a value shows itself. A class shows none of what it is for, nor does what has any name."""
+    """How a value shows itself. A class is not shown as one of its kind, nor what has any name."""
     return getattr(value, name, None) if hasattr(type(value), name) else None
 
 

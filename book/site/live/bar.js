@@ -51,7 +51,7 @@ export class Bar {
     this.add(this.stops); // the last of them: it comes and goes
     this.runs(false);
     this.add(make("a", { href: licences, textContent: "Licences" }), true);
-    if (isLab) this.add(make("small", { textContent: NO_MARK }), true);
+    if (isLab) this.box.after(make("p", { className: "kvmexit-live-note", textContent: NO_MARK }));
     pressed.remove();
     if (hadFocus) first.focus({ preventScroll: true });
   }
