@@ -153,9 +153,10 @@ def test_what_cannot_be_loaded_is_said_and_leaves_the_page(
 def test_a_policy_of_ones_own_is_swept_as_it_is_typed(alive_chapter: Visit) -> None:
     needs_npm()
     page = alive_chapter.page
-    # What another edition or another program has left is no hindrance, and what can be read is shown.
+    # What another edition or another program has left is no hindrance, and can be read.
+    left = json.dumps({"a": 5, "old": "my <b>lines"})
     page.evaluate(
-        f'localStorage[\'kvmexit.live.{CHAPTER}\'] = \'{{"a": 5, "old": "my <b>lines"}}\''
+        "([page, left]) => { localStorage[`kvmexit.live.${page}`] = left }", [CHAPTER, left]
     )
     page.evaluate(LISTEN)
     page.locator(BUTTON).dblclick()
@@ -336,7 +337,7 @@ HTML('<img src=x onerror="globalThis.ran = 1">')"""
 
 
 def nothing_of_a_link_runs(page: Page) -> None:
-    """A cell that follows what is typed does not follow a link; a damaged link is said to be one."""
+    """A cell that follows what is typed follows no link; a damaged link is said to be one."""
     cell = cell_that(page, "trial(stop)")
     own = f"kvmexitLive.cells[{cell}]"
     page.evaluate(f"{own}.setText({own}.first)")
