@@ -6,6 +6,7 @@ npm brings is run while it is fetched.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -52,7 +53,15 @@ def fetch() -> str:
     WHY.unlink(missing_ok=True)
     for name in LISTS:
         shutil.copyfile(HERE / name, CACHE / name)
-    done = subprocess.run([npm, *FETCH, *PATIENCE], cwd=CACHE, capture_output=True, text=True)
+    home = os.path.expanduser("~")  # npm keeps what it fetches there, if that can be written
+    kept = {} if os.access(home, os.W_OK) else {"npm_config_cache": str(CACHE.parent / "npm")}
+    done = subprocess.run(
+        [npm, *FETCH, *PATIENCE],
+        cwd=CACHE,
+        env=os.environ | kept,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("npm error ")]
         telling = [line for line in lines if not re.match(r"npm error (code|syscall|errno) ", line)]
