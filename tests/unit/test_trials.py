@@ -1,6 +1,9 @@
 """A stop policy on trial: what its strips, its sentence and its lines say is what a run says."""
 
+from functools import partial
+
 import pytest
+from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import run
@@ -54,3 +57,29 @@ def test_what_a_policy_raises_is_raised() -> None:
 
     with pytest.raises(ZeroDivisionError):
         trial(broken, 12)
+
+
+class AsAnObject:
+    def __call__(self, vcpu, bus):
+        careful(vcpu, bus)
+
+
+def test_what_has_no_lines_to_show_is_tried_all_the_same() -> None:
+    names: dict[str, object] = {"careful": careful}
+    exec("def made(vcpu, bus): careful(vcpu, bus)", names)
+    for policy in (AsAnObject(), partial(careful), names["made"]):
+        tried = trial(policy, 12)
+        assert tried.sentence == trial(careful, 12).sentence and tried.lines() == ""
+        assert repr(tried.film()).startswith("film of 12 bytes")
+
+
+def test_what_runs_nothing_when_it_is_called_is_no_policy() -> None:
+    async def later(vcpu, bus):
+        vcpu.run()
+
+    def pieces(vcpu, bus):
+        yield vcpu.run()
+
+    for policy in (later, pieces):
+        with pytest.raises(KvmExitError, match="runs none of it: write a function without async"):
+            trial(policy, 12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,10 @@ def as_policy(policy: str | Policy | Callable[..., None]) -> str | Policy:
         return policy
     if not callable(policy):
         raise KvmExitError(f"a policy is a name, a Policy or a function, not {policy!r}")
+    if inspect.iscoroutinefunction(policy) or inspect.isgeneratorfunction(policy):
+        raise KvmExitError(
+            f"calling {name_of(policy)} runs none of it: write a function without async and yield"
+        )
     return Policy(name_of(policy), policy)
 
 

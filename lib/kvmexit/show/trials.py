@@ -76,8 +76,8 @@ class Trial:
         assert self.first is not None
         scenario, landing, _ = self.first
         noted = _noted(scenario, landing)
-        source, begin = inspect.getsourcelines(self.policy.stop)
-        wide = max(len(line.rstrip()) for line in source)
+        source, begin = _source(self.policy.stop)
+        wide = max((len(line.rstrip()) for line in source), default=0)
         shown = []
         for number, line in enumerate(source, start=begin):
             did = "; ".join(what for at, what in noted if at == number)
@@ -104,10 +104,10 @@ class Trial:
 
         show: Any = display
         chart = self.chart()
-        words = f"<p>{escape(self.sentence)}</p>"
-        if self.first is not None:
-            words += f"<pre>{escape(self.lines())}</pre>"
-        said = f"{chart!r}" + (f"\n\n{self.lines()}" if self.first is not None else "")
+        words, said = f"<p>{escape(self.sentence)}</p>", repr(chart)
+        if self.first is not None and (lines := self.lines()):
+            words += f"<pre>{escape(lines)}</pre>"
+            said += f"\n\n{lines}"
         show({"text/plain": said, "text/html": chart.html() + words}, raw=True)
         if self.first is not None:
             show(self.film())
@@ -159,12 +159,21 @@ def _in_words(act: str, result: Any, given: tuple[Any, ...]) -> str:
     return repr(result)
 
 
+def _source(stop: Callable[..., None]) -> tuple[list[str], int]:
+    """The lines of a policy and the number of the first; none, where they are nowhere to be read:
+    of what is no function, or has come by ``exec``."""
+    try:
+        return inspect.getsourcelines(stop)
+    except (OSError, TypeError):
+        return [], 1
+
+
 def _noted(scenario: Scenario, landing: Landing) -> list[tuple[int, str]]:
     """What each line of the policy asked for at one landing, and what it got."""
     notes: list[tuple[int, str]] = []
     policy = scenario.policy
     assert isinstance(policy, Policy)
-    code = policy.stop.__code__
+    code = getattr(inspect.unwrap(policy.stop), "__code__", None)
 
     def stop(vcpu: Vcpu, bus: Bus) -> None:
         del notes[:]
