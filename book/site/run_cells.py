@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 import linecache
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -37,7 +39,14 @@ _made: dict[str, set[str]] = {}
 MOST = 100_000
 """Characters of one output, or of all that a cell prints, that are shown."""
 MORE = "\n… and more, which is not shown"
+MANY, LONG = 100, 5_000_000
+"""Values of one cell, and characters of their pictures, that are shown."""
+DOZE = 0.05
+"""Seconds of a sleep after which it can be stopped."""
+_sleep = time.sleep
 _emit: Emit = print
+_room = [MANY, LONG]
+"""Values and characters that the cell may still show."""
 
 
 def forget() -> None:
@@ -56,15 +65,33 @@ def bundle_of(value: Any) -> dict[str, str]:
     """A value as a notebook shows it, by MIME type."""
     from IPython.lib import pretty
 
-    made = getattr(value, "_repr_mimebundle_", None)
+    made = way(value, "_repr_mimebundle_")
     data = dict(made()) if made else {}
-    html = None if made else getattr(value, "_repr_html_", None)
+    html = None if made else way(value, "_repr_html_")
     if html:
         data["text/html"] = html()
     if "text/plain" not in data:
         printer: Any = pretty
         data["text/plain"] = printer.pretty(value)
     return shown(data)
+
+
+def way(value: Any, name: str) -> Any:
+    """How a value shows itself. A class is not shown as one of its kind, nor what has any name."""
+    return getattr(value, name, None) if hasattr(type(value), name) else None
+
+
+def show(bundle: dict[str, str]) -> None:
+    """Show a value, if there is room for it in the page."""
+    if _room[0] < 0:
+        return
+    _room[0] -= 1
+    _room[1] -= sum(map(len, bundle.values()))
+    if min(_room) >= 0:
+        _emit("output", bundle)
+    else:
+        _room[0] = -1
+        _emit("stream", MORE)
 
 
 def shown(data: Mapping[str, Any]) -> dict[str, str]:
@@ -85,7 +112,7 @@ def cut(text: str) -> str:
 def display(*values: Any, raw: bool = False, **_: Any) -> None:
     """``IPython.display.display``."""
     for value in values:
-        _emit("output", shown(value) if raw else bundle_of(value))
+        show(shown(value) if raw else bundle_of(value))
 
 
 class HTML:
@@ -98,7 +125,7 @@ class HTML:
         return self.data
 
 
-class Out:
+class Out(io.TextIOBase):
     """Standard output of a cell."""
 
     encoding, errors = "utf-8", "strict"
@@ -112,14 +139,18 @@ class Out:
             self.left -= len(text)
         return len(text)
 
-    def flush(self) -> None:
-        """Nothing is kept back here."""
-
-    def isatty(self) -> bool:
-        return False
-
     def writable(self) -> bool:
         return True
+
+
+class In(io.TextIOBase):
+    """Standard input, at which nobody sits."""
+
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+        return nobody()
+
+    def read(self, size: int | None = -1) -> str:
+        return nobody()
 
 
 def install() -> None:
@@ -130,6 +161,8 @@ def install() -> None:
     module.__dict__.update(display=display, HTML=HTML)
     IPython.__dict__.update(display=module, get_ipython=lambda: None)
     builtins.__dict__["input"] = nobody
+    sys.stdin = In()
+    time.__dict__["sleep"] = sleep
     sys.modules["IPython.display"] = module
 
 
@@ -142,6 +175,14 @@ def nobody(prompt: object = "") -> str:
     raise NotHere(NOBODY)
 
 
+def sleep(seconds: float) -> None:
+    """``time.sleep``, which here hears nothing until it is over: asleep a little at a time."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > DOZE:
+        _sleep(DOZE)
+    _sleep(max(left, 0) if seconds >= 0 else seconds)
+
+
 def run(source: str, name: str, emit: Emit, limit: float = 0) -> bool:
     """Run one cell, called ``name`` in its errors. Returns whether it came to its end.
 
@@ -151,6 +192,7 @@ def run(source: str, name: str, emit: Emit, limit: float = 0) -> bool:
     """
     global _emit
     _emit = emit
+    _room[:] = MANY, LONG
     if limit:
         for one in _made.pop(name, ()):
             names.pop(one, None)
@@ -186,10 +228,10 @@ def execute(source: str, name: str) -> None:
     if value is None:
         return
     names["_"] = value
-    if hasattr(value, "_ipython_display_"):
-        value._ipython_display_()
+    if display_itself := way(value, "_ipython_display_"):
+        display_itself()
     else:
-        _emit("output", bundle_of(value))
+        show(bundle_of(value))
 
 
 def why_not_here(problem: BaseException) -> str:
@@ -200,9 +242,14 @@ def why_not_here(problem: BaseException) -> str:
         name = (problem.name or "").partition(".")[0]
         if name and name != "kvmexit":
             return ABSENT.get(name, f"{name} is not in this page")
-    if isinstance(problem, OSError) and "emscripten" in str(problem).lower():
+    if isinstance(problem, OSError) and "emscripten" in in_words(problem).lower():
         return NO_MACHINE
-    return NO_MACHINE if "/dev/kvm" in str(problem) else ""
+    return NO_MACHINE if "/dev/kvm" in in_words(problem) else ""
+
+
+def in_words(problem: BaseException) -> str:
+    """An error as Python writes it, also one that cannot say what it is."""
+    return "".join(traceback.format_exception_only(problem)).rstrip("\n")
 
 
 def told(problem: BaseException, limit: float = 0) -> str:
@@ -212,9 +259,9 @@ def told(problem: BaseException, limit: float = 0) -> str:
         if limit:
             head = f"Stopped by itself after {limit:g} s: does a loop in it never end?"
     elif isinstance(problem, SyntaxError):
-        return cut("".join(traceback.format_exception_only(problem)).rstrip("\n"))
+        return cut(in_words(problem))
     else:
-        head = cut("".join(traceback.format_exception_only(problem)).rstrip("\n"))
+        head = cut(in_words(problem))
     frames = traceback.extract_tb(problem.__traceback__)
     theirs = [one for one in frames if one.filename.startswith("cell ")]
     lines = [f"{one.filename}, line {one.lineno}:\n    {one.line}" for one in theirs[-8:]]

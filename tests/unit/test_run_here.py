@@ -1,9 +1,11 @@
 """What a page is given to run: its cells, the hidden ones that they need, and nothing else."""
 
+import builtins
 import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(IPython, "display", IPython.display)
     monkeypatch.setattr(IPython, "get_ipython", IPython.get_ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", sys.modules["IPython.display"])
+    monkeypatch.setattr(builtins, "input", builtins.input)
+    monkeypatch.setattr(sys, "stdin", sys.stdin)
+    monkeypatch.setattr(time, "sleep", time.sleep)
     run_cells.install()
     run_cells.forget()
 
@@ -154,3 +159,48 @@ def test_an_error_has_the_readers_lines_and_not_the_librarys() -> None:
 def test_what_is_not_there_is_no_fault_of_the_cell(source: str, reason: str) -> None:
     fine, ((kind, words),) = run(source)
     assert (fine, kind) == (False, "absent") and reason in words
+
+
+PICTURED = """class A:
+    def _repr_html_(self):
+        return f"<b>{self.__class__.__name__}</b>"
+
+    def _ipython_display_(self):
+        raise NotImplementedError
+
+class Anything:
+    def __getattr__(self, name):
+        return None
+"""
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_class_is_not_taken_for_one_of_its_kind() -> None:
+    assert run(PICTURED)[0]
+    for last, text in (("A", "__main__.A"), ("Anything()", "__main__.Anything at ")):
+        fine, said = run(f"{last}")
+        assert fine and text in said[0][1]["text/plain"], said  # type: ignore[index]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_flood_of_values_is_cut_as_one_of_text_is() -> None:
+    shows = "from IPython.display import HTML, display\n"
+    fine, said = run(f"{shows}for n in range(1000):\n    display(n)\n'end'")
+    assert fine and len(said) == run_cells.MANY + 1 and said[-1] == ("stream", run_cells.MORE)
+    fine, said = run(f"{shows}display(HTML('<br>' * 2_000_000))\ndisplay(1)")
+    assert fine and said == [("stream", run_cells.MORE)], "a picture that no page can show"
+    assert run("1")[1] == [("output", {"text/plain": "1"})], "the next cell has room again"
+
+
+@pytest.mark.usefixtures("fresh")
+def test_what_no_notebook_would_stumble_at() -> None:
+    """Errors that cannot say what they are; help; lines in one go; nobody at the keyboard."""
+    fine, ((kind, words),) = run("class E(Exception):\n    def __str__(self): 1 / 0\nraise E")
+    assert (fine, kind) == (False, "error") and "E: <exception str() failed>" in words
+    fine, said = run("help(len)")
+    assert fine and "number of items in a container" in "".join(text for _, text in said)
+    assert run("import sys\nsys.stdout.writelines('ab')")[1] == [("stream", "a"), ("stream", "b")]
+    for source in ("sys.stdin.readline()", "input()"):
+        assert run(f"import sys\n{source}") == (False, [("absent", run_cells.NOBODY)])
+    fine, said = run("import time\ntime.sleep(0.12)\ntime.sleep(-1)")
+    assert not fine and "must be non-negative" in said[0][1]  # type: ignore[operator]
