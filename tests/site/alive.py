@@ -23,7 +23,7 @@ SEEN = """() => [...document.querySelectorAll("article .cell .cell_output")].map
   words: box.innerText.replace(/\\s+/g, " ").trim(),
   drawings: [...box.querySelectorAll("svg:not(.copybtn svg)")].map((svg) => svg.outerHTML),
 }))"""
-RESTS = "globalThis.kvmexitLive?.runs && !kvmexitLive.current && !kvmexitLive.queue.length"
+RESTS = "globalThis.kvmexitLive?.bar?.first && !kvmexitLive.current && !kvmexitLive.queue.length"
 BUTTON = ".kvmexit-live button"
 
 

@@ -26,11 +26,15 @@ const load = (name) => new Promise((done, failed) => {
 const button = make("button", { type: "button", textContent: "Run it here" });
 button.style.cssText = "font:inherit;padding:.3rem .8rem;border:1px solid;border-radius:4px;"
   + "background:none;color:var(--pst-color-link);min-height:2.5rem";
-const said = make("span", { textContent: carried(location.hash)
-  ? "This link brings a cell that somebody has changed. Look at it before you run it."
-  : kept()
-    ? "Your changes to this page are kept in this browser."
-    : "Change the code of this page and run it, in this browser: 7 MB, once." });
+const said = make("span", {});
+const greet = () => {
+  said.textContent = carried(location.hash)
+    ? "This link brings a cell that somebody has changed. Look at it before you run it."
+    : kept()
+      ? "Your changes to this page are kept in this browser."
+      : "Change the code of this page and run it, in this browser: 7 MB, once.";
+};
+greet();
 said.setAttribute("role", "status");
 const bar = make("div", { className: "kvmexit-live" }, button, said);
 bar.style.cssText = "display:flex;flex-wrap:wrap;gap:.3rem .8rem;align-items:center;margin:0 0 1rem";
@@ -43,15 +47,21 @@ async function press() {
     if (lacks) throw new Error(`this browser has no ${lacks}`);
     if (!document.querySelector(`link[href^="${base}live.css"]`))
       document.head.append(make("link", { rel: "stylesheet", href: `${base}live.css` }));
-    if (!globalThis.kvmexitLive)
-      await Promise.all([load(`cells/${page}.js`), load("page.js")]);
+    await Promise.all([
+      globalThis.kvmexitCells ?? load(`cells/${page}.js`), // one may be there from the last try
+      globalThis.kvmexitLive ?? load("page.js"),
+    ]);
     await globalThis.kvmexitLive.open({ base, page, bar, button, said, load });
   } catch (problem) {
     said.textContent = `That did not work: ${problem.message}. The page is as it was.`;
     button.disabled = false;
     button.textContent = "Try again";
+    if (document.activeElement === document.body) button.focus();
   }
 }
 
 button.addEventListener("click", press);
+addEventListener("hashchange", () => {
+  if (button.isConnected && !button.disabled && carried(location.hash)) greet();
+});
 document.querySelector("article h1")?.after(bar);

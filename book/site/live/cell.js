@@ -1,6 +1,7 @@
 /* One cell of the page: its text, whether it has run, and, where the reader may change it, its
    editor and buttons. */
 
+import { carried } from "./address.js";
 import { editor, replace } from "./editor.js";
 import { keep } from "./kept.js";
 import { Output } from "./output.js";
@@ -12,11 +13,13 @@ const make = (tag, props, ...inner) => {
   return el;
 };
 
+const forgetLink = () => history.replaceState(history.state, "", location.href.replace(/#.*/, ""));
+
 const PAUSE = 200; // milliseconds after which a reader has stopped typing
 
 export class Cell {
   constructor(given, number, live) {
-    Object.assign(this, given, { first: given.source, key: given.source, number, live, ran: false });
+    Object.assign(this, given, { first: given.source, key: given.source, number, live, ran: false, edition: 0 });
     this.name = `cell ${number}`;
   }
 
@@ -64,8 +67,10 @@ export class Cell {
   /* A change makes this cell's names, and those that later cells made of them, old. */
   changed(text) {
     this.source = text;
-    this.ran = false;
+    this.live.makeOld(this);
     this.mark();
+    if (this.isBeingBrought) return;
+    if (carried(location.hash)) forgetLink(); // another visit is to find what was typed last
     if (!keep(this.live.page, this.key, text === this.first ? null : text)) this.live.cannotKeep();
     for (const one of this.live.followers(this)) one.soon();
   }
@@ -83,12 +88,53 @@ export class Cell {
   setText(text) {
     replace(this.view, text);
     if (text !== this.first) return;
+    this.isForeign = false;
     this.output.asInBook();
     this.view.focus();
   }
 
+  /* A text that a link has brought. It is nobody's here until the reader runs or changes it: it is
+     not kept, and nothing runs by itself on it. A change of the reader's own does not make way
+     unasked. Returns what is to be said. */
+  bring(text) {
+    this.question?.remove();
+    this.box.closest("details")?.setAttribute("open", "");
+    this.input.closest("details")?.setAttribute("open", "");
+    this.box.scrollIntoView({ block: "center" });
+    if (text === this.source) return `${this.name} is as the link has it.`;
+    if (this.isChanged) return this.ask(text);
+    this.take(text);
+    return `The link has changed ${this.name}. Look at it before you run it.`;
+  }
+
+  take(text) {
+    this.isForeign = this.isBeingBrought = true;
+    replace(this.view, text);
+    this.isBeingBrought = false;
+  }
+
+  ask(text) {
+    const words = `The link has another text for ${this.name}, which you have changed yourself.`;
+    const answer = (textContent, act) => make("button", { type: "button", textContent, onclick: () => {
+      act();
+      this.question.remove();
+      this.view.focus();
+    } });
+    this.question = make("div", { className: "kvmexit-live-cell" },
+      make("span", { textContent: words }),
+      answer("Take the link's", () => {
+        this.take(text);
+        this.live.say("Look at it before you run it. Undo brings yours back.");
+      }),
+      answer("Keep mine", forgetLink));
+    this.question.setAttribute("role", "group");
+    this.question.setAttribute("aria-label", words);
+    this.input.prepend(this.question);
+    return `${words} It is yours that stands there.`;
+  }
+
   async share(button) {
-    const address = await linkTo(this.number, this.source);
+    const address = await linkTo(this.key, this.source);
     if (!address) return this.live.say("This cell is too long for a link: some 8000 characters, packed.");
     history.replaceState(history.state, "", address);
     try {

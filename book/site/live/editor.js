@@ -1,6 +1,8 @@
 /* An editor of Python: CodeMirror, in the colours that the page has for code. Tab leaves it. */
 
-import { defaultKeymap, history, historyKeymap, indentLess, indentMore } from "@codemirror/commands";
+import {
+  defaultKeymap, history, historyKeymap, indentLess, indentMore, isolateHistory,
+} from "@codemirror/commands";
 import { pythonLanguage } from "@codemirror/lang-python";
 import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { EditorState, Prec } from "@codemirror/state";
@@ -53,6 +55,8 @@ export function editor({ parent, text, label, keys, changed }) {
 
 export const textOf = (view) => view.state.doc.toString();
 
+/* Another text. Undo brings back the one before, and no more than that. */
 export function replace(view, text) {
-  view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
+  const changes = { from: 0, to: view.state.doc.length, insert: text };
+  view.dispatch({ changes, annotations: isolateHistory.of("full") });
 }

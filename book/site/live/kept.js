@@ -3,10 +3,12 @@
 
 const place = (page) => `kvmexit.live.${page}`;
 
-/* Each changed text by the book's own. */
+/* Each changed text by the book's own. What anybody else has left there is passed over. */
 export function recall(page) {
   try {
-    return JSON.parse(localStorage.getItem(place(page))) ?? {};
+    const found = JSON.parse(localStorage.getItem(place(page)));
+    const all = typeof found === "object" && !Array.isArray(found) ? Object.entries(found ?? {}) : [];
+    return Object.fromEntries(all.filter(([, text]) => typeof text === "string"));
   } catch {
     return {};
   }

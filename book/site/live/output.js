@@ -46,6 +46,7 @@ export class Output {
 
   /* While a reader types, an error stands below what the text before had to say. */
   below(text) {
+    if (this.wrong === text) return; // it stands there already
     const pre = make("pre", { textContent: text });
     this.fault = make("div", { className: "output kvmexit-live-error", role: "status" }, pre);
     this.box.append(this.fault);
@@ -68,7 +69,7 @@ export class Output {
       this.box.append(this.place);
     }
     this.place.replaceChildren();
-    this.last = null;
+    this.last = this.wrong = null;
     for (const one of this.said) this.show(...one);
   }
 
@@ -87,6 +88,7 @@ export class Output {
     const style = { stream: "stream", error: "traceback kvmexit-live-error" }[kind] ?? "text_plain";
     const around = make("div", { className: `output ${style} highlight-myst-ansi notranslate` });
     around.append(make("div", { className: "highlight" }, pre));
+    if (kind === "error") this.wrong = value;
     if (kind === "error") around.setAttribute("role", "alert");
     this.place.append(around);
     this.last = { kind, pre };
@@ -117,6 +119,8 @@ export class Output {
     if (!this.isBook) this.place.replaceChildren(...this.book);
     this.isBook = true;
     this.said = [];
+    this.wrong = null;
     this.note?.remove();
+    this.fault?.remove();
   }
 }

@@ -1,8 +1,9 @@
 /* "Run it here", once it is pressed: the cells of the page, and Python that runs them in order. */
 
-import { carried } from "./address.js";
+import { carried, markOf } from "./address.js";
+import { Bar } from "./bar.js";
 import { Cell } from "./cell.js";
-import { recall } from "./kept.js";
+import { keep, recall } from "./kept.js";
 import { Python } from "./python.js";
 import { unpack } from "./share.js";
 
@@ -10,25 +11,21 @@ const READY = "Python is ready. Ctrl-Enter runs a cell, Shift-Enter runs it and 
 /* Seconds that a cell may take which runs by itself: at first, when it loads what it needs, and
    later, when it is known what it takes. */
 const FIRST = 20, LEAST = 8, TIMES = 4;
-const MB = (bytes) => (bytes / 1e6).toFixed(1);
-
-const NO_MARK = () => {
-  const words = document.createElement("small");
-  words.textContent = "A check in this page is no mark: whoever grades runs the notebook anew.";
-  return words;
-};
-
-/* global STOP: the word that films have as well (run_pack.py). */
 
 class Live {
   queue = [];
   current = null;
+  isAwake = false;
 
   /* Called by the button; throws where something is missing, and leaves the page as it was. */
   async open({ base, page, bar, button, said, load }) {
     const folder = page.replace(/[^/]*$/, "");
-    const tell = (come, total) => this.say(`Python is loading: ${MB(come)} of ${MB(total)} MB`);
-    Object.assign(this, { page, bar, said, load, python: new Python({ base, folder, load, tell }) });
+    this.bar = new Bar(bar, said, () => this.stop());
+    const tell = (come, total) => this.bar.tell(come, total);
+    Object.assign(this, { page, load, python: new Python({ base, folder, load, tell }) });
+    const typed = recall(page);
+    for (const cell of this.cells ?? []) // typed while the last try was loading, and kept nowhere
+      if (cell.isChanged) typed[cell.key] = cell.source;
     this.cells = globalThis.kvmexitCells.map((cell, number) => new Cell(cell, number, this));
     const times = {};
     for (const cell of this.cells) {
@@ -37,72 +34,68 @@ class Live {
       times[cell.first] = before + 1;
     }
     try {
-      this.dress();
+      this.dress(typed);
+      this.bar.loads();
       this.say("Python is loading.");
       await this.python.wake();
     } catch (problem) {
+      this.queue = [];
+      this.bar.close();
       for (const cell of this.cells) cell.close();
       throw problem;
     }
-    this.addButtons(button);
+    this.isAwake = true;
+    this.bar.opens(button, {
+      "Run all": [() => this.runAll()],
+      "Start over": [() => this.startOver()],
+      "Download": [() => this.takeOut(), "This page as a notebook, with your changes"],
+    }, `${base}licences.txt`, page.includes("/labs/"));
+    this.showLeft();
     this.say(READY);
+    addEventListener("hashchange", () => this.bring());
     const brought = await this.bring();
     const first = this.cells.find(({ shown }) => shown === "all");
-    if (!brought && !this.cells.some((cell) => cell.isChanged)) await this.runTo(first);
+    if (this.queue.length) await this.work(); // who could not wait
+    else if (!brought && !this.cells.some((cell) => cell.isChanged)) await this.runTo(first);
+  }
+
+  /* What the reader has written to cells of another edition is not lost. */
+  showLeft() {
+    const all = Object.entries(recall(this.page));
+    const left = all.filter(([key]) => !this.cells.some((cell) => cell.key === key));
+    const forget = () => left.forEach(([key]) => keep(this.page, key, null));
+    if (left.length) this.bar.left(left.map(([, text]) => text), forget);
   }
 
   say(words) {
-    const text = words[0].toUpperCase() + words.slice(1);
-    if (this.said.textContent !== text) this.said.textContent = text;
+    this.bar.say(words);
   }
 
   cannotKeep() {
     this.say("This browser keeps nothing for this page: what you change ends with your visit.");
   }
 
-  dress() {
+  dress(kept) {
     const boxes = [...document.querySelectorAll("article div.cell.docutils")];
     const shown = this.cells.filter((cell) => cell.shown !== "none");
     if (shown.length !== boxes.length)
       throw new Error(`${boxes.length} cells in the page, ${shown.length} in its notebook`);
-    const kept = recall(this.page);
     shown.forEach((cell, n) => {
       if (cell.shown === "all" && kept[cell.key] !== undefined) cell.source = kept[cell.key];
       cell.dress(boxes[n], n + 1);
     });
   }
 
-  addButtons(button) {
-    const add = (textContent, act) => {
-      const made = document.createElement("button");
-      Object.assign(made, { type: "button", textContent });
-      made.addEventListener("click", act);
-      this.said.before(made);
-      return made;
-    };
-    this.runs = add("Run all", () => this.runAll());
-    this.anew = add("Start over", () => this.startOver());
-    this.stops = add(STOP, () => this.stop());
-    add("Download", () => this.takeOut()).title = "This page as a notebook, with your changes";
-    this.stops.hidden = true;
-    const terms = document.createElement("a");
-    Object.assign(terms, { href: `${this.python.base}licences.txt`, textContent: "Licences" });
-    this.bar.append(terms);
-    if (this.page.includes("/labs/")) this.bar.append(NO_MARK());
-    const hadFocus = document.activeElement === button || document.activeElement === document.body;
-    button.remove();
-    if (hadFocus) this.runs.focus({ preventScroll: true });
-  }
-
-  /* The cell that the address carries is put into its editor, and not run. */
+  /* The cell that the address carries is put into its editor, and not run. Returns whether it
+     carries one. */
   async bring() {
-    const link = carried(location.hash), cell = link && this.cells[link.number];
+    const link = carried(location.hash);
     if (!link) return false;
     try {
-      if (!cell?.view) throw new Error("the link is of a cell that this page has no more");
-      cell.setText(await unpack(link.packed));
-      cell.box.scrollIntoView({ block: "center" });
-      this.say(`The link has changed ${cell.name}. Look at it before you run it.`);
+      const text = await unpack(link.packed);
+      const cell = this.cells.find((one) => one.view && markOf(one.key) === link.cell);
+      if (!cell) throw new Error("the link is of a cell that this page does not have, or has no more");
+      this.say(cell.bring(text));
     } catch (problem) {
       this.say(`It stays as it was: ${problem.message}.`);
     }
@@ -149,6 +142,14 @@ class Live {
     this.say("Nothing is defined any more. Each cell runs anew.");
   }
 
+  /* What a cell has made, and what those after it made of that, is of a text that is no more. */
+  makeOld(cell) {
+    for (const one of this.cells.slice(cell.number)) {
+      one.ran = false;
+      one.edition += 1;
+    }
+  }
+
   /* What is to run stands in the queue: a cell, or one that runs by itself, and first what it needs. */
   async runThese(cells) {
     const waits = (cell) => this.queue.some((one) => one.cell === cell && !one.alone);
@@ -156,10 +157,13 @@ class Live {
     await this.work();
   }
 
-  /* The cells that run by themselves when `cell` has changed. */
+  /* The cells that run by themselves when `cell` has changed. Nothing that a link has brought runs
+     before the reader says so. */
   followers(cell) {
-    return this.cells.filter((one) => one.follows
-      && (one === cell || one.follows.includes(cell.number)));
+    return this.cells.filter((one) => {
+      const needed = one.follows && [one, ...one.follows.map((n) => this.cells[n])];
+      return needed?.includes(cell) && !needed.some(({ isForeign }) => isForeign);
+    });
   }
 
   follow(cell) {
@@ -170,9 +174,10 @@ class Live {
   }
 
   async work() {
-    if (this.works) return;
+    if (this.works || !this.isAwake) return;
     this.works = true;
     while (this.queue.length) {
+      if (this.isBroken && !(await this.wakeAnew())) break;
       const next = this.queue[0], { cell, alone } = next;
       const first = alone && cell.follows.map((n) => this.cells[n]).find((one) => !one.ran);
       if (!first) this.queue.shift();
@@ -185,9 +190,10 @@ class Live {
 
   /* Returns whether the next one may run. `alone`: it runs by itself, and not for long. */
   async runOne(cell, alone) {
-    const { output, took } = cell, begun = performance.now();
+    const { output, took, source, edition } = cell, begun = performance.now();
     const limit = alone && (took ? Math.ceil(Math.max(LEAST, TIMES * took)) : FIRST);
     let absent = "";
+    if (!alone) cell.isForeign = false;
     this.mark(cell);
     output?.begin();
     const hear = (kind, value) => {
@@ -198,7 +204,7 @@ class Live {
     };
     let fine = false;
     try {
-      fine = await this.python.run(cell.source, cell.name, hear, limit);
+      fine = await this.python.run(source, cell.name, hear, limit);
       if (fine) cell.took = Math.max(took ?? 0, (performance.now() - begun) / 1000);
     } catch (problem) {
       hear("error", problem.message);
@@ -207,8 +213,10 @@ class Live {
     if (absent && cell.isChanged) hear("error", `It cannot run here: ${absent}.`);
     else if (absent) output?.absent(absent);
     output?.end(fine);
+    const isOld = cell.edition !== edition; // its text, or one above, was changed while it ran
+    if (source !== cell.source && !cell.isChanged) output?.asInBook();
     const goesOn = fine || (absent && !cell.isChanged);
-    cell.ran = goesOn;
+    cell.ran = goesOn && !isOld;
     this.mark(null);
     this.say(goesOn ? `${cell.name} has run.` : `${cell.name} did not come to its end.`);
     document.dispatchEvent(new CustomEvent("kvmexit-ran", { detail: cell.number }));
@@ -219,7 +227,7 @@ class Live {
     this.current?.box?.classList.remove("kvmexit-live-runs");
     this.current = cell;
     cell?.box?.classList.add("kvmexit-live-runs");
-    this.stops.hidden = !cell;
+    this.bar.runs(Boolean(cell));
     if (cell) this.say(`${cell.name} is running.`);
   }
 
@@ -229,15 +237,18 @@ class Live {
     this.python.stop();
   }
 
+  /* Returns whether Python is there again. */
   async wakeAnew() {
-    this.isBroken = false;
     for (const cell of this.cells) Object.assign(cell, { ran: false, took: 0 });
     try {
       await this.python.wake();
+      this.isBroken = false;
       this.say("Python was started anew: what stands above a cell runs before it.");
     } catch (problem) {
-      this.say(`Python could not be started anew: ${problem.message}. Load the page again.`);
+      this.queue = [];
+      this.say(`Python could not be started anew: ${problem.message}. To run a cell tries again.`);
     }
+    return !this.isBroken;
   }
 }
 

@@ -28,7 +28,20 @@ export class Python {
     Object.assign(this, { base, folder, load, tell, serial: 0, job: null });
   }
 
-  async wake() {
+  /* Python is there; an error where something is missing, or where `stop` gives it up. */
+  wake() {
+    this.worker?.terminate();
+    const turn = this.turn = {};
+    return new Promise((done, failed) => {
+      turn.giveUp = () => failed(new Error("it was stopped"));
+      this.start(turn).then(done, failed);
+    }).catch((problem) => {
+      this.worker?.terminate();
+      throw problem;
+    }).finally(() => { this.turn = this.job = null; });
+  }
+
+  async start(turn) {
     const start = { act: "start", base: `${this.base}python/`, version: VERSION, sizes: SIZES,
       lock: LOCK, folder: this.folder };
     let address = `${this.base}worker.js`;
@@ -38,14 +51,9 @@ export class Python {
       start.given = await unpacked(globalThis.kvmexitPython);
       address = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
     }
-    this.worker?.terminate();
+    if (turn !== this.turn) return;
     this.worker = new Worker(address);
-    try {
-      await this.send(start, (kind, value) => kind === "bytes" && this.tell(value, TOTAL));
-    } catch (problem) {
-      this.worker.terminate();
-      throw problem;
-    }
+    await this.send(start, (kind, value) => kind === "bytes" && this.tell(value, TOTAL));
   }
 
   /* One act of the worker; `hear(kind, value)` gets all that it says until it is done. */
@@ -55,7 +63,8 @@ export class Python {
       this.job = { id, failed };
       worker.onmessage = ({ data }) => {
         if (data.id !== id || this.job?.id !== id) return; // or what comes late
-        if (data.kind === "died") failed(new Error(`Python has ended: ${data.value}`));
+        const isBorn = message.act !== "start"; // what was never there has not ended
+        if (data.kind === "died") failed(new Error(isBorn ? `Python has ended: ${data.value}` : data.value));
         else if (data.kind === "done" || data.kind === "ready") done(data.value);
         else hear(data.kind, data.value);
       };
@@ -68,9 +77,13 @@ export class Python {
   async run(source, name, hear, limit) {
     // A worker of a page from a disk may not read it.
     this.still = isDisk ? "" : URL.createObjectURL(new Blob(["."]));
+    const done = this.send({ act: "run", source, name, limit, still: this.still }, hear);
+    const { job } = this; // its worker ends it; where the cell catches that, its end is here
+    const timer = limit && setTimeout(() => this.end(job), 1000 * limit + PATIENCE);
     try {
-      return await this.send({ act: "run", source, name, limit, still: this.still }, hear);
+      return await done;
     } finally {
+      clearTimeout(timer);
       URL.revokeObjectURL(this.still);
     }
   }
@@ -78,14 +91,17 @@ export class Python {
   /* Stop what runs. What cannot be stopped is ended with its worker, and Python wakes anew: then
      nothing is defined any more. */
   stop() {
-    const { job } = this;
+    const { job, turn } = this;
+    if (turn) return turn.giveUp();
     if (!job) return;
     URL.revokeObjectURL(this.still);
-    setTimeout(() => {
-      if (this.job !== job) return;
-      this.worker.terminate();
-      job.failed(new Error("Stopped. Python had to be started anew: what the cells had defined is gone."));
-    }, PATIENCE);
+    setTimeout(() => this.end(job), PATIENCE);
+  }
+
+  end(job) {
+    if (this.job !== job) return;
+    this.worker.terminate();
+    job.failed(new Error("Stopped. Python had to be started anew: what the cells had defined is gone."));
   }
 
   forget() {

@@ -1,16 +1,17 @@
 /* Packs a changed cell into an address, and takes it out again. */
 
-import { LONGEST } from "./address.js";
+import { LONGEST, markOf } from "./address.js";
 
 const through = (bytes, stream) =>
   new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer();
 
-/* The address of this page with the cell in it; null if it would be too long. */
-export async function linkTo(number, text) {
+/* The address of this page with a cell in it, known by the book's text; null if it is too long. */
+export async function linkTo(book, text) {
   const packed = await through(new TextEncoder().encode(text), new CompressionStream("deflate-raw"));
+  if (packed.byteLength > LONGEST) return null;
   const code = btoa(String.fromCharCode(...new Uint8Array(packed)));
   const safe = code.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-  const address = `${location.href.replace(/#.*/, "")}#live=${number}.${safe}`;
+  const address = `${location.href.replace(/#.*/, "")}#live=${markOf(book)}.${safe}`;
   return address.length > LONGEST ? null : address;
 }
 

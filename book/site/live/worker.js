@@ -60,6 +60,11 @@ const signal = {
   set 0(value) {}, // Pyodide says that it has heard
 };
 
+/* A connection that is lost half way: Pyodide would wait for the rest for ever. */
+let lose;
+const lost = new Promise((_, failed) => { lose = failed; });
+const missing = (name) => new Error(`${name} could not be loaded`);
+
 let come = 0;
 const count = (bytes) => post("bytes", (come += bytes));
 async function countAll(body) {
@@ -85,13 +90,13 @@ const fromBytes = (given) => ({
 const fromAddress = (base, version, sizes) => ({
   async take(name) {
     const response = await real(`${base}${name}?${version}`).catch(() => null);
-    if (!response?.ok) throw new Error(`${name} could not be loaded`);
-    countAll(response.clone().body);
+    if (!response?.ok) throw missing(name);
+    countAll(response.clone().body).catch(() => lose(missing(name)));
     return response;
   },
   async script(name) {
     const made = await import(`${base}${name}?${version}`).catch(() => null);
-    if (!made) throw new Error(`${name} could not be loaded`);
+    if (!made) throw missing(name);
     count(sizes[name]);
     return made;
   },
@@ -100,6 +105,7 @@ const fromAddress = (base, version, sizes) => ({
 async function start({ base, version, sizes, lock, given, folder }) {
   const { take, script } = given ? fromBytes(given) : fromAddress(base, version, sizes);
   const library = take("library.zip").then((it) => it.arrayBuffer());
+  library.catch(() => {}); // it is awaited below, and what is lost is said at once
   const early = Object.fromEntries(
     ["pyodide.asm.wasm", "python_stdlib.zip"].map((name) => [name, take(name)]),
   );
@@ -148,7 +154,7 @@ function run({ source, name, limit }) {
 }
 
 const ACTS = {
-  start: async (data) => post("ready", await start(data)),
+  start: async (data) => post("ready", await Promise.race([start(data), lost])),
   run,
   forget: () => cells.forget(),
 };
