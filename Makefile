@@ -30,7 +30,8 @@ setup: .venv/ready ## make .venv, and install Chromium for the browser tests whe
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) could not make .venv; its reason stands above"; exit 1; }
 	@echo "installing requirements.txt into .venv (a minute or two the first time)"
 	@# uv does in seconds what pip does in minutes; pip does it where uv has no build.
-	@{ $(BIN)/python -m pip install -q uv==0.13.8 \
+	@test -w "$$HOME" || export UV_CACHE_DIR="$(CURDIR)/.cache/uv"; \
+	{ $(BIN)/python -m pip install -q uv==0.13.8 \
 	   && $(BIN)/uv pip install -q --python $(BIN)/python -r requirements.txt; } \
 	|| $(BIN)/python -m pip install -q -r requirements.txt
 	@touch $@

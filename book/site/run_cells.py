@@ -128,7 +128,7 @@ class HTML:
 class Out(io.TextIOBase):
     """Standard output of a cell."""
 
-    encoding, errors = "utf-8", "strict"  # type: ignore[assignment]
+    encoding, errors = "utf-8", "strict"
 
     def __init__(self) -> None:
         self.left = MOST
@@ -161,8 +161,8 @@ def install() -> None:
     module.__dict__.update(display=display, HTML=HTML)
     IPython.__dict__.update(display=module, get_ipython=lambda: None)
     builtins.__dict__["input"] = nobody
-    sys.stdin = In()  # type: ignore[assignment]
-    time.sleep = sleep
+    sys.stdin = In()
+    time.__dict__["sleep"] = sleep
     sys.modules["IPython.display"] = module
 
 

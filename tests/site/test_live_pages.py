@@ -324,6 +324,7 @@ def test_a_change_outlives_the_visit_and_travels_in_a_link(alive_chapter: Visit)
     if not draws(0, in_ci=1):
         return
     press(alive_chapter)
+    page.get_by_role("button", name="Take the link's").click()
     theirs = f"kvmexitLive.cells[{cell}].source === \"print('größer')  # mine\""
     wait_until(page, theirs, "the cell of the link")
     assert outputs(page) == {}, "nothing that came by a link is run"
