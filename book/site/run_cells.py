@@ -146,7 +146,7 @@ class Out(io.TextIOBase):
 class In(io.TextIOBase):
     """Standard input, at which nobody sits."""
 
-    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]  # may be None, as of a file
         return nobody()
 
     def read(self, size: int | None = -1) -> str:

@@ -179,7 +179,7 @@ def test_a_class_is_not_taken_for_one_of_its_kind() -> None:
     assert run(PICTURED)[0]
     for last, text in (("A", "__main__.A"), ("Anything()", "__main__.Anything at ")):
         fine, said = run(f"{last}")
-        assert fine and text in said[0][1]["text/plain"], said  # type: ignore[index]
+        assert fine and text in said[0][1]["text/plain"], said
 
 
 @pytest.mark.usefixtures("fresh")
@@ -203,4 +203,4 @@ def test_what_no_notebook_would_stumble_at() -> None:
     for source in ("sys.stdin.readline()", "input()"):
         assert run(f"import sys\n{source}") == (False, [("absent", run_cells.NOBODY)])
     fine, said = run("import time\ntime.sleep(0.12)\ntime.sleep(-1)")
-    assert not fine and "must be non-negative" in said[0][1]  # type: ignore[operator]
+    assert not fine and "must be non-negative" in said[0][1]
