@@ -67,9 +67,8 @@ lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
 hub: ## a JupyterHub for the labs, tried by a class of three from release to feedback (STORE=1)
 	@$(PYTHON) tests/lab/hub/prepare.py && .cache/hub/venv/bin/python tests/lab/hub/trial.py $(if $(STORE),--store)
 
-# Three at once on two cores: who waits for a browser or a guest leaves its core to another.
-test: setup book ## every test, every notebook, style and types (some minutes on two cores)
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: setup book ## every test, every notebook, style and types (five or six minutes on two cores)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 pythons: .venv/ready ## wheel and source archive on each Python that is here, as a stranger installs them
 	@$(BIN)/python tests/install/matrix.py

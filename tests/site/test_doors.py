@@ -19,7 +19,7 @@ def test_the_front_door_leads_to_the_first_page(visit: Callable[..., Visit], add
 def test_without_scripts_the_text_and_the_stills_are_there(
     visit: Callable[..., Visit], name: str
 ) -> None:
-    if not is_its_turn(name, 6, first=1):
+    if not is_its_turn(name, 6):
         return
     page = visit(SITE_ON_DISK, name, java_script_enabled=False).page
     article = page.locator("article.bd-article")

@@ -7,6 +7,7 @@ import pytest
 from kvmexit.show import film
 from kvmexit.show.vocabulary import ASKING, MARKS, OUTCOMES
 from kvmexit.show.words import loss_words
+from patience import some
 from playwright.sync_api import Locator, Page
 from visits import HEADER, PHONE, Visit, wait_until
 
@@ -62,7 +63,7 @@ EDGE = 8
 """Pixels of the strip on either side of its columns."""
 
 
-@pytest.fixture(params=SCREENS)
+@pytest.fixture(params=some(SCREENS, usual=1))
 def page(request: pytest.FixtureRequest, visit: Callable[..., Visit], over_http: str) -> Page:
     """The page as it is when it has been opened, on two screens."""
     return visit(over_http, FIRST, **SCREENS[request.param]).page

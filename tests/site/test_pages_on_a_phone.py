@@ -16,7 +16,7 @@ CUT_SHORT = """() => [...document.querySelectorAll(".pst-scrollable-table-contai
 
 def test_axe_finds_nothing(phone: Visit, name: str) -> None:
     assert phone.page.evaluate("document.documentElement.dataset.theme") == "dark"
-    assert not is_its_turn(name, 8, first=1) or phone.axe() == []
+    assert not is_its_turn(name, 4) or phone.axe() == []
 
 
 def test_the_screen_is_wide_enough(phone: Visit) -> None:
