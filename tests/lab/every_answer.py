@@ -81,12 +81,12 @@ def _answers() -> list[Answer]:
         for name, code in table.items():
             yield Answer(question, name, raw(code), is_right, words)
 
-    landing, moved = "landing at exit", "restored in another process"
+    landing, shared = "landing at exit", "in its process"
     every = [
         *made(answers.RIGHT | more_answers.RIGHT_TOO, "2.1", True),
         *made(answers.WRONG | more_answers.WRONG_TOO, "2.1", False, landing),
         *made(answers.DEVICES_RIGHT | more_answers.DEVICES_RIGHT_TOO, "3.2", True),
-        *made(answers.DEVICES_WRONG | more_answers.DEVICES_WRONG_TOO, "3.2", False, moved),
+        *made(answers.DEVICES_WRONG | more_answers.DEVICES_WRONG_TOO, "3.2", False, shared),
     ]
     for name, code in HOSTILE.items():
         is_right = name not in SAID and name != "forged"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import mmap
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Hlt, MmioRead, VcpuState
 from kvmexit.guest.assembler import assemble
-from kvmexit.kernel import abi, kick
+from kvmexit.kernel import abi, kick, lifetime, vm as vm_module
 from kvmexit.kernel.protocol import Kernel, Vcpu, Vm
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.recorded import RecordedKernel
@@ -395,6 +397,28 @@ def test_nothing_is_printed_by_what_nobody_closed(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert (done.stdout, done.stderr) == ("end", "")
+
+
+def test_a_close_that_ctrl_c_cut_short_is_ended_with_the_vm(
+    kernel: RealKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_and_interrupt(thing: object, what: str) -> None:
+        lifetime.end(thing, what)
+        raise KeyboardInterrupt
+
+    vm = kernel.create_vm(SIZE)
+    fd, heard = vm.fd, []
+    with monkeypatch.context() as patch:
+        patch.setattr(vm_module, "end", end_and_interrupt)
+        with suppress(KeyboardInterrupt):
+            vm.close()
+    assert vm.fd == fd, "it would say that it is closed"
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    del vm
+    gc.collect()
+    assert heard == []
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
 
 
 def test_ram_is_given_back(kernel: RealKernel) -> None:

@@ -268,8 +268,12 @@ class RealVm(OneVcpuVm):
         os.close(fd)
 
     def __del__(self) -> None:
-        if "vcpu" in vars(self):  # else it was never made
+        if "vcpu" not in vars(self):
+            return  # it was never made
+        try:
             self.close()
+        except (KvmExitError, AttributeError):  # Ctrl-C has cut short a close, before its last line
+            os.close(self._fd)
 
 
 class RealKernel(OpenKernel):

@@ -224,10 +224,16 @@ def _device_test(program: str, policies: tuple[str, ...], player: Player, seed: 
         failure = first_failure(scenario, stop, seed, track=track)
         if failure is not None:
             where = f"{failure.where}, with the VMM {name}"
+            if walk(scenario).ending != track.ending:
+                where = f"{where} ({SHARED})"
             return replace(failure, where=where, scenario=replace(scenario, device="tis"))
     return _moved(scenario, policies, player, seed, track)
 
 
+SHARED = (
+    "with nothing suspended, a Device made after another in its process does not behave as the"
+    " first did: what do they share?"
+)
 MOVES = 3
 """At how many reads of the response, drawn for each VMM, the device is loaded in a process of its
 own, and at how many other exits."""

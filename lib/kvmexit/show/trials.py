@@ -163,9 +163,11 @@ def _source(stop: Callable[..., None]) -> tuple[list[str], int]:
     """The lines of a policy and the number of the first; none, where they are nowhere to be read:
     of what is no function, or has come by ``exec``."""
     try:
-        return inspect.getsourcelines(stop)
+        lines, first = inspect.getsourcelines(stop)
     except (OSError, TypeError):
         return [], 1
+    # Python 3.13 keeps the lines of `python -c`, and takes for them what else is named `<string>`.
+    return (lines, first) if inspect.getfile(stop) != "<string>" else ([], 1)
 
 
 def _noted(scenario: Scenario, landing: Landing) -> list[tuple[int, str]]:
