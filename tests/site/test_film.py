@@ -62,6 +62,11 @@ def written(made: Film, tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
+FITTED = """() => new Promise((done) =>
+  requestAnimationFrame(() => requestAnimationFrame(done)))"""
+"""A film has the width that it is given after a frame."""
+
+
 def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
     complaints: list[str] = []
 
@@ -72,6 +77,8 @@ def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
         for event in ("pageerror", "console"):
             page.on(event, hear)
         page.goto(address)
+        if options.get("java_script_enabled", True):
+            page.evaluate(FITTED)
         yield page
         for event in ("pageerror", "console"):
             page.remove_listener(event, hear)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from kvmexit.lab.strips import TRIED
 from kvmexit.show import trial
 from lab.nbgrader_course import released
 from pages import ROOT
-from patience import draws
+from patience import PATIENCE, draws
 from playwright.sync_api import Page
 from run_cells import MORE, MOST
 from serving import Quiet, served
@@ -109,7 +110,9 @@ CUT = "pyodide.asm.wasm"
 
 
 class HalfWay(Quiet):
-    """A server whose connection is lost in the middle of one file."""
+    """A server whose connection is lost in the middle of one file, as soon as it may ``go_on``."""
+
+    go_on = Event()
 
     def do_GET(self) -> None:
         if CUT not in self.path:
@@ -121,6 +124,7 @@ class HalfWay(Quiet):
         self.send_header("Content-Length", str(len(whole)))
         self.end_headers()
         self.wfile.write(whole[: len(whole) // 2])
+        self.go_on.wait(PATIENCE)
         self.close_connection = True
 
 
@@ -135,6 +139,7 @@ def test_what_cannot_be_loaded_is_said_and_leaves_the_page(
         here.page.route("**/live/cells/**", lambda route: route.abort(), times=1)
         words = ["07-finish-what-you-started.js could not be loaded", f"{CUT} could not be loaded"]
         for expected in [*words, "it was stopped"]:
+            (HalfWay.go_on.set if expected in words else HalfWay.go_on.clear)()
             here.page.evaluate("document.querySelector('.kvmexit-live button').textContent = 'Go'")
             here.page.locator(".kvmexit-live button").click()
             if expected not in words:
@@ -148,6 +153,7 @@ def test_what_cannot_be_loaded_is_said_and_leaves_the_page(
             assert expected in said and said.endswith("The page is as it was."), said
             assert seen(here.page) == before
             assert here.page.locator(".cell_input").all_inner_texts() == cells
+        HalfWay.go_on.set()
 
 
 def test_a_policy_of_ones_own_is_swept_as_it_is_typed(alive_chapter: Visit) -> None:
