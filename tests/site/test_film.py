@@ -17,7 +17,7 @@ from kvmexit.show.story import events, stops
 from kvmexit.show.vocabulary import OUTCOMES, STEPS
 from patience import some
 from playwright.sync_api import Browser, Locator, Page
-from visits import PHONE, SITE_ON_DISK, SMALL_TEXT, WIDER_THAN_THE_SCREEN, wait_until
+from visits import PHONE, SETTLED, SITE_ON_DISK, SMALL_TEXT, WIDER_THAN_THE_SCREEN, wait_until
 
 READ = 12
 CHOICES = {
@@ -62,11 +62,6 @@ def written(made: Film, tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
-FITTED = """() => new Promise((done) =>
-  requestAnimationFrame(() => requestAnimationFrame(done)))"""
-"""A film has the width that it is given after a frame."""
-
-
 def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
     complaints: list[str] = []
 
@@ -78,7 +73,7 @@ def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
             page.on(event, hear)
         page.goto(address)
         if options.get("java_script_enabled", True):
-            page.evaluate(FITTED)
+            page.evaluate(SETTLED)
         yield page
         for event in ("pageerror", "console"):
             page.remove_listener(event, hear)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from kvmexit.show.vocabulary import AGAIN
-from visits import SITE_ON_DISK, Visit, wait_until
+from visits import SETTLED, SITE_ON_DISK, Visit, wait_until
 
 KICK = "book/12-the-whole-stop-path"
 ODDS = "book/14-how-rare-is-rare"
@@ -17,7 +17,9 @@ SHOWN = """() => [...document.querySelectorAll(".kvmexit-picture")].map((one) =>
 
 @pytest.fixture
 def kick(visit: Callable[..., Visit]) -> Visit:
-    return visit(SITE_ON_DISK, KICK)
+    visited = visit(SITE_ON_DISK, KICK)
+    visited.page.evaluate(SETTLED)
+    return visited
 
 
 def test_keys_buttons_and_a_click_walk_and_the_address_follows(kick: Visit) -> None:

@@ -99,6 +99,9 @@ BEFORE_THE_ARTICLE = """() => {
   document.querySelector("article").prepend(door);
   door.focus();
 }"""
+SETTLED = """() => document.fonts.ready.then(() => new Promise((done) =>
+  requestAnimationFrame(() => requestAnimationFrame(done))))"""
+"""Its fonts are there, and what depends on its width: nothing moves away under a finger."""
 PAGES = draws(4, in_ci=1)
 """Of so many pages a run looks at one, in each form."""
 
