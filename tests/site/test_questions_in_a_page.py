@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page
-from visits import PHONE, SITE_ON_DISK, Visit, wait_until
+from visits import PHONE, SITE_ON_DISK, Visit, again, wait_until
 
 CHOICE, STRIP = "book/03-a-read-takes-two-runs", "book/06-the-fix-that-duplicated"
 COUNTER = "book/reference/guesses"
@@ -97,8 +97,8 @@ def test_whoever_will_not_guess_sees_the_answer(visit: Callable[..., Visit]) -> 
     assert page.evaluate("document.activeElement.classList.contains('kvmexit-answer')")
     lids.first.get_by_role("button", name="Never cover answers").press("Enter")
     assert lids.count() == 0
-    page.reload()
-    assert lids.count() == 0 and inert(page) == {False}
+    again(page, lambda: lids.count() == 0, "no cover on any answer")
+    assert inert(page) == {False}
     seen.go(f"{SITE_ON_DISK}/{COUNTER}.html")
     page.get_by_role("checkbox").check()
     seen.go(f"{SITE_ON_DISK}/{CHOICE}.html")
@@ -148,7 +148,7 @@ def test_a_strip_is_painted(visit: Callable[..., Visit], hand: str) -> None:
     assert f"You painted {painted} of the 22 exits" in told
     assert told.startswith("✓" if painted == 22 else "✗")
     assert not slider.is_visible() and inert(page) == {False}
-    page.reload()
+    again(page, lambda: one.locator(".said").is_visible(), "the guess that was made")
     assert one.locator(".said").inner_text() == told
     assert seen.wider_than_the_screen() == [] and (hand == "pointer" or seen.axe() == [])
 

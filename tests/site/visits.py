@@ -9,7 +9,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from browsers import lent
 from pages import SITE, contents
-from patience import PATIENCE, RUN, draws
+from patience import PATIENCE, RUN, draws, until
 from playwright.sync_api import (
     Browser,
     Page,
@@ -118,6 +118,17 @@ def wait_until(page: Page, expression: str, what: str) -> None:
         page.wait_for_function(expression)
     except Late:
         raise AssertionError(f"waited {PATIENCE:.0f} s for {what}") from None
+
+
+def again(page: Page, holds: Callable[[], bool], what: str) -> None:
+    """Open the page again until that ``holds`` which it has kept. What one page keeps reaches the
+    next by way of the browser, and on a busy machine the page may be there before it."""
+
+    def seen() -> bool:
+        page.reload()
+        return holds()
+
+    until(seen, what, pause=0.1)
 
 
 @dataclass
