@@ -139,6 +139,7 @@ def main():
                     json.dump(state, saved)
             elif word == "resume":
                 running = state["due"] != "stand"
+                # This fault is a guest that gets no time for a while; nobody measures how long.
                 wake = time.monotonic() + 0.3 if fault == "starve" else 0.0
             talk.send(b"ok\n")
 
