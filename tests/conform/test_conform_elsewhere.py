@@ -53,7 +53,9 @@ def test_a_break_comes_home(machine, tmp_path, capsys):
     assert main(["conform", *words, "--json", "--report", str(report)]) == 1
     said = validated(json.loads(capsys.readouterr().out))
     assert (said["verdict"], said["broken"], said["stops"]) == ("not whole", [1], 2)
-    assert "--stops 2" in report.read_text()
+    bug = report.read_text()
+    assert "--same --on svm --stops 2" in bug
+    assert bug.endswith("- on svm: Linux 6.1, of a package; QEMU, as max\n")
     assert [line for line in console[0].splitlines() if line.startswith("@@")] == [
         "@@ stage the stops",
         *("@@ done 1 of 2", "@@ doing stop 2", "@@ done 2 of 2", "@@ doing stop 3"),
@@ -115,6 +117,12 @@ def test_no_recorder_goes_along(capsys):
 def test_an_unchanged_linux_does_not_fit_there(capsys):
     assert main(["conform", "qemu", "--on", "svm", "--guest", "linux"]) == 2
     assert "--guest linux needs more memory than svm has" in capsys.readouterr().err
+
+
+def test_a_kernel_is_for_the_guest_that_has_one(machine, capsys):
+    assert main(["conform", "qemu", "--on", "svm", "--kernel", "x"]) == 2
+    assert "--kernel is for --guest linux" in capsys.readouterr().err
+    assert machine == ({}, [])
 
 
 def test_no_such_program_is_said_before_a_machine_is_brought_up(machine, capsys):

@@ -229,6 +229,10 @@ def test_a_run_without_a_break_is_nothing_to_report(tmp_path, capsys):
         (("qemu", "--keep", "logs"), "nothing is recorded without --trace"),
         (("--adapter", "/no/such.py"), "/no/such.py: no such file"),
         (("qemu", "--binary", "/no/such/vmm"), "there is no such file"),
+        (
+            ("qemu", "--binary", "/bin/true", "--trace", "strace", "--keep", "/dev/null/logs"),
+            "no log can be kept in /dev/null/logs: Not a directory; give another folder",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
