@@ -139,7 +139,12 @@ def save(
         "nodes": nodes.rows,
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    path.write_bytes(gzip.compress(text, 9, mtime=0) if path.suffix == ".gz" else text)
+    try:
+        path.write_bytes(gzip.compress(text, 9, mtime=0) if path.suffix == ".gz" else text)
+    except OSError as problem:
+        raise KvmExitError(
+            f"{path}: cannot be written: {problem.strerror}; make room, or write elsewhere"
+        ) from None
 
 
 def _leaves_first(root: Node) -> Iterator[Node]:
