@@ -13,7 +13,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, known
 from kvmexit.exits import DATA_EXITS, EINTR, Interrupted, OtherExit, Step, VcpuState, What
 from kvmexit.guest import driver as tis_driver
 from kvmexit.kernel.protocol import Kernel, Vm
@@ -66,13 +66,13 @@ class Scenario:
     saved: str | Load = "whole"
 
     def __post_init__(self) -> None:
-        _known("device", self.device, DEVICES)
-        _known("policy", self.policy, POLICIES)
-        _known("compensation", self.compensation, COMPENSATIONS)
-        _known("restore", self.restore, RESTORES)
+        known("device", self.device, DEVICES)
+        known("policy", self.policy, POLICIES)
+        known("compensation", self.compensation, COMPENSATIONS)
+        known("restore", self.restore, RESTORES)
         if isinstance(self.device, str) or self.program not in tis_driver.PAGED:
-            _known("program", self.program, tis_driver.PROGRAMS)
-        _known("saved", self.saved, SAVED)
+            known("program", self.program, tis_driver.PROGRAMS)
+        known("saved", self.saved, SAVED)
         if not 1 <= len(self.response) <= LONGEST:
             raise KvmExitError(
                 f"a response has 1 to {LONGEST} bytes, this one has {len(self.response)}"
@@ -104,11 +104,6 @@ class Scenario:
         return "indexed" if self.device == "tis-indexed" else self.program
 
 
-def _known(what: str, name: object, names: Any) -> None:
-    if isinstance(name, str) and name not in names:
-        raise KvmExitError(f"unknown {what} {name!r}; known: {', '.join(names)}")
-
-
 class Phase(Enum):
     """Where, around an exit, the request arrives."""
 
@@ -117,16 +112,29 @@ class Phase(Enum):
     ENTERED = "entered"  # after the VMM's last look, before the kernel's
 
 
+def phase_of(name: str) -> Phase:
+    """The phase of that name. KvmExitError if there is none."""
+    known("phase", name, [phase.value for phase in Phase])
+    return Phase(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Landing:
     """The ``exit``-th exit (from 1) that asks userspace for something, and the phase there.
 
-    With ``data_only`` the reads of the response are counted and nothing else.
+    With ``data_only`` the reads of the response are counted and nothing else. KvmExitError for an
+    exit before the first, and for a phase that is none.
     """
 
     exit: int
     phase: Phase = Phase.SERVED
     data_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.exit < 1:
+            raise KvmExitError(f"landings count from 1, not {self.exit}")
+        if not isinstance(self.phase, Phase):
+            raise KvmExitError(f"a landing's phase is one of Phase's, not {self.phase!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from kvmexit.errors import known
 from kvmexit.exits import DataExit, Interrupted, VcpuState
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.retirement import EMULATOR, FAST_PIO, Retirement
@@ -62,8 +63,9 @@ class Report:
 def probe(
     kernel: Kernel, case: Case, restore: str = "new-vm", saved: str | Load = "whole"
 ) -> Report:
-    """Save at every exit of ``case`` in each of the five ways. ``saved`` is how much of the vCPU's
-    state is saved: a key of :data:`SAVED`, or the function that loads it."""
+    """Save at every exit of ``case`` in each of the five ways, and restore into a ``new-vm`` or the
+    ``same-vcpu``. ``saved`` is how much of the vCPU's state is saved: ``whole``, ``registers``, or
+    the function that loads it. KvmExitError for another name."""
     (report,) = probe_restores(kernel, case, (restore,), saved)
     return report
 
@@ -71,7 +73,10 @@ def probe(
 def probe_restores(
     kernel: Kernel, case: Case, restores: Iterable[str] = RESTORES, saved: str | Load = "whole"
 ) -> list[Report]:
-    """:func:`probe` for each of ``restores``: all of them try the saves of one walk."""
+    """:func:`probe` for each of ``restores``: all of them try the saves of one walk. KvmExitError
+    for a name that is no key."""
+    for name in (restores := tuple(restores)):
+        known("restore", name, RESTORES)
     run = undisturbed(kernel, case)
     rows = _measure(kernel, case, run)
     attempts = {name: Remembered(RESTORES[name](kernel, run, load_of(saved))) for name in restores}
