@@ -31,7 +31,8 @@ from kvmexit.exits import (
     answer_size,
 )
 from kvmexit.kernel.protocol import Kernel, Vcpu, Vm
-from kvmexit.kernel.recorded import RecordedKernel, Recorder
+from kvmexit.kernel.recorded import RecordedKernel
+from kvmexit.kernel.recorder import Recorder
 from kvmexit.probe.cases import Case, case
 from kvmexit.probe.report import probe
 from kvmexit.probe.verdict import REFUSED, Feed, Verdict, begin

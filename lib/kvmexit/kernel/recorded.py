@@ -14,11 +14,8 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import READS, Interrupted, OtherExit, Rdmsr, VcpuExit, VcpuState, Wrmsr
 from kvmexit.kernel import arguments
 from kvmexit.kernel.ram import HeapRam
-from kvmexit.kernel.recorder import Recorder
 from kvmexit.kernel.recording import REFUSED, Answer, Input, Node, digest, load, name_state
 from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
-
-__all__ = ["RecordedKernel", "Recorder", "shipped"]
 
 _SHIPPED = Path(__file__).parent / "recordings"
 
