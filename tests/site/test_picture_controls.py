@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from edition import figures
+from kvmexit.show.moving.picture import NO_SCRIPT
 from kvmexit.show.vocabulary import AGAIN
 from visits import SETTLED, SITE_ON_DISK, Visit, wait_until
 
@@ -72,6 +74,11 @@ def test_without_a_script_each_frame_is_reached_by_keys(visit: Callable[..., Vis
     assert seen == set(range(count))
     for link in page.locator("article a[href^='#picture-']").all():
         assert page.locator(link.get_attribute("href")).count() == 1
+    assert NO_SCRIPT in first.locator("..").inner_text()
+    said = [one.inner_text() for one in figures(page)]
+    assert len(said) >= 2 and not any(NO_SCRIPT in text for text in said), (
+        "no image can be chosen in"
+    )
 
 
 def test_time_runs_when_asked_and_stops_at_any_touch(visit: Callable[..., Visit]) -> None:
