@@ -12,7 +12,7 @@ from kvmexit.kernel.real import RealKernel
 
 PAGE = (Path(__file__).parents[2] / "book" / "reference" / "api.md").read_text()
 VMM, EXTENSION = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-FACES = ("guest", "kernel", "vmm", "packet", "probe", "show")
+FACES = ("guest", "kernel", "vmm", "packet", "probe", "show", "tracelint", "conform")
 
 
 def printed_by(code: str) -> str:
