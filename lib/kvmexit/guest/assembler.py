@@ -71,6 +71,7 @@ class Program:
         for address, raw, text in rows:
             lines += [f"{name}:" for name in names.get(address, ())]
             lines.append(f"  {address:04x}  {raw.hex(' '):<{wide}}  {text}")
+        lines += [f"{name}:" for name in names.get(self.origin + len(self.code), ())]
         return "\n".join(lines)
 
 
@@ -98,8 +99,11 @@ def assemble(source: str, origin: int = 0x1000, **names: int) -> Program:
     where no register beside it has one; ``db 1, "text"`` puts bytes. Raises KvmExitError with the
     line's number and text and the reason, if a line is not an instruction of the subset.
     """
-    if not 0 <= origin <= HIGHEST:
-        raise KvmExitError(f"the code cannot stand at {origin:#x}: addresses have 32 bits")
+    if not isinstance(source, str):
+        raise KvmExitError(f"assemble takes the text of a program, not {type(source).__name__}")
+    if not isinstance(origin, int) or not 0 <= origin <= HIGHEST:
+        where = hex(origin) if isinstance(origin, int) else repr(origin)
+        raise KvmExitError(f"the code cannot stand at {where}: addresses have 32 bits")
     for name, value in names.items():
         reason = _unusable(name) or (not isinstance(value, int) and f"{value!r} is no number")
         if reason:
@@ -107,8 +111,8 @@ def assemble(source: str, origin: int = 0x1000, **names: int) -> Program:
     lines = _lines(source, names)
     labels = dict.fromkeys((line.label for line in lines if line.label), origin)
     while True:
-        # Labels ahead begin as the origin. A line that does not fit short stays long, so lengths
-        # settle; then the labels are true, and only then is a line refused.
+        # Labels ahead begin as the origin. Lines only grow, so lengths settle; then the labels are
+        # true, and only then is a line refused.
         before = labels, [len(line.code) for line in lines]
         labels = _layout(lines, origin, {**names, **labels})
         if before == (labels, [len(line.code) for line in lines]):
@@ -116,7 +120,12 @@ def assemble(source: str, origin: int = 0x1000, **names: int) -> Program:
     for line in lines:
         if line.problem:
             raise _refused(line.number, line.source, line.problem)
-    return Program(origin, b"".join(line.code for line in lines), labels, _data(lines, origin))
+    code = b"".join(line.code for line in lines)
+    if origin + len(code) > HIGHEST + 1:
+        raise KvmExitError(
+            f"{len(code)} bytes at {origin:#x} go beyond 4 GiB: addresses have 32 bits"
+        )
+    return Program(origin, code, labels, _data(lines, origin))
 
 
 def _refused(number: int, source: str, reason: str) -> KvmExitError:
@@ -180,12 +189,14 @@ def _layout(lines: list[_Line], origin: int, names: Mapping[str, int]) -> dict[s
 
 
 def _encode_line(line: _Line, address: int, names: Mapping[str, int]) -> None:
-    """Give the line its code or its problem. One that once does not fit short stays long."""
+    """Give the line its code or its problem. It only grows: one that does not fit short stays
+    long, and so does one that would become shorter again, as ``0x84-label`` might for ever."""
     try:
-        long = _encode(line, address, names, short=False)
-        code = _encode(line, address, names, short=True) if line.short else long
-        line.short = len(code) < len(long)
-        line.code, line.problem = code, ""
+        code = long = _encode(line, address, names, short=False)
+        if line.short:
+            code = _encode(line, address, names, short=True)
+            line.short = len(line.code) <= len(code) < len(long)
+        line.code, line.problem = code if line.short else long, ""
     except ValueError as problem:
         line.problem = str(problem)
 

@@ -123,6 +123,8 @@ def decode(code: bytes, address: int) -> Insn:
     Raises Truncated if ``code`` ends before the instruction does, TooLong beyond 15 bytes, and
     KvmExitError for anything outside the subset; all name bytes and address.
     """
+    if not isinstance(code, bytes | bytearray | memoryview):
+        raise KvmExitError(f"decode takes bytes of machine code, not {type(code).__name__}")
     try:
         return _decode(_Reader(code))
     except EOFError:
