@@ -1,7 +1,8 @@
 """Assembler: text with labels to machine code, and machine code to a listing.
 
 A line is ``label: instruction ; comment``, each part optional. ``db`` puts bytes: numbers, and
-text in quotes. A jump and a number take a short encoding where it holds them.
+text in quotes. A jump and a number take a short encoding where it holds them; but a jump ahead that
+stands more than 128 bytes behind the origin is long.
 """
 
 from __future__ import annotations
