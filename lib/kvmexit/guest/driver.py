@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from kvmexit.errors import KvmExitError
 from kvmexit.exits import Memory
 from kvmexit.guest.assembler import Program, assemble
 from kvmexit.guest.tis_registers import (
@@ -295,7 +296,9 @@ PROGRAMS = tuple(name for name in BURSTS if name not in ("indexed", *PAGED))
 
 @cache
 def tis_driver(variant: str = "driver") -> Program:
-    """The driver, assembled; ``variant`` is a key of :data:`BURSTS`."""
+    """The driver, assembled; ``variant`` is a key of :data:`BURSTS`. Raises KvmExitError."""
+    if variant not in BURSTS:
+        raise KvmExitError(f"unknown variant {variant!r}; known: {', '.join(BURSTS)}")
     names = {
         "STS": TIS_BASE + STS,
         "FIFO": TIS_BASE + DATA_FIFO,
