@@ -97,6 +97,8 @@ def any_number(rng: Random) -> str:
         value = -value
     text = rng.choice((str, hex, bin))(value)
     if rng.random() < 0.06:
+        text = text.upper()
+    if rng.random() < 0.06:
         text += rng.choice(("+1", "-1", " + 4", "-0x10"))
     return "-" + text if rng.random() < 0.01 else text
 
