@@ -1,8 +1,8 @@
 """Assembler: text with labels to machine code, and machine code to a listing.
 
 A line is ``label: instruction ; comment``, each part optional. ``db`` puts bytes: numbers, and
-text in quotes. A jump and a number take a short encoding where it holds them; but a jump ahead that
-stands more than 128 bytes behind the origin is long.
+text in quotes. A jump and a number take a short encoding where it holds them; but a jump to a
+label is long where it stands more than 126 bytes behind the origin.
 """
 
 from __future__ import annotations
