@@ -98,6 +98,7 @@ def test_a_program_with_labels_means_the_same_to_as(gnu_as, seed: int) -> None:
     complaints, listing = run_as(theirs)
     assert not [text for text in complaints.values() if "Error" in text]
     program = assemble(source, 0)
+    assert assemble("\n".join(text for _, _, text in program.rows()), 0).code == program.code
     lines = {address: n for n, address in enumerate(program.labels.values())}
     lines_of_as = {address: n for n, (address, _) in listing.items()}
     jumps = 0

@@ -5,6 +5,7 @@ import re
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.guest.assembler import Program, assemble
+from kvmexit.guest.driver import BURSTS, tis_driver
 from kvmexit.guest.encoder import MNEMONICS
 from kvmexit.guest.operands import REGISTERS
 
@@ -226,12 +227,22 @@ def test_a_number_that_depends_on_its_own_length_comes_to_an_end(source: str) ->
         assert text == other
 
 
-def test_a_jump_is_short_where_it_reaches_and_a_label_behind_it_is_true() -> None:
-    for between in (126, 127, 128, 129):
-        program = assemble("jmp l\n" + "nop\n" * between + "l: hlt", 0)
-        assert program.labels["l"] == len(program.code) - 1
-        assert len(program.code) == between + (3 if between <= 127 else 6)
-        assert program.rows()[0][2] == f"jmp {program.labels['l']:#x}"
+@pytest.mark.parametrize("before", [0, 126, 1000])
+@pytest.mark.parametrize("between", [0, 126, 127, 128, 129])
+def test_a_jump_is_short_where_it_reaches_and_a_label_behind_it_is_true(
+    before: int, between: int
+) -> None:
+    program = assemble("nop\n" * before + "jmp l\n" + "nop\n" * between + "l: hlt", 0)
+    assert program.labels["l"] == len(program.code) - 1
+    assert len(program.code) == before + between + (3 if between <= 127 else 6)
+    assert program.rows()[before][2] == f"jmp {program.labels['l']:#x}"
+
+
+@pytest.mark.parametrize("variant", BURSTS)
+def test_the_listing_of_the_driver_assembles_back(variant: str) -> None:
+    program = tis_driver(variant)
+    text = "\n".join(text for _, _, text in program.rows())
+    assert assemble(text, program.origin).code == program.code
 
 
 def test_data_is_listed_as_data() -> None:

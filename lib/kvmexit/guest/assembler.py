@@ -1,8 +1,7 @@
 """Assembler: text with labels to machine code, and machine code to a listing.
 
 A line is ``label: instruction ; comment``, each part optional. ``db`` puts bytes: numbers, and
-text in quotes. A jump and a number take a short encoding where it holds them; but a jump to a
-label is long where it stands more than 126 bytes behind the origin.
+text in quotes. A jump and a number take a short encoding where it holds them.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from kvmexit.errors import KvmExitError
 from kvmexit.guest.encoder import MNEMONICS, encode
@@ -110,13 +110,13 @@ def assemble(source: str, origin: int = 0x1000, **names: int) -> Program:
         if reason:
             raise KvmExitError(f"the constant {name!r} cannot be used: {reason}")
     lines = _lines(source, names)
-    labels = dict.fromkeys((line.label for line in lines if line.label), origin)
+    _begin(lines, origin, names)
     while True:
-        # Labels ahead begin as the origin. Lines only grow, so lengths settle; then the labels are
-        # true, and only then is a line refused.
-        before = labels, [len(line.code) for line in lines]
-        labels = _layout(lines, origin, {**names, **labels})
-        if before == (labels, [len(line.code) for line in lines]):
+        # Lines only grow, so lengths settle; then the labels are true, and only then is a line
+        # refused.
+        before = [len(line.code) for line in lines]
+        labels = _layout(lines, origin, names)
+        if before == [len(line.code) for line in lines]:
             break
     for line in lines:
         if line.problem:
@@ -177,15 +177,27 @@ def _outside_quotes(text: str, separator: str) -> list[str]:
 # -- code -----------------------------------------------------------------------------------
 
 
-def _layout(lines: list[_Line], origin: int, names: Mapping[str, int]) -> dict[str, int]:
-    """Encode every line where it now stands; where the labels then stand."""
-    address, labels = origin, {}
+def _begin(lines: list[_Line], origin: int, names: Mapping[str, int]) -> None:
+    """Encode every line behind those before it, a label ahead taken to be where the line is: so
+    every jump ahead begins short."""
+    address, known, ahead = origin, dict(names), [line.label for line in lines if line.label]
     for line in lines:
         if line.label:
-            labels[line.label] = address
+            known[ahead.pop(0)] = address
         else:
-            _encode_line(line, address, names)
+            known.update(dict.fromkeys(ahead, address))
+            _encode_line(line, address, known)
             address += len(line.code)
+
+
+def _layout(lines: list[_Line], origin: int, names: Mapping[str, int]) -> dict[str, int]:
+    """Where the labels stand, by the lengths that the lines have; every line encoded for that."""
+    places = list(accumulate((len(line.code) for line in lines), initial=origin))
+    labels = {line.label: place for line, place in zip(lines, places) if line.label}
+    known = {**names, **labels}
+    for line, place in zip(lines, places):
+        if not line.label:
+            _encode_line(line, place, known)
     return labels
 
 
