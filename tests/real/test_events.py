@@ -166,6 +166,10 @@ def test_a_second_exception(either: Kernel, first: Events, both: Events) -> None
     assert finish(vm.vcpu) is EINTR
     assert vm.vcpu.get_state().events == both
     assert vm.vcpu.run() == Shutdown()
+    # A triple fault is no exception: the one that waited, waits on.
+    waits = first == Events(DF, 0)
+    assert vm.vcpu.get_state().events == (first if waits else Events())
+    assert vm.vcpu.run() == (Shutdown() if waits else MmioRead(DEVICE, 4))
 
 
 @pytest.mark.parametrize(

@@ -127,10 +127,12 @@ class Watchdog:
                 )
                 self._running.start()
 
-    def release(self, vcpu: Watched) -> None:
-        """Look after ``vcpu`` no longer."""
+    def release(self, vcpu: Watched) -> bool:
+        """Look after ``vcpu`` no longer. Was it looked after, in this process?"""
         with self._lock:
+            watched = vcpu in self._vcpus
             self._vcpus.discard(vcpu)
+        return watched
 
     def _loop(self) -> None:
         while True:

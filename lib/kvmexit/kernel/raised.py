@@ -30,7 +30,7 @@ class Raised(NamedTuple):
 
 def with_another(first: Raised | None, second: Raised) -> Raised:
     """What is left of two, if ``first`` still waits: a double fault, or the second. On a double
-    fault there is a triple fault, which is no exception: ``first`` stays, and ends the guest.
+    fault there is a triple fault, which is no exception: ``first`` stays.
     Source: ``kvm_multiple_exception``, arch/x86/kvm/x86.c."""
     if first is None:
         return second
