@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.guest.encoder import MNEMONICS, encode
 from kvmexit.guest.operands import HIGHEST, REGISTERS, SIZES, number, operand
 from kvmexit.guest.refusals import wrong_count
@@ -98,10 +98,14 @@ def assemble(source: str, origin: int = 0x1000, **names: int) -> Program:
     where no register beside it has one; ``db 1, "text"`` puts bytes. Raises KvmExitError with the
     line's number and text and the reason, if a line is not an instruction of the subset.
     """
+    if not isinstance(source, str):
+        raise KvmExitError(f"the source is text, not {said(source)}")
+    if not isinstance(origin, int):
+        raise KvmExitError(f"an address is an integer, not {said(origin)}")
     if not 0 <= origin <= HIGHEST:
         raise KvmExitError(f"the code cannot stand at {origin:#x}: addresses have 32 bits")
     for name, value in names.items():
-        reason = _unusable(name) or (not isinstance(value, int) and f"{value!r} is no number")
+        reason = _unusable(name) or (not isinstance(value, int) and f"{said(value)} is no number")
         if reason:
             raise KvmExitError(f"the constant {name!r} cannot be used: {reason}")
     lines = _lines(source, names)

@@ -13,9 +13,10 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import DATA_EXITS, EINTR, Interrupted, OtherExit, Step, VcpuState, What
 from kvmexit.guest import driver as tis_driver
+from kvmexit.kernel.arguments import whole
 from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.outcome import Ending, Kind, Outcome, classify
@@ -30,6 +31,7 @@ from kvmexit.vmm.machine import (
     Load,
     Machine,
     Policy,
+    known,
 )
 
 LONGEST = tis_driver.BUFFER_SIZE
@@ -41,8 +43,8 @@ def response_of(length: int) -> bytes:
 
     A response shorter than its header is that header, cut.
     """
-    if not 1 <= length <= LONGEST:
-        raise KvmExitError(f"a response has 1 to {LONGEST} bytes, not {length}")
+    if not whole(length) or not 1 <= length <= LONGEST:
+        raise KvmExitError(f"a response has 1 to {LONGEST} bytes, not {said(length)}")
     header = b"\x80\x01" + length.to_bytes(4, "big") + bytes(4)
     body = bytes((0x11 + i * 7) % 251 + 1 for i in range(max(0, length - len(header))))
     return (header + body)[:length]
@@ -66,13 +68,15 @@ class Scenario:
     saved: str | Load = "whole"
 
     def __post_init__(self) -> None:
-        _known("device", self.device, DEVICES)
-        _known("policy", self.policy, POLICIES)
-        _known("compensation", self.compensation, COMPENSATIONS)
-        _known("restore", self.restore, RESTORES)
+        known("device", self.device, DEVICES, callable(self.device))
+        known("policy", self.policy, POLICIES, isinstance(self.policy, Policy))
+        known("compensation", self.compensation, COMPENSATIONS, callable(self.compensation))
+        known("restore", self.restore, RESTORES)
         if isinstance(self.device, str) or self.program not in tis_driver.PAGED:
-            _known("program", self.program, tis_driver.PROGRAMS)
-        _known("saved", self.saved, SAVED)
+            known("program", self.program, tis_driver.PROGRAMS)
+        known("saved", self.saved, SAVED, callable(self.saved))
+        if not isinstance(self.response, bytes):
+            raise KvmExitError(f"a response is bytes, not {said(self.response)}")
         if not 1 <= len(self.response) <= LONGEST:
             raise KvmExitError(
                 f"a response has 1 to {LONGEST} bytes, this one has {len(self.response)}"
@@ -102,11 +106,6 @@ class Scenario:
     def variant(self) -> str:
         """Which variant of the driver the guest runs."""
         return "indexed" if self.device == "tis-indexed" else self.program
-
-
-def _known(what: str, name: object, names: Any) -> None:
-    if isinstance(name, str) and name not in names:
-        raise KvmExitError(f"unknown {what} {name!r}; known: {', '.join(names)}")
 
 
 class Phase(Enum):
@@ -189,6 +188,8 @@ class Arrival:
     """Lets the request to suspend arrive at a landing: hears each step, says when."""
 
     def __init__(self, landing: Landing | None, bus: Bus) -> None:
+        if landing is not None:
+            _possible(landing)
         self.landing, self.bus = landing, bus
         self.exits = self.counted = 0
         self.arrived = landing is None
@@ -269,6 +270,7 @@ def machine_at(kernel: Kernel, scenario: Scenario, landing: Landing) -> Machine:
     Nobody has asked it to stop. The caller closes ``machine.vm``. Raises KvmExitError if the
     landing lies past the end.
     """
+    _possible(landing)
     machine = make_machine(kernel, scenario)
     arrival = Arrival(landing, machine.bus)
     for step in machine.steps():
@@ -276,6 +278,16 @@ def machine_at(kernel: Kernel, scenario: Scenario, landing: Landing) -> Machine:
             return machine
     machine.vm.close()
     raise arrival.past_end()
+
+
+def _possible(landing: Any) -> None:
+    """Raises KvmExitError for what is no landing in any run."""
+    if not isinstance(landing, Landing):
+        raise KvmExitError(f"a landing is Landing(exit, phase), not {said(landing)}")
+    if not whole(landing.exit) or landing.exit < 1:
+        raise KvmExitError(f"landings count from 1, not {said(landing.exit)}")
+    if not isinstance(landing.phase, Phase):
+        raise KvmExitError(f"the phase of a landing is a Phase, not {said(landing.phase)}")
 
 
 def window(calls: list[Call], mark: int) -> tuple[Call, ...]:

@@ -7,11 +7,11 @@ means: a list, a landing, a simulated clock, the clock on the wall.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import DATA_EXITS, EINTR, Hlt, Interrupted, Lane, Step, VcpuExit, VcpuState, What
 from kvmexit.kernel.protocol import Kernel, KvmRun, Vcpu, Vm
 from kvmexit.vmm.bus import Bus
@@ -116,7 +116,14 @@ SAVED: dict[str, Load] = {"whole": whole, "registers": registers_alone}
 
 def load_of(saved: str | Load) -> Load:
     """A key of :data:`SAVED`, or the function itself."""
+    known("saved", saved, SAVED, callable(saved))
     return SAVED[saved] if isinstance(saved, str) else saved
+
+
+def known(what: str, value: object, names: Collection[str], itself: bool = False) -> None:
+    """Raises KvmExitError if ``value`` is neither one of ``names`` nor the thing ``itself``."""
+    if not (value in names if isinstance(value, str) else itself):
+        raise KvmExitError(f"unknown {what} {said(value)}; known: {', '.join(names)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,11 @@ class Machine:
         saved: str | Load = "whole",
     ) -> None:
         self.kernel, self.bus, self.vm = kernel, bus, vm
+        known("restore", restore, RESTORES)
+        if not isinstance(policy, Policy):
+            raise KvmExitError(
+                f"a machine stops by a Policy, not by {said(policy)}: POLICIES has some"
+            )
         self.policy, self.compensation, self.restore_into = policy, compensation, restore
         self.load = load_of(saved)
         self.stop_requested = False
