@@ -61,6 +61,10 @@ def test_sweep_of_one_policy_for_a_person(capsys):
     assert "drain: none of" in out and "kick-once" not in out
 
 
+LONG = "x" * 300
+"""No file system takes such a name."""
+
+
 @pytest.mark.parametrize(
     "words, says",
     [
@@ -78,6 +82,13 @@ def test_sweep_of_one_policy_for_a_person(capsys):
         ("run --recording x", "--recording goes with --kernel recorded"),
         ("run --kernel recorded --recording missing.json", "missing.json"),
         ("sweep --phase x", "unrecognized arguments"),
+        (f"run --kernel recorded --recording {LONG}", "File name too long"),
+        (f"record {LONG}", "File name too long"),
+        ("record nowhere/x.json", "no folder nowhere to write x.json to"),
+        ("record /", "/ is a folder"),
+        ("atlas --only hlt --record nowhere/x.json", "no folder nowhere to write x.json to"),
+        ("race --record nowhere/x.json", "no folder nowhere to write x.json to"),
+        ("race --record /", "/ is a folder"),
         ("nonsense", "invalid choice"),
         ("", "required"),
     ],

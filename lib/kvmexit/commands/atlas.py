@@ -14,7 +14,7 @@ from kvmexit.commands.probe import (
     restore_of,
     shown,
 )
-from kvmexit.commands.scenario import print_json, replayed
+from kvmexit.commands.scenario import destination, print_json, replayed
 from kvmexit.commands.terminal import columns, say
 from kvmexit.elsewhere.guests.isa import Isa
 from kvmexit.elsewhere.observe import ISAS, cases_of
@@ -45,7 +45,7 @@ def add(subparsers: Any) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    if args.record:
+    if args.record is not None:
         return record(args)
     kernel = atlas_kernel(args)
     reports = atlas(kernel, restore_of(args), args.only or "", args.saved, isa_of(args))
@@ -88,11 +88,11 @@ def record(args: argparse.Namespace) -> int:
     """Write what the real kernel answers, so that it can be asked where there is none."""
     from kvmexit.kernel.real import RealKernel
 
-    recorder = Recorder(RealKernel())
+    path, recorder = destination(args.record), Recorder(RealKernel())
     for restore in RESTORES:
         atlas(recorder, restore, args.only or "")
-    recorder.save(args.record, "every access of the atlas, saved at each of its exits")
-    print(RecordedKernel(args.record).provenance)
+    recorder.save(path, "every access of the atlas, saved at each of its exits")
+    print(RecordedKernel(path).provenance)
     return 0
 
 

@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         phase=args.phase,
         landing=args.landing,
     )
-    if args.html:
+    if args.html is not None:
         write_page(made, Path(args.html))
     elif args.json:
         print_json(as_json(made))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-from kvmexit.commands.scenario import add_scenario, make_scenario, print_json
+from kvmexit.commands.scenario import add_scenario, destination, make_scenario, print_json
 from kvmexit.commands.terminal import say
 from kvmexit.errors import KvmExitError
 
@@ -37,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
     from kvmexit.kernel.real import RealKernel
     from kvmexit.packet.races import race
 
-    if args.record:
+    if args.record is not None:
         return record(args)
     tally = race(RealKernel(), make_scenario(args), args.suspends, think=args.think, seed=args.seed)
     if args.json:
@@ -61,13 +60,13 @@ def record(args: argparse.Namespace) -> int:
     from kvmexit.kernel.real import RealKernel
     from kvmexit.packet.races import THINKS, Record, race
 
-    path = Path(args.record)
-    if not path.absolute().parent.is_dir():
-        raise KvmExitError(f"no folder {path.parent} to write to: make it first")
+    path = destination(args.record)
     scenario, kernel = make_scenario(args), RealKernel()
     tallies = [race(kernel, scenario, args.suspends, think=t, seed=args.seed) for t in THINKS]
-    path.write_text(
-        Record({**host()._asdict(), "date": date.today().isoformat()}, tallies).as_json()
-    )
+    text = Record({**host()._asdict(), "date": date.today().isoformat()}, tallies).as_json()
+    try:
+        path.write_text(text)
+    except OSError as problem:
+        raise KvmExitError(f"{path}: cannot be written: {problem.strerror}") from None
     say(f"{args.record}: {len(tallies)} races of {args.suspends} suspends each")
     return 0

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.scenario import destination, print_json
 from kvmexit.commands.terminal import say
-from kvmexit.errors import KvmExitError
 from kvmexit.kernel.recorded import RecordedKernel
 from kvmexit.kernel.recorder import Recorder
 from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of, run
@@ -32,9 +30,7 @@ def add(subparsers: Any) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    path = Path(args.file)
-    if not path.absolute().parent.is_dir():
-        raise KvmExitError(f"no folder {path.parent} to write the recording to: make it first")
+    path = destination(args.file)
     from kvmexit.kernel.real import RealKernel
 
     recorder = Recorder(RealKernel())

@@ -99,6 +99,16 @@ def replayed(recording: str | None, otherwise: str) -> Kernel:
         return RecordedKernel(path)
 
 
+def destination(text: str) -> Path:
+    """A file to be written when the work is done. Raises KvmExitError now if that cannot be."""
+    path = Path(text)
+    if not path.absolute().parent.is_dir():
+        raise KvmExitError(f"no folder {path.parent} to write {path.name} to: make it first")
+    if path.is_dir():
+        raise KvmExitError(f"{path} is a folder: give the name of a file")
+    return path
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, indent=1))
