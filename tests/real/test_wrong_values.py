@@ -7,15 +7,19 @@ import gc
 import os
 import pickle
 import sys
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import Events, Hlt, MmioRead, MmioWrite, PioIn, Rdmsr, VcpuState
-from kvmexit.kernel.protocol import Kernel, Vm
+from kvmexit.kernel.protocol import Kernel, Vcpu, Vm
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
+from patience import draws
 from small_guests import START
 
 SIZE = 0x10000
@@ -240,3 +244,38 @@ def test_a_walk_that_outlives_its_vm(monkeypatch: pytest.MonkeyPatch) -> None:
         del walk
     gc.collect()
     assert heard == []
+
+
+def test_who_asks_while_it_is_closed_is_told_so_and_nothing_else(either: Kernel) -> None:
+    """From three threads, whatever they ask: no other sentence, and no descriptor that is closed
+    under them, or is another's by then."""
+    said, rounds = Counter[str](), draws(20, in_ci=200)
+
+    def ask(vm: Vm, vcpu: Vcpu, asked: Callable[[Vm, Vcpu], object]) -> None:
+        try:
+            while True:
+                asked(vm, vcpu)
+        except Exception as error:
+            said[f"{type(error).__name__}: {error}"] += 1
+
+    acts: list[Callable[[Vm, Vcpu], object]] = [
+        lambda vm, vcpu: vcpu.run(),
+        lambda vm, vcpu: vcpu.set_state(vcpu.get_state()),
+        lambda vm, vcpu: (vm.memory[0x3000], repr(vm)),
+    ]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(rounds):
+            vm = either.create_vm(SIZE)
+            boot(vm, "e410 e610 ebfa")  # again: in; out; jmp again
+            threads = [threading.Thread(target=ask, args=(vm, vm.vcpu, act)) for act in acts]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.002)
+            vm.close()
+            for thread in threads:
+                thread.join(60)
+    finally:
+        sys.setswitchinterval(interval)
+    assert said == {"KvmExitError: this VM is closed: make a new one": 3 * rounds}

@@ -23,6 +23,7 @@ from kvmexit.exits import EINTR, Interrupted, VcpuExit, VcpuState
 from kvmexit.kernel import abi, arguments, kick
 from kvmexit.kernel.abi import KVM_RUN
 from kvmexit.kernel.arguments import whole
+from kvmexit.kernel.kick import asks
 from kvmexit.kernel.kvm_run import KEY, TABLE, RealRun
 from kvmexit.kernel.lifetime import Unique
 from kvmexit.kernel.ram import RAM_LIMIT, MappedRam
@@ -195,6 +196,7 @@ class RealVcpu(Unique):
         page, fd = self._page, self._fd
 
         def give_back() -> None:
+            kick.wait_for_others(self)
             page.close()
             os.close(fd)
 
@@ -203,6 +205,7 @@ class RealVcpu(Unique):
     def __repr__(self) -> str:
         return shown(self, self.kvm_run)
 
+    @asks
     def _ask(self, act: str, request: int, argument: ctypes.Structure) -> None:
         try:
             ioctl(self._fd, request, argument, True)

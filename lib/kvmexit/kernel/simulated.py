@@ -105,7 +105,7 @@ class SimulatedVcpu(Unique, Emulator):
                 return page.report(Shutdown())
             for _ in range(self._limit):
                 if self._kicked:
-                    page.report(OtherExit(Reason.INTR))
+                    page.report(OtherExit(int(Reason.INTR)))
                     return EINTR
                 if self._exception is not None:
                     return page.report(self._shut_down(self._exception))

@@ -63,10 +63,11 @@ class OneVcpuVm(Closing):
 
     def close(self) -> None:
         """Give everything back. Closing twice is allowed."""
-        vcpu = self.vcpu
-        del self._ram
-        end_vcpu(vcpu)
+        end_vcpu(self.vcpu)
         end(self, "VM")
+        # Last: another thread that asks meanwhile is told that it is closed. Else the RAM lived as
+        # long as whoever keeps the closed VM.
+        vars(self).pop("_ram", None)
 
     def __repr__(self) -> str:
         vcpu = vars(self).get("vcpu")  # None, if making it has failed
