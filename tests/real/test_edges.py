@@ -270,6 +270,21 @@ def test_what_lies_in_the_page_tells_a_refusal_from_an_unknown_msr(start: Start)
         assert vm.vcpu.get_state()["eax"] & 0xFF == reason
 
 
+@pytest.mark.parametrize("at, flags", [(RAM - 2, 1), (0xD0000, 0)], ids=["cut", "no byte"])
+def test_what_an_internal_error_leaves_in_the_page(start: Start, at: int, flags: int) -> None:
+    """An MMIO read that nobody answers gets ``emulation_failure.flags``: are there bytes of it?"""
+    vm = start("c605 00000d00 77 f4")
+    assert vm.vcpu.run() == MmioWrite(0xD0000, b"\x77")
+    assert vm.vcpu.run() == Hlt()
+    vm.memory[RAM - 2 :] = b"\xb8\x11"
+    vm.vcpu.set_state(VcpuState(rip=at))
+    assert vm.vcpu.run() == InternalError(1)
+    vm.load(0x2000, bytes.fromhex("a1 00000d00 f4"))
+    vm.vcpu.set_state(VcpuState(rip=0x2000))
+    assert (vm.vcpu.run(), vm.vcpu.run()) == (MmioRead(0xD0000, 4), Hlt())
+    assert vm.vcpu.get_state()["eax"] == flags
+
+
 # -- threads --------------------------------------------------------------------------------
 
 

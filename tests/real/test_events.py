@@ -155,7 +155,12 @@ def test_events_are_kept_and_go_with_the_registers_unless_injected(
 
 @pytest.mark.parametrize(
     "first, both",
-    [(Events(GP, 5), Events(DF, 0)), (Events(6), Events(DE)), (Events(DF, 0), Events(DF, 0))],
+    [
+        (Events(GP, 5), Events(DF, 0)),
+        (Events(14, 2), Events(DF, 0)),
+        (Events(6), Events(DE)),
+        (Events(DF, 0), Events(DF, 0)),
+    ],
     ids=repr,
 )
 def test_a_second_exception(either: Kernel, first: Events, both: Events) -> None:

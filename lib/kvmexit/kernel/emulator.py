@@ -185,6 +185,7 @@ class Emulator:
 
     def _cannot_emulate(self) -> InternalError:
         """KVM's emulator does not know the instruction. RIP stays; a #UD may wait by now."""
+        self.kvm_run.not_emulated(self._cpu.rip < len(self._memory) and not self._at_reset)
         if self._retirement.queues_ud:
             self._exception = Raised(INVALID_OPCODE)
         return InternalError(1)

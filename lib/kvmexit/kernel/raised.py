@@ -7,7 +7,10 @@ from typing import NamedTuple
 from kvmexit.guest.cpu import DEBUG, DOUBLE_FAULT
 
 _CONTRIBUTORY = (0, 10, 11, 12, 13)
-"""#DE, #TS, #NP, #SS, #GP: the second of two makes a double fault (Intel SDM volume 3, 6.15)."""
+"""#DE, #TS, #NP, #SS, #GP: the second of two makes a double fault, as behind a page fault (Intel SDM
+volume 3, 6.15)."""
+_PAGE_FAULT = 14
+"""None of this guest's: it has no pages. Userspace can set one."""
 _BREAKPOINT, _OVERFLOW, _MACHINE_CHECK = 3, 4, 18
 SOFT = (_BREAKPOINT, _OVERFLOW)
 """Those of ``int3`` and ``into``: KVM_GET_VCPU_EVENTS hides them, for they are raised again."""
@@ -36,6 +39,6 @@ def with_another(first: Raised | None, second: Raised) -> Raised:
         return second
     if first.vector == DOUBLE_FAULT:
         return first
-    if first.vector in _CONTRIBUTORY and second.vector in _CONTRIBUTORY:
+    if first.vector in (*_CONTRIBUTORY, _PAGE_FAULT) and second.vector in _CONTRIBUTORY:
         return Raised(DOUBLE_FAULT, 0)
     return second

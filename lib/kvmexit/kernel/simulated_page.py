@@ -95,6 +95,12 @@ class SimulatedRun(Unique):
             self._data[:] = _msr_overlay(exit)
         return exit
 
+    def not_emulated(self, fetched: bool) -> None:
+        """The kernel's side: ``emulation_failure.flags``, which lie where ``mmio.data`` does, say
+        whether bytes of the instruction follow. Source: ``prepare_emulation_failure_exit``,
+        arch/x86/kvm/x86.c."""
+        self._data[:] = int(fetched).to_bytes(WIDEST, "little")
+
     def names(self, exit: VcpuExit) -> bool:
         """The kernel's side: does ``exit_reason``, which userspace can write, still name it?"""
         reason = exit.exit_reason if isinstance(exit, OtherExit) else exit.reason
