@@ -7,8 +7,8 @@ from typing import NamedTuple
 from kvmexit.guest.cpu import DEBUG, DOUBLE_FAULT
 
 _CONTRIBUTORY = (0, 10, 11, 12, 13)
-"""#DE, #TS, #NP, #SS, #GP: the second of two makes a double fault, as behind a page fault (Intel SDM
-volume 3, 6.15)."""
+"""#DE, #TS, #NP, #SS, #GP: the second of two makes a double fault, and one behind a page fault
+(Intel SDM volume 3, 6.15)."""
 _PAGE_FAULT = 14
 """None of this guest's: it has no pages. Userspace can set one."""
 _BREAKPOINT, _OVERFLOW, _MACHINE_CHECK = 3, 4, 18
