@@ -80,10 +80,12 @@ class Ram:
 
     def find(self, what: Any, start: Any = None, stop: Any = None) -> int:
         """The address of the first ``what``, bytes, in ``[start:stop]``; -1 if there is none."""
+        # Of the class beside this one.
         return super().find(*self._sought(what, start, stop))  # type: ignore[misc,no-any-return]
 
     def rfind(self, what: Any, start: Any = None, stop: Any = None) -> int:
         """The address of the last one."""
+        # Likewise: of the class beside it.
         return super().rfind(*self._sought(what, start, stop))  # type: ignore[misc,no-any-return]
 
     def __repr__(self) -> str:
