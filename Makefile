@@ -13,7 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: setup book live edition preview lab hub test pythons bench fuzz logs elsewhere clean help always
 
 setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
-	@command -v chromium chromium-browser google-chrome >/dev/null \
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| command -v google-chrome >/dev/null \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium" \
 	     && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
 	        install --no-install-recommends chromium >/dev/null; } \
