@@ -82,13 +82,14 @@ def test_what_fails_there_is_one_sentence(machine, tmp_path, capsys):
 
 def test_libraries_go_along_but_not_those_of_c(tmp_path, monkeypatch):
     ldd = tmp_path / "ldd"
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib/libgcc_s.so.1").write_bytes(b"\x7fELF gcc")
+    library = tmp_path / "of its own" / "libgcc_s.so.1"
+    library.parent.mkdir()
+    library.write_bytes(b"\x7fELF gcc")
     program = tmp_path / "vmm"
     program.write_bytes(b"\x7fELF vmm")
     linked = f"""\
         linux-vdso.so.1 (0x00007f25bf3fe000)
-        libgcc_s.so.1 => {tmp_path}/lib/libgcc_s.so.1 (0x00007f25bf3cc000)
+        libgcc_s.so.1 => {library} (0x00007f25bf3cc000)
         libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f25bec1e000)
         libm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f25bec1e000)
         /lib64/ld-linux-x86-64.so.2 (0x00007f25bf400000)
@@ -98,7 +99,7 @@ def test_libraries_go_along_but_not_those_of_c(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert [name for name, _ in elsewhere.program_files(program)] == [
         str(program)[1:],
-        f"{tmp_path}/lib/libgcc_s.so.1"[1:],
+        str(library)[1:],
     ]
     ldd.write_text("#!/bin/sh\necho '  libcap.so.2 => not found'\n")
     with pytest.raises(KvmExitError, match=r"vmm is linked with libcap.so.2, which is not here"):

@@ -8,6 +8,7 @@ What this assembler accepts must mean the same to `as --32` (Intel syntax). What
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -201,7 +202,7 @@ def run_as(lines: list[str]) -> tuple[dict[int, str], dict[int, tuple[int, bytes
                 ["as", "--32", "-aln", "--listing-lhs-width=6", str(source), "-o", f"{folder}/o"],
                 capture_output=True,
                 text=True,
-                timeout=60,
+                env={**os.environ, "LC_ALL": "C"},  # its complaints are read
             )
         found = re.findall(r"^[^:\n]*:(\d+): ((?:Error|Warning): .*)$", done.stderr, re.MULTILINE)
         errors = {int(n) - 2: what for n, what in found if what.startswith("Error")}
