@@ -31,6 +31,7 @@ from kvmexit.kernel.msrs import Reply
 from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
+from patience import PATIENCE
 from small_guests import START
 
 RAM = 0x10000
@@ -279,7 +280,7 @@ def test_two_threads_in_one_vcpu_wait_for_each_other(either: Kernel) -> None:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(60)
+                thread.join(PATIENCE)
             ebx = vm.vcpu.get_state()["ebx"]
     finally:
         sys.setswitchinterval(interval)

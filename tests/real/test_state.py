@@ -38,6 +38,7 @@ def test_xmm_survives_in_the_guest(boot: Boot) -> None:
         vm = boot("0f113d 00300000 f4", VcpuState(rip=START, xmm=xmm))
         assert vm.vcpu.run() == Hlt()
         assert int.from_bytes(vm.memory[0x3000:0x3010], "little") == xmm[7]
+        vm.close()
 
 
 def test_equal_states_are_equal_to_the_byte(kernel: RealKernel) -> None:

