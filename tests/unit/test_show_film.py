@@ -2,15 +2,17 @@
 
 import gzip
 import json
+import re
 
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import What
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Scenario, response_of, run
-from kvmexit.show import film, text
+from kvmexit.show import film, text, trial
 from kvmexit.show.fates import columns
 from kvmexit.show.films import landings_of
+from kvmexit.show.page import page
 from kvmexit.show.scene import scene
 from kvmexit.vmm.machine import COMPENSATIONS, POLICIES
 from patience import draws
@@ -159,6 +161,15 @@ def test_a_readers_own_policy_and_device() -> None:
     made = film(12, policy=[my_stop, "drain"])
     assert made.names["policy"] == ["my_stop", "drain"]
     assert made.kinds() == made.kinds((0, 1, 0, 0)) == ["ok"] * len(made.kinds())
+
+
+def test_a_name_is_text_and_no_markup() -> None:
+    """A title is the reader's, and a function without a name is called ``<lambda>``."""
+    nothing = lambda vcpu, bus: None  # noqa: E731  # it is to have no name
+    made, tried = film(11, title="a <i>b</i>", policy=[nothing]), trial(nothing, 11)
+    for html in (made.html(), page(made), tried.film().html(), tried.chart().html()):
+        shown = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+        assert "&lt;" in shown and "<i>" not in shown and "<lambda" not in shown
 
 
 def test_a_program_of_the_readers() -> None:
