@@ -131,6 +131,8 @@ def test_a_stop_that_never_clears_immediate_exit_is_named():
 def test_a_landing_past_the_end_is_named():
     with pytest.raises(KvmExitError, match="landing 65 lies past the end: the run has 64 reads"):
         at(Landing(65, data_only=True))
+    with pytest.raises(KvmExitError, match="landings count from 1, not 0"):
+        at(Landing(0, data_only=True))
 
 
 @pytest.mark.parametrize("length", [11, 64, 4096])

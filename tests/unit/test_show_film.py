@@ -190,6 +190,7 @@ def test_text_is_the_run() -> None:
     ("settings", "words"),
     [
         ({"read": 17}, "read 17 lies past the end"),
+        ({"read": 0}, "landings count from 1, not 0"),
         ({"landing": 9999}, "outside the run"),
         ({"policy": 7}, "a policy is a name"),
         ({"policy": "drein"}, "unknown policy"),

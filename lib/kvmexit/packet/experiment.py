@@ -121,12 +121,17 @@ class Phase(Enum):
 class Landing:
     """The ``exit``-th exit (from 1) that asks userspace for something, and the phase there.
 
-    With ``data_only`` the reads of the response are counted and nothing else.
+    With ``data_only`` the reads of the response are counted and nothing else. Raises KvmExitError
+    for a number below 1.
     """
 
     exit: int
     phase: Phase = Phase.SERVED
     data_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.exit < 1:
+            raise KvmExitError(f"landings count from 1, not {self.exit}")
 
 
 @dataclass(frozen=True, slots=True)

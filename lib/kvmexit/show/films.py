@@ -144,13 +144,13 @@ def landings_of(world: World) -> dict[int, Landing]:
 
 def landing_of(world: World, read: int, phase: str) -> int:
     """The step of the undisturbed run at which experiment.Landing(read, phase, True) lies."""
-    wanted = Phase(phase)
+    wanted = Landing(read, Phase(phase), data_only=True)
     reads, popped, bus = 0, False, world.stage.machine().bus
     for number, frame in enumerate(world.frames, start=1):
         if frame.what is What.EXIT:
             popped = bus.is_data_read(frame.about)
             reads += popped
-        if popped and reads == read and PHASES.get(frame.what) is wanted:
+        if popped and reads == read and PHASES.get(frame.what) is wanted.phase:
             return number
     raise KvmExitError(f"read {read} lies past the end: the run has {reads} reads of the response")
 
