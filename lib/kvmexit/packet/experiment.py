@@ -66,6 +66,13 @@ class Scenario:
     saved: str | Load = "whole"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.response, bytes):
+            raise KvmExitError(f"a response is bytes, not {self.response!r:.40}")
+        if not isinstance(self.policy, str | Policy):
+            raise KvmExitError(
+                f"a policy is a name or a Policy, not {self.policy!r:.60}: a function becomes one"
+                " by Policy('mine', function)"
+            )
         _known("device", self.device, DEVICES)
         _known("policy", self.policy, POLICIES)
         _known("compensation", self.compensation, COMPENSATIONS)
@@ -122,7 +129,7 @@ class Landing:
     """The ``exit``-th exit (from 1) that asks userspace for something, and the phase there.
 
     With ``data_only`` the reads of the response are counted and nothing else. Raises KvmExitError
-    for a number below 1.
+    for a number below 1, and for a phase that is none.
     """
 
     exit: int
@@ -132,6 +139,9 @@ class Landing:
     def __post_init__(self) -> None:
         if self.exit < 1:
             raise KvmExitError(f"landings count from 1, not {self.exit}")
+        if not isinstance(self.phase, Phase):
+            known = ", ".join(str(phase) for phase in Phase)
+            raise KvmExitError(f"a phase is one of {known}, not {self.phase!r}")
 
 
 @dataclass(frozen=True, slots=True)
