@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import pairwise
 
 import pytest
 from kvmexit.errors import KvmExitError
@@ -11,6 +12,7 @@ from kvmexit.packet.experiment import Scenario, response_of, run
 from kvmexit.show import film, text
 from kvmexit.show.fates import columns
 from kvmexit.show.films import landings_of
+from kvmexit.show.frame import RIP
 from kvmexit.show.scene import scene
 from kvmexit.vmm.machine import COMPENSATIONS, POLICIES
 from patience import draws
@@ -209,3 +211,22 @@ def test_scenarios_of_a_film_are_those_of_the_experiment(whole) -> None:
     assert whole.scenario((0, 4, 1, 1)) == Scenario(
         response_of(11), "tis-2011", "drain", "rewind", "same-vcpu"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"read": 13}, ["answer goes to the guest, RIP moves on"]),
+        ({"read": 13, "restore": "same-vcpu"}, ["eax to edi keep what was written back"]),
+        ({"read": 11, "program": "wide"}, ["RIP stays", "answer goes to the guest, RIP moves on"]),
+        ({"read": 13, "program": "string"}, ["RIP stays", "RIP stays"]),
+    ],
+)
+def test_a_completion_says_what_the_guest_gets_of_it(settings: dict, words: list[str]) -> None:
+    made = film(40, policy="save-at-once", **settings)
+    frames = made.filmed(made.landing, made.choices[0])[0]
+    stop = next(at for at, one in enumerate(frames) if one.what is What.RESTORE)
+    ends = [pair for pair in pairwise(frames[stop:]) if pair[1].what is What.COMPLETE]
+    for word, (before, after) in zip(words, ends, strict=False):
+        moves = before.seen.registers[RIP] != after.seen.registers[RIP]
+        assert word in after.sentence and ("RIP moves on" in after.sentence) == moves
