@@ -13,7 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: setup book live edition preview lab hub test pythons bench fuzz logs elsewhere clean help always
 
 setup: .venv/ready ## make .venv, and install Chromium for the browser tests where that is possible
-	@command -v chromium chromium-browser google-chrome >/dev/null \
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| command -v google-chrome >/dev/null \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium" \
 	     && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
 	        install --no-install-recommends chromium >/dev/null; } \
@@ -64,7 +65,7 @@ lab: .venv/ready ## open the chapters in JupyterLab, where the machine is live
 	@test -w "$$HOME" || export HOME="$(CURDIR)/.cache/home"; mkdir -p "$$HOME"; \
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.app_settings_dir=book/site/jupyterlab book/00-start-here.ipynb
 
-hub: ## a JupyterHub for the labs, tried by a class of three from release to feedback (STORE=1)
+hub: ## a JupyterHub for the labs, tried by a class of three (STORE=1: keep what was measured for its page)
 	@$(PYTHON) tests/lab/hub/prepare.py && .cache/hub/venv/bin/python tests/lab/hub/trial.py $(if $(STORE),--store)
 
 test: setup book ## every test, every notebook, style and types (five or six minutes on two cores)

@@ -2,21 +2,24 @@
 
 A test that wants /dev/kvm or Chromium asks for the fixture `kvm` or `chromium` and does not
 run where there is none. The run ends by naming the tests that did not run. With CI set, any
-such test fails the run, except for want of what a machine need not have: a /dev/kvm, QEMU, npm
-with a registry that can be reached, the kernel of another machine or of a guest.
+such test fails the run, except for want of what a machine need not have: a /dev/kvm, the rights to
+trace a kernel, QEMU, npm with a registry that can be reached, the kernel of another machine or of a
+guest.
 """
 
 import os
 import shutil
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from patience import PATIENCE
+from patience import AGAIN, PATIENCE
 
 KVM = Path("/dev/kvm")
+INSTANCES = "/sys/kernel/tracing/instances"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 settings.register_profile("fuzz", max_examples=5000, deadline=None)
@@ -59,6 +62,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.output_timeout = PATIENCE
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failure says how to draw once more what its run has drawn."""
+    report = yield
+    if report.failed:
+        again = f"{AGAIN} .venv/bin/pytest -n 0 {item.nodeid!r}"
+        report.sections.append(("the same draw again", again))
+    return report
+
+
 def did_not_run(config: pytest.Config) -> Counter[tuple[str, str]]:
     """(file, reason) of every skipped test, counted."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -71,6 +84,8 @@ def did_not_run(config: pytest.Config) -> Counter[tuple[str, str]]:
 
 def forbidden(reason: str) -> bool:
     """Must no test be missing from a CI run for this reason?"""
+    if "tracefs" in reason:
+        return KVM.exists() and os.access(INSTANCES, os.W_OK)
     if "/dev/kvm" in reason:
         return KVM.exists()
     if reason.startswith("no npm here"):

@@ -8,6 +8,7 @@ saying so (`timeout`), later than that.
 """
 
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -17,6 +18,10 @@ Seen = TypeVar("Seen")
 One = TypeVar("One")
 RUN = int(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0"), 16)
 """The same in all processes of a run of the tests, which must agree on what there is to test."""
+SEED = RUN % (1 << 31) or secrets.randbelow(1 << 31)
+"""Of what a test draws so that nobody can have foreseen it."""
+AGAIN = f"{'CI=true ' * bool(os.environ.get('CI'))}PYTEST_XDIST_TESTRUNUID={RUN or SEED:x}"
+"""In the environment of a run, it draws what this one has drawn. A failure names it."""
 PATIENCE = 300.0
 """Seconds after which what a test waits for is not going to happen."""
 

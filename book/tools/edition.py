@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kvmexit.commands.built import version
 from pages import ROOT, SITE, contents
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 EDITION = ROOT / "_build" / "edition"
 BOOK = EDITION / "book.html"
@@ -33,10 +33,12 @@ STYLE = (
 )
 
 ALONE = (
-    "#pst-skip-link, #pst-back-to-top, .bd-header-article, .bd-sidebar {display: none !important}"
+    "#pst-skip-link, #pst-back-to-top, .bd-header-article, .bd-sidebar, .kxp-control"
+    " {display: none !important}"
     ".bd-main .bd-content .bd-article-container {max-width: 960px; width: 960px}"
 )
-"""What stands over a page is in no picture of it; the widest row of bytes of the book has room."""
+"""What stands over a page is in no picture of it, nor is what is to be pressed; the widest row of
+bytes of the book has room."""
 
 
 def article(page: str) -> str:
@@ -136,6 +138,16 @@ def missing(page: Page) -> list[str]:
     return found
 
 
+def figures(page: Page) -> list[Locator]:
+    """What is a picture on the open page, each as it is in an image: alone."""
+    page.evaluate(
+        "css => document.head.append("
+        "Object.assign(document.createElement('style'), {textContent: css}))",
+        ALONE,
+    )
+    return [one for one in page.locator(FIGURES).all() if one.is_visible()]
+
+
 def draw_figures(browser: Browser) -> int:
     """Each figure of the chapters and labs as an image twice as fine as a screen."""
     folder, count = EDITION / "figures", 0
@@ -149,12 +161,7 @@ def draw_figures(browser: Browser) -> int:
         if not re.match(r"book/(labs/)?\d", name):
             continue
         page.goto((SITE / f"{name}.html").as_uri())
-        page.evaluate(
-            "css => document.head.append("
-            "Object.assign(document.createElement('style'), {textContent: css}))",
-            ALONE,
-        )
-        shown = [one for one in page.locator(FIGURES).all() if one.is_visible()]
+        shown = figures(page)
         for number, figure in enumerate(shown, 1):
             figure.screenshot(path=folder / f"{Path(name).name}-{number}.png")
         count += len(shown)

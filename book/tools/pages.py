@@ -52,7 +52,7 @@ def differences(site: Path = SITE) -> list[str]:
     built = {
         page.relative_to(site).with_suffix("").as_posix()
         for page in site.rglob("*.html")
-        if not page.relative_to(site).as_posix().startswith(("_static/", "lite/"))
+        if not page.relative_to(site).as_posix().startswith("_static/")
     } - MADE_BESIDES
     return [f"not built: {page}" for page in sorted(wanted - built)] + [
         f"built, but not in _toc.yml: {page}" for page in sorted(built - wanted)

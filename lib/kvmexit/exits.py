@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any, ClassVar, Protocol, TypeAlias
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 
 
 class Reason(IntEnum):
@@ -281,6 +281,8 @@ class VcpuState:
 
     def __getitem__(self, name: str) -> int:
         """One register by name: ``state["eax"]``, ``state["xmm0"]``, ``state["rip"]``."""
+        if not isinstance(name, str):
+            raise unknown_register(name)
         if name in GPR_NAMES:
             return self.gpr[GPR_NAMES.index(name)]
         if name in XMM_NAMES:
@@ -316,7 +318,7 @@ def _hex(value: Any) -> str:
 def unknown_register(name: object) -> KvmExitError:
     """The error that names the registers of :class:`VcpuState`."""
     return KvmExitError(
-        f"no register {name!r}; known: {', '.join(GPR_NAMES)}, rip, rflags, xmm0..xmm7"
+        f"no register {said(name)}; known: {', '.join(GPR_NAMES)}, rip, rflags, xmm0..xmm7"
     )
 
 

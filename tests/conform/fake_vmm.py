@@ -100,6 +100,8 @@ def main():
         time.sleep(60)
     if fault == "die":
         sys.exit("fake: no room for this guest")
+    if fault == "linux-panic":  # before anybody is here whose patience is short
+        os.write(1, GREETING)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(where)
     listener.listen(1)
@@ -107,7 +109,7 @@ def main():
     if not running:
         with open(sys.argv[4]) as saved:
             state.update(json.load(saved))
-    elif fault != "mute":
+    elif fault not in ("mute", "linux-panic"):
         os.write(1, GREETING)
     wake, patience = 0.0, 0.02 if fault == "starve" else 0.001 if LINUX else None
     while True:

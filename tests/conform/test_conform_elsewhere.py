@@ -53,7 +53,9 @@ def test_a_break_comes_home(machine, tmp_path, capsys):
     assert main(["conform", *words, "--json", "--report", str(report)]) == 1
     said = validated(json.loads(capsys.readouterr().out))
     assert (said["verdict"], said["broken"], said["stops"]) == ("not whole", [1], 2)
-    assert "--stops 2" in report.read_text()
+    bug = report.read_text()
+    assert "--same --on svm --stops 2" in bug
+    assert bug.endswith("- on svm: Linux 6.1, of a package; QEMU, as max\n")
     assert [line for line in console[0].splitlines() if line.startswith("@@")] == [
         "@@ stage the stops",
         *("@@ done 1 of 2", "@@ doing stop 2", "@@ done 2 of 2", "@@ doing stop 3"),
@@ -82,13 +84,14 @@ def test_what_fails_there_is_one_sentence(machine, tmp_path, capsys):
 
 def test_libraries_go_along_but_not_those_of_c(tmp_path, monkeypatch):
     ldd = tmp_path / "ldd"
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib/libgcc_s.so.1").write_bytes(b"\x7fELF gcc")
+    library = tmp_path / "of its own" / "libgcc_s.so.1"
+    library.parent.mkdir()
+    library.write_bytes(b"\x7fELF gcc")
     program = tmp_path / "vmm"
     program.write_bytes(b"\x7fELF vmm")
     linked = f"""\
         linux-vdso.so.1 (0x00007f25bf3fe000)
-        libgcc_s.so.1 => {tmp_path}/lib/libgcc_s.so.1 (0x00007f25bf3cc000)
+        libgcc_s.so.1 => {library} (0x00007f25bf3cc000)
         libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f25bec1e000)
         libm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f25bec1e000)
         /lib64/ld-linux-x86-64.so.2 (0x00007f25bf400000)
@@ -98,7 +101,7 @@ def test_libraries_go_along_but_not_those_of_c(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert [name for name, _ in elsewhere.program_files(program)] == [
         str(program)[1:],
-        f"{tmp_path}/lib/libgcc_s.so.1"[1:],
+        str(library)[1:],
     ]
     ldd.write_text("#!/bin/sh\necho '  libcap.so.2 => not found'\n")
     with pytest.raises(KvmExitError, match=r"vmm is linked with libcap.so.2, which is not here"):
@@ -115,6 +118,12 @@ def test_no_recorder_goes_along(capsys):
 def test_an_unchanged_linux_does_not_fit_there(capsys):
     assert main(["conform", "qemu", "--on", "svm", "--guest", "linux"]) == 2
     assert "--guest linux needs more memory than svm has" in capsys.readouterr().err
+
+
+def test_a_kernel_is_for_the_guest_that_has_one(machine, capsys):
+    assert main(["conform", "qemu", "--on", "svm", "--kernel", "x"]) == 2
+    assert "--kernel is for --guest linux" in capsys.readouterr().err
+    assert machine == ({}, [])
 
 
 def test_no_such_program_is_said_before_a_machine_is_brought_up(machine, capsys):

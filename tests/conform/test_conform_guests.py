@@ -6,8 +6,9 @@ import subprocess
 from struct import unpack_from
 
 import pytest
-from kvmexit.conform import GUESTS
+from kvmexit.conform import GUESTS, run
 from kvmexit.conform.image import LOAD
+from pages import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +61,12 @@ def test_the_file_is_entered_at_its_first_byte_by_both_ways(name):
     assert where <= entry and code[entry - where :] == guest.program.code
     owner, length, kind, name_, start = unpack_from("<III4sQ", segments[4][1])
     assert (owner, length, kind, name_, start) == (4, 8, 18, b"Xen\0", LOAD)
+
+
+def test_the_recorded_output_has_the_words_of_today(monkeypatch):
+    """Its numbers are those of a day; what a verdict says, and what a guest misses, is not."""
+    monkeypatch.setattr(run, "out_is_repeated", lambda: False)
+    recorded = " ".join((ROOT / "book" / "code" / "conform.txt").read_text().split())
+    assert f"cannot tell: {run._forgiven()} QEMU" in recorded
+    missed = re.findall(r"does not find: (.*?)(?= \$|$)", recorded)
+    assert set(missed) == {GUESTS["reader"].misses, GUESTS["writer"].misses}

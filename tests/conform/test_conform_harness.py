@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from kvmexit.conform.harness import Seen
 from kvmexit.conform.image import LOAD
 from kvmexit.conform.landing import Access
 from kvmexit.conform.limit import SLACK
-from kvmexit.conform.process import Process
+from kvmexit.conform.process import Process, ctrl_c_later
 from kvmexit.conform.run import FEW
 from kvmexit.conform.sequence import undisturbed
 from kvmexit.errors import KvmExitError
@@ -48,14 +49,15 @@ FAULTS = {
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(tmp_path_factory, monkeypatch):
-    """No process, no thread, no descriptor, no folder."""
+    """No process, no thread, no descriptor, no handler of a signal, no folder."""
     folder = tmp_path_factory.mktemp("temporary")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
 
     def there():
         children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
         descriptors = len(os.listdir("/proc/self/fd"))
-        return children, threading.active_count(), descriptors, list(folder.iterdir())
+        heard = [signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGINT)]
+        return children, threading.active_count(), descriptors, heard, list(folder.iterdir())
 
     before = there()
     yield
@@ -75,6 +77,8 @@ def test_every_fault_is_counted_once_and_at_its_stop(fault, same, tmp_path):
         at = 1 + seed % 2
         judgement = judge(seen(folder, fault, at, 2, seed, same))
         assert total(judgement) == FAULTS[fault], (fault, seed)
+        left = {path.name for path in folder.iterdir()}
+        assert left == (set() if same else {"saved"}), "a process's folder goes with it"
         if fault != "none":
             assert judgement.verdict is Verdict.NOT_WHOLE
             assert judgement.broken == [at]
@@ -229,6 +233,10 @@ def test_a_run_without_a_break_is_nothing_to_report(tmp_path, capsys):
         (("qemu", "--keep", "logs"), "nothing is recorded without --trace"),
         (("--adapter", "/no/such.py"), "/no/such.py: no such file"),
         (("qemu", "--binary", "/no/such/vmm"), "there is no such file"),
+        (
+            ("qemu", "--binary", "/bin/true", "--trace", "strace", "--keep", "/dev/null/logs"),
+            "no log can be kept in /dev/null/logs: Not a directory; give another folder",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(words, said, capsys):
@@ -317,6 +325,14 @@ def test_an_adapter_that_waits_for_ever(before, before_call, method, what, tmp_p
     status, out, err = call(capsys, "--adapter", mine, "--stops", "1")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert f"{what}Mine.{name}() was given 0.3 s and did not return (adapter.py, line " in err
+
+
+def test_ctrl_c_waits_until_what_was_started_is_known():
+    known = False
+    with pytest.raises(KeyboardInterrupt), ctrl_c_later():
+        signal.raise_signal(signal.SIGINT)
+        known = True
+    assert known
 
 
 def test_a_program_that_is_no_vmm(tmp_path, capsys):

@@ -28,7 +28,7 @@ def test_the_page_is_read_as_linux_kvm_h_lays_it_out(seen, access):
 
 
 REAL = """
-import os, threading
+import os, threading, time
 from kvmexit.conform.landing import pending_at_pause
 from kvmexit.exits import EINTR, PioIn, VcpuState
 from kvmexit.kernel import RealKernel
@@ -36,8 +36,14 @@ from kvmexit.kernel import RealKernel
 def landed():
     return pending_at_pause([os.getpid()])
 
-with RealKernel() as kernel, kernel.create_vm(0x2000) as vm:
-    vm.memory[0x1000:0x1004] = bytes.fromhex("e440 ebfe")  # in al, 0x40; and a loop
+def kick_inside():
+    while not any(vm.memory[0x1800:0x1804]):
+        time.sleep(0.001)
+    vm.vcpu.kick()
+
+GUEST = bytes.fromhex("e440 ff0500180000 ebf8")  # in al, 0x40; again: inc dword [0x1800]; jmp again
+with RealKernel(limit=300) as kernel, kernel.create_vm(0x2000) as vm:
+    vm.memory[0x1000:0x1000 + len(GUEST)] = GUEST
     vm.vcpu.set_state(VcpuState(rip=0x1000))
     assert vm.vcpu.run() == PioIn(0x40, 1, 1)
     at_once = landed()
@@ -46,7 +52,7 @@ with RealKernel() as kernel, kernel.create_vm(0x2000) as vm:
     assert vm.vcpu.run() is EINTR
     drained = landed()
     vm.vcpu.kvm_run.immediate_exit = 0
-    threading.Timer(0.05, vm.vcpu.kick).start()
+    threading.Thread(target=kick_inside).start()
     assert vm.vcpu.run() is EINTR
     kicked = landed()
     assert vm.vcpu.run() is EINTR  # immediate_exit is still set

@@ -12,6 +12,7 @@ import pytest
 from kvmexit.conform.crosvm import Crosvm
 from kvmexit.conform.rest import CloudHypervisor, Firecracker
 from kvmexit.errors import KvmExitError
+from patience import PATIENCE
 
 # As Cloud Hypervisor 54.0.0 refused it, on a KVM without nesting.
 REFUSED = [
@@ -56,7 +57,7 @@ def answered(adapter, folder, *answers):
 
     vmm = adapter("vmm", folder / "guest")
     vmm.folder = folder
-    vmm.process = SimpleNamespace(limit=5, wait_for=lambda look, *_: _until(look))
+    vmm.process = SimpleNamespace(limit=PATIENCE, wait_for=lambda look, *_: _until(look))
     with Server(str(vmm.api), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -131,7 +132,7 @@ def test_crosvm_is_waited_for_until_it_listens(tmp_path):
     """The file of its socket is there a moment earlier; a command that came then was refused."""
     vmm = Crosvm("crosvm", tmp_path / "guest")
     vmm.folder = tmp_path
-    vmm.process = SimpleNamespace(limit=5, wait_for=lambda look, *_: _until(look))
+    vmm.process = SimpleNamespace(limit=PATIENCE, wait_for=lambda look, *_: _until(look))
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(vmm.api))
         late = threading.Timer(0.1, listener.listen)

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kvmexit.commands import main
@@ -14,7 +16,7 @@ from kvmexit.elsewhere import boot, bring, fetch
 from kvmexit.elsewhere.machines import MACHINES, Machine
 from kvmexit.elsewhere.recordings import recording_of
 from kvmexit.errors import KvmExitError
-from patience import until
+from patience import PATIENCE, until
 
 POWERPC = MACHINES["powerpc"]
 APT = pytest.mark.skipif(not shutil.which("apt-get"), reason="no apt-get here")
@@ -64,6 +66,7 @@ def test_no_apt_get(tmp_path, monkeypatch, capsys):
 @APT
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "targets", lambda: TARGETS)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(KvmExitError, match=r"cannot fetch the lists of bookworm ppc64el: no netw"):
         bring.fetch_kernel(POWERPC, tmp_path, silent)
     assert not (tmp_path / "kernel").exists() or not any((tmp_path / "kernel").iterdir())
@@ -150,15 +153,26 @@ def test_an_emulator_that_is_neither_here_nor_to_be_had(tmp_path, bin_folder, mo
     assert not any((tmp_path / "emulator").iterdir()) if (tmp_path / "emulator").exists() else True
 
 
-def run(tmp_path: Path, script: str, limit: float = 20) -> dict[str, object]:
+def run(tmp_path: Path, script: str, limit: float = PATIENCE) -> dict[str, object]:
     return boot.run(["sh", "-c", script], tmp_path / "run" / "console.txt", limit, silent, {})
 
 
+def given_up(tmp_path: Path, script: str, last: str) -> str:
+    """What is said of a machine that says no more after ``last``. It has a longer limit where the
+    first was over before it came to that."""
+    for limit in (0.3, 3.0, 30.0, PATIENCE):
+        with pytest.raises(KvmExitError) as problem:
+            run(tmp_path, f"{script}; exec sleep {10 * PATIENCE}", limit)
+        if last in (tmp_path / "run" / "console.txt").read_text():
+            break
+    assert f"waited {limit:g} seconds for " in str(problem.value)
+    return str(problem.value)
+
+
 def test_a_kernel_that_does_not_boot_within_its_limit(tmp_path):
-    with pytest.raises(KvmExitError, match=r"waited 0.3 seconds for the kernel to boot.*--limit"):
-        run(tmp_path, f"echo $$ > {tmp_path}/pid; echo Booting; exec sleep 60", 0.3)
-    assert "Booting" in (tmp_path / "run" / "console.txt").read_text()
-    pid = int((tmp_path / "pid").read_text())
+    said = given_up(tmp_path, "echo $$ > pid; echo Booting", "Booting")
+    assert "seconds for the kernel to boot" in said and "--limit" in said
+    pid = int((tmp_path / "run" / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -192,7 +206,7 @@ def test_an_emulator_does_not_outlive_the_one_who_is_stopped(tmp_path, late):
     until(lambda: written.exists() and written.read_text().strip(), "the emulator runs")
     pid = int(written.read_text())
     command.terminate()
-    assert command.wait(60) == 130
+    assert command.wait(PATIENCE) == 130
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -209,6 +223,16 @@ def test_an_emulator_does_not_outlive_the_one_who_is_stopped(tmp_path, late):
 def test_a_machine_that_goes_wrong(tmp_path, script, sentence):
     with pytest.raises(KvmExitError, match=sentence):
         run(tmp_path, script)
+
+
+def test_each_stage_has_the_whole_limit(tmp_path, monkeypatch):
+    """However long the stages before it have taken."""
+    lines, limits = iter(["@@ kvm 6.1", "@@ stage a", "@@ doing b", "@@ failed"]), []
+    monkeypatch.setattr(boot, "time", SimpleNamespace(monotonic=count(0, 100).__next__))
+    console = SimpleNamespace(line=lambda until: limits.append(until) or next(lines), keep=silent)
+    with pytest.raises(KvmExitError, match="failed in the stage: a"):
+        boot.listen(console, 7, silent, tmp_path)
+    assert len(set(limits)) == len(limits) == 4 and limits == sorted(limits)
 
 
 def test_a_document_comes_home(tmp_path):

@@ -82,6 +82,11 @@ def test_a_machine_whose_kernel_is_itself_a_guest_says_so():
     assert ", nested" in recordings.recording_of("powerpc")["provenance"]["emulator"]
 
 
+def test_what_only_one_of_two_documents_has_is_a_difference():
+    for pair in (({("a",): 1}, {}), ({}, {("a",): 1})):
+        assert [one.key for one in compare.differences(*pair)] == [("a",)]
+
+
 def one_piece(found: dict[compare.Key, object]) -> set[compare.Key]:
     """The exits of accesses that take one, restored into a new VM: where the row alone decides."""
     return {key for key in found if key[:2] == ("atlas", "new-vm") and key[-1] == "exit 0"}

@@ -19,7 +19,7 @@ import yaml
 from kvmexit import __version__
 from kvmexit.commands import built
 from matrix import SUPPORTED
-from pages import ROOT, contents
+from pages import ROOT, contents, differences
 
 PROJECT = tomllib.loads((ROOT / "lib" / "pyproject.toml").read_text())["project"]
 PIN = re.compile(r"^([\w-]+)==([\w.]+)", re.M)
@@ -83,7 +83,10 @@ def test_a_page_names_no_extra_that_the_library_has_not():
 
 
 def test_a_checkout_and_an_archive_say_what_they_were_built_of(monkeypatch, tmp_path):
-    assert re.match(rf"kvmexit {re.escape(__version__)} \(a checkout at \w{{7,}}", built.version())
+    git = ["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"]
+    here = subprocess.run(git, capture_output=True, text=True)  # it reads nobody else's repository
+    of = f"at {here.stdout.strip()}" if here.returncode == 0 else f"in {ROOT}, which git cannot"
+    assert built.version().startswith(f"kvmexit {__version__} (a checkout {of}")
     facts = tmp_path / "built.json"
     facts.write_text(json.dumps({"commit": "0123456789ab"}))
     monkeypatch.setattr(built, "BUILT", facts)
@@ -92,7 +95,9 @@ def test_a_checkout_and_an_archive_say_what_they_were_built_of(monkeypatch, tmp_
 
 def test_a_build_that_fails_leaves_the_last_good_book(monkeypatch, tmp_path):
     stage, site = tmp_path / "stage", tmp_path / "site" / "html"
-    site.mkdir(parents=True)
+    for folder in (stage, site):
+        folder.mkdir(parents=True)
+    (stage / "built-of").write_text(rebuild.state())  # all is up to date, and some page is broken
     (site / "index.html").write_text("the good one")
     monkeypatch.setattr(rebuild, "STAGE", stage)
     monkeypatch.setattr(rebuild, "STAMP", stage / "built-of")
@@ -135,6 +140,17 @@ def test_broken_contents_are_named_and_the_book_stays(monkeypatch, tmp_path, tex
         rebuild.build()
 
 
+def test_a_page_too_few_and_one_too_many_are_told(tmp_path):
+    first, *_ = pages = contents()
+    for page in (*pages, "index", "_static/frame"):
+        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{page}.html").touch()
+    assert differences(tmp_path) == []
+    (tmp_path / f"{first}.html").rename(tmp_path / "book" / "old.html")
+    told = [f"not built: {first}", "built, but not in _toc.yml: book/old"]
+    assert differences(tmp_path) == told
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"cells": [{}]}', '{"cells": [3]}'])
 def test_a_broken_notebook_is_named(monkeypatch, tmp_path, text):
     (tmp_path / "a.ipynb").write_text(text)
@@ -146,8 +162,12 @@ def test_a_broken_notebook_is_named(monkeypatch, tmp_path, text):
 def test_the_state_of_a_build_knows_pages_from_what_all_pages_share(monkeypatch):
     before = rebuild.state()
     assert rebuild.state() == before
-    monkeypatch.setenv("BOOK_ADDRESS", "https://example.org/book/")
-    assert rebuild.state() != before
+    for name in ("BOOK_ADDRESS", "BOOK_REPOSITORY"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "https://example.org/book/")
+            assert rebuild.state() != before, name
+    monkeypatch.setattr(rebuild, "title", lambda page: "# Another")
+    assert rebuild.state() != before, "a title stands in all menus"
 
 
 def test_joined_pages_keep_their_names_apart(monkeypatch, tmp_path):
@@ -197,7 +217,7 @@ def test_a_notebook_that_is_opened_alone_fetches_its_files_or_says_where_they_ar
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run([*git, tmp_path / "origin", *words], check=True)
     alone = "".join(publish.first_cell("", ["logs"])["source"])
-    known = "".join(publish.first_cell(f"file://{tmp_path}/origin", ["logs"])["source"])
+    known = "".join(publish.first_cell((tmp_path / "origin").as_uri(), ["logs"])["source"])
     code = (
         "from IPython.core.interactiveshell import InteractiveShell as Shell\n"
         "import pathlib\n"
@@ -234,8 +254,11 @@ def test_root_may_open_the_labs():
 def test_a_copy_that_cannot_be_written_is_named_and_no_package_is_blamed():
     with TemporaryDirectory() as name:
         for file in ("Makefile", "requirements.txt", "lib/pyproject.toml", "lib/hatch_build.py"):
-            (Path(name) / file).parent.mkdir(exist_ok=True)
-            shutil.copy(ROOT / file, Path(name) / file)
+            copy = Path(name) / file
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / file, copy)
+            for path, mode in ((copy, 0o644), (copy.parent, 0o755)):
+                path.chmod(mode)  # whatever this checkout lets others do
         os.chmod(name, 0o555)
         another = {"user": 65534} if os.getuid() == 0 else {}  # root writes everywhere
         command = ["make", "-s", "setup"]

@@ -11,10 +11,9 @@ from collections.abc import Iterable
 
 from beside import ALONE, IMPORTS, MAGICS, PYTHON, WHOLE
 from IPython.core.inputtransformer2 import TransformerManager
-from kvmexit.lab import seeds
 from kvmexit.lab.cells import SAYS, parses, plain
 from kvmexit.lab.starting import spawn
-from patience import draws
+from patience import SEED, draws
 
 IPYTHON = TransformerManager()
 
@@ -64,8 +63,7 @@ def mixed(dice: random.Random) -> str:
 
 def test_what_ipython_takes_is_taken_and_sets_the_same_names() -> None:
     """But for what it times itself: that is run here."""
-    seed = seeds.drawn()
-    dice = random.Random(seed)
+    dice = random.Random(SEED)
     taken = 0
     for _ in range(draws(150, in_ci=3_000)):
         cell = mixed(dice)
@@ -76,9 +74,9 @@ def test_what_ipython_takes_is_taken_and_sets_the_same_names() -> None:
         if not parses(theirs):
             continue
         taken += 1
-        assert parses(ours := plain(cell)), (seed, cell)
-        assert defined(ours) - {SAYS, "y"} == defined(theirs) - {"y"}, (seed, cell, ours)
-    assert taken > 50, seed
+        assert parses(ours := plain(cell)), (SEED, cell)
+        assert defined(ours) - {SAYS, "y"} == defined(theirs) - {"y"}, (SEED, cell, ours)
+    assert taken > 50, SEED
 
 
 def test_a_cell_under_a_magic_is_the_notebooks_or_is_not() -> None:

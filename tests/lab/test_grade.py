@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from batch import HOSTILE as BATCH_HOSTILE, make_batch
+from kvmexit import __version__
 from kvmexit.commands import main
-from kvmexit.lab import catalogue, players
+from kvmexit.lab import catalogue, journal, players
 from kvmexit.lab.grade import Graded, Running, grade, most_seconds
 from kvmexit.lab.report import statistics
 from kvmexit.lab.submission import Submission, submissions
@@ -52,6 +54,26 @@ def test_wrong_answer(wrong: dict[str, Graded], name: str) -> None:
     assert words in verdict.reason
     others = [v for v in wrong[name].verdicts if v.question != number]
     assert all(v.points == 0 and "is missing" in v.reason for v in others)
+
+
+RUBRIC = {
+    "enters once and serves": "2_drains_once",
+    "enters once and ignores the result": "2_ignores_the_result",
+    "never sets `immediate_exit`": "2_never_sets",
+    "never clears `immediate_exit`": "2_never_clears",
+    "serves by the stale `exit_reason`": "2_reads_the_stale_reason",
+    "saves at once": "2_saves_at_once",
+}
+"""A line of the instructor's rubric, and the answer that it is about."""
+
+
+def test_the_instructors_rubric_has_the_marks_of_the_grader() -> None:
+    page = (BOOK / "instructor.md").read_text()
+    lines = re.findall(r"\| (.+?) \| (\d)\sof\s(\d) \|", page)
+    marks = {name: (int(points), int(out_of)) for name, points, out_of in lines}
+    out_of = catalogue.question("2.1").out_of
+    given = {name: (EXPECTED[answer][1], out_of) for name, answer in RUBRIC.items()}
+    assert marks == given | {"drains": (out_of, out_of)}
 
 
 @pytest.mark.parametrize("seed", [SEED, 7][: draws(1, in_ci=2)])
@@ -262,13 +284,19 @@ def test_a_batch_with_hostile_answers_interrupted_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "marks.csv"]
 
 
-def test_no_formula_reaches_a_spreadsheet(
+def test_no_formula_reaches_a_spreadsheet_and_no_markup_a_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "=cmd()").mkdir()
-    (tmp_path / "=cmd()" / "stop.py").write_text("def stop(vcpu, bus): 1 / 0\n")
-    assert main(["grade", str(tmp_path), "--csv", str(tmp_path / "out.csv"), "--seed", "1"]) == 0
-    assert "'=cmd()" in (tmp_path / "out.csv").read_text()
+    folder, sheet, page = (tmp_path / name for name in ("in", "marks.csv", "marks.html"))
+    names = [f"{start}cmd()" for start in ("=", "+", "@", "<b>")]
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "lab6.py").write_text("def predict_on(moment): 1 / 0\n")
+    command = ["grade", str(folder), "--csv", str(sheet), "--html", str(page), "--seed", "1"]
+    assert main(command) == 0
+    students = {row["student"] for row in csv.DictReader(sheet.open())}
+    assert students == {f"'{name}" for name in names[:-1]} | {"<b>cmd()"}
+    assert "&lt;b&gt;cmd()" in page.read_text() and "<b>cmd" not in page.read_text()
     assert "ZeroDivisionError" in capsys.readouterr().out
 
 
@@ -368,6 +396,24 @@ def test_a_batch_that_is_interrupted_goes_on(
     assert said["seed"] == seed and [one["points"] for one in said["submissions"]] == [0, 0, 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "marks.csv", "marks.html"]
     assert "<td>cy</td>" in page.read_text() and "http" not in page.read_text()
+
+
+def test_what_an_interrupted_batch_knows_is_of_the_same_file_and_of_this_version(
+    tmp_path: Path,
+) -> None:
+    path, answer = tmp_path / "marks.csv.part", tmp_path / "ann_lab6.py"
+    code = "def predict_on(moment): return 'fine'"
+    answer.write_text(code)
+    (graded,) = grade(submissions(answer), SEED)
+    journal.begin(path, SEED, True).note(graded)
+    known = journal.begin(path, SEED, False).take(submissions(answer)[0])
+    assert known is not None and known.verdicts == graded.verdicts
+    answer.write_text("def predict_on(moment): return 'lost'")
+    assert journal.begin(path, SEED, False).take(submissions(answer)[0]) is None
+    answer.write_text(code)
+    path.write_text(path.read_text().replace(__version__, "0.0.0"))
+    anew = journal.begin(path, SEED + 1, True)
+    assert anew.seed == SEED + 1 and anew.take(graded.submission) is None
 
 
 def test_statistics_keep_blanks_apart_and_say_where_answers_fail_first(tmp_path: Path) -> None:

@@ -8,17 +8,15 @@ from typing import Any
 import nbformat
 import pytest
 from every_answer import BOOK, notebook_of, packed
-from kvmexit.lab import catalogue, seeds
+from kvmexit.lab import catalogue
 from kvmexit.lab.grade import grade
 from kvmexit.lab.notebook import Checked
 from kvmexit.lab.submission import cell_ids, submissions
 from nbgrader_course import Course, with_answers
-from patience import draws, some
+from patience import SEED, draws, some
 from shell import Kernel
 
 SOURCE = Path(__file__).resolve().parent / "source"
-SEED = seeds.drawn()
-"""Nobody knows it, and a failure names it."""
 NAMES = list(catalogue.NOTEBOOKS.values())
 
 

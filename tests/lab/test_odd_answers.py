@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 from answers import WRONG
 from every_answer import BOOK, solutions
-from kvmexit.lab import catalogue, check, players, real, seeds, starting
+from kvmexit.lab import catalogue, check, players, real, starting
 from kvmexit.lab.cells import script
 from kvmexit.lab.grade import grade, verdict_on
 from kvmexit.lab.notebook import Checked, limits
 from kvmexit.lab.starting import Answers, spawn
 from kvmexit.lab.submission import submissions
 from nbgrader_course import by_nbgrader
-from patience import draws
+from patience import SEED, draws
 from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
-SEED = seeds.drawn()
 WORD = "must return one of fine, repeated, stale, lost, not "
 SHAPES = {
     "a list": ("return ['fine']", f"{WORD}['fine']"),
@@ -164,6 +163,13 @@ def test_each_limit_has_its_sentence(what: str, monkeypatch: pytest.MonkeyPatch)
     answers = Answers([BURN, *solutions(6)["6-1-answer"], SLOWLY.format(body)])
     verdict = verdict_on(catalogue.question("6.1"), answers, SEED)
     assert verdict.points == 0 and words in verdict.reason, verdict.reason
+
+
+def test_one_call_asks_for_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(players, "MOST_ACTS", 50)
+    answers = Answers(["def stop(vcpu, bus):\n    while True: vcpu.kvm_run.immediate_exit"])
+    verdict = verdict_on(catalogue.question("2.1"), answers, SEED)
+    assert "asked for 50 things in one call: for ever?" in verdict.reason, verdict.reason
 
 
 def test_all_cells_together_have_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:

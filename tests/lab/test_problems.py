@@ -4,10 +4,15 @@ import json
 
 import pytest
 from kvmexit.commands import main
+from kvmexit.elsewhere import recording_of
+from kvmexit.elsewhere.observe import ROWS
+from kvmexit.kernel import MACHINES
 from kvmexit.lab import answer, catalogue, check, grade, mark, problem, real
 from kvmexit.lab.log import THEMES, logs
+from kvmexit.lab.machines import outcome
 from kvmexit.lab.predict import THEMES as PREDICT_THEMES, cases
 from kvmexit.lab.submission import submissions
+from kvmexit.lab.words import Moment
 from kvmexit.vmm.machine import drain, kick_once
 from wrong_answers import FOLDER
 
@@ -155,6 +160,28 @@ def stop(vcpu, bus):
 def test_only_x86_is_asked_about_ports(seed: int) -> None:
     text = problem(6, seed).text
     assert ("pio out" in text) == ("machine is x86" in text)
+
+
+SEEN = {
+    "mmio read": ("load 1", "MMIO read 1"),
+    "mmio write": ("store 1", "MMIO write 1"),
+    "pio out": ("out dx, al",),
+}
+"""Accesses of the bonus lab, and their names in the recordings of other machines."""
+
+
+@pytest.mark.parametrize("machine", ROWS)
+def test_the_bonus_lab_has_the_words_of_the_recordings(machine: str) -> None:
+    row = MACHINES[ROWS[machine]]
+    columns = (row.mmio_read.value, row.mmio_write.value, row.pio_out.value)
+    atlas = {one["name"]: one["exits"] for one in recording_of(machine)["atlas"]["new-vm"]}
+    seen, said = {}, {}
+    for access, names in SEEN.items():
+        for (exit,) in (atlas[name] for name in names if name in atlas):
+            for phase in ("served", "unserved"):
+                seen[access, phase] = exit["save"][phase]
+                said[access, phase] = outcome(Moment(access, phase == "served", *columns))
+    assert said == seen and len(seen) >= 4
 
 
 @pytest.mark.parametrize("stop", [drain, kick_once])

@@ -22,6 +22,7 @@ EXPECTED = {
     "2_never_sets": ("2.1", 0, "KVM_RUN was called while immediate_exit was 0"),
     # harmless in a new VM, whose page is new
     "2_never_clears": ("2.1", 4, "same vCPU: landing at exit 1 "),
+    "2_saves_at_once": ("2.1", 0, "driver, new VM: landing"),
     # only rep movsb completes into memory
     "2_saves_memory_first": ("2.2", 2, "string: landing"),
     "2_closes_the_device_first": ("2.2", 1, "string: landing"),

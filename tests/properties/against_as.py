@@ -8,6 +8,7 @@ What this assembler accepts must mean the same to `as --32` (Intel syntax). What
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -19,10 +20,10 @@ from random import Random
 
 from kvmexit.errors import KvmExitError
 from kvmexit.guest.assembler import PREFIXES, assemble
-from kvmexit.guest.cpu import GPR_NAMES, REGISTER_NAMES, Relative
+from kvmexit.guest.cpu import GPR_NAMES, REGISTER_NAMES, SEGMENT_NAMES, Relative
 from kvmexit.guest.encoder import MNEMONICS
-from kvmexit.guest.operands import REGISTERS
-from kvmexit.guest.x86 import decode
+from kvmexit.guest.operands import REGISTERS, SIZES
+from kvmexit.guest.x86 import decode, memory_size, operand_size
 from meaning import meaning
 
 STRICTER = {
@@ -49,6 +50,7 @@ STRICTER = {
 NUMBERS = (0, 1, 5, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0xFED40024)
 NUMBERS += (0x7FFFFFFF, 0x80000000, 0xFFFFFF7F, 0xFFFFFF80, 0xFFFFFFFF, 0x100000000)
 KEYWORDS = ("byte", "word", "dword", "xmmword")
+WORDS = {size: word for word, size in SIZES.items()}
 ENCODINGS = [(name, form, v) for name, forms in MNEMONICS.items() for form, v in forms]
 BATCH = 1000
 """Lines in one run of as."""
@@ -96,6 +98,8 @@ def any_number(rng: Random) -> str:
         value = -value
     text = rng.choice((str, hex, bin))(value)
     if rng.random() < 0.06:
+        text = text.upper()
+    if rng.random() < 0.06:
         text += rng.choice(("+1", "-1", " + 4", "-0x10"))
     return "-" + text if rng.random() < 0.01 else text
 
@@ -112,6 +116,8 @@ def any_memory(rng: Random) -> str:
         terms.append(rng.choice((index, f"{index}*{scale}", f"{scale}*{index}")))
     if kind > 0.98:
         terms.append(rng.choice(registers))
+    elif kind > 0.93:
+        del terms[0]  # an index alone
     if kind <= 0.3 or rng.random() < 0.5:
         terms.append(any_number(rng))
     rng.shuffle(terms)
@@ -143,15 +149,17 @@ def operand_for(rng: Random, spec: str, v: int, labels: list[str], jump: bool) -
             label = rng.choice(labels)
             return label, label if jump else f"offset {label}"
         return sized(rng, any_number(rng), 0.03)
-    width = {"8": 1, "2": 2, "4": 4, "6": 16}.get(spec[-1], 16 if spec == "xmm" else v)
+    width = operand_size(spec, v)
     if spec in ("al", "dx"):
         return spec, spec
+    if spec == "sreg":
+        return (both := rng.choice(SEGMENT_NAMES)), both
     if spec == "eaxv":
         return (both := "eax" if v == 4 else "ax"), both
-    if spec[:2] in ("m4", "mo") or (spec[:2] == "rm" or spec == "xmm16") and rng.random() < 0.7:
+    if spec[:1] == "m" or (spec[:2] == "rm" or spec == "xmm16") and rng.random() < 0.7:
         text = any_memory(rng)
         if rng.random() < 0.5:
-            word = KEYWORDS[(1, 2, 4, 16).index(width)]
+            word = WORDS[memory_size(spec, v)]
             return f"{word} {text}", f"{word} ptr {text}"
         return sized(rng, text, 0.08)
     name = rng.choice(REGISTER_NAMES[width])
@@ -201,7 +209,7 @@ def run_as(lines: list[str]) -> tuple[dict[int, str], dict[int, tuple[int, bytes
                 ["as", "--32", "-aln", "--listing-lhs-width=6", str(source), "-o", f"{folder}/o"],
                 capture_output=True,
                 text=True,
-                timeout=60,
+                env={**os.environ, "LC_ALL": "C"},  # its complaints are read
             )
         found = re.findall(r"^[^:\n]*:(\d+): ((?:Error|Warning): .*)$", done.stderr, re.MULTILINE)
         errors = {int(n) - 2: what for n, what in found if what.startswith("Error")}

@@ -108,6 +108,8 @@ def shown_by_iced(theirs: iced.Instruction) -> tuple:
     name = MNEMONIC[theirs.mnemonic]
     string = theirs.is_string_instruction
     operands = [] if string else [operand_by_iced(theirs, n) for n in range(theirs.op_count)]
+    if name == "xchg" and operands == [("register", "ax")] * 2:
+        name, operands = "nop", []
     return (
         name,
         theirs.len,

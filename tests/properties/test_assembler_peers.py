@@ -59,6 +59,13 @@ def test_ten_thousand_strings_against_iced() -> None:
     assert tally.equal > 4000 and tally.cut_off > 400 and tally.invalid > 1000
 
 
+def test_an_exchange_of_ax_with_itself_has_two_names() -> None:
+    tally = against_iced.Tally()
+    for code in ("66 90", "66 87 c0"):
+        against_iced.compare(bytes.fromhex(code), tally)
+    assert tally.equal == 2
+
+
 def test_the_comparison_with_iced_finds_a_lock_that_is_not_allowed(monkeypatch) -> None:
     monkeypatch.setattr(x86, "LOCKABLE", x86.LOCKABLE | {"mov"})
     assert against_iced.campaign(10_000, SEED).wrong
@@ -91,6 +98,7 @@ def test_a_program_with_labels_means_the_same_to_as(gnu_as, seed: int) -> None:
     complaints, listing = run_as(theirs)
     assert not [text for text in complaints.values() if "Error" in text]
     program = assemble(source, 0)
+    assert assemble("\n".join(text for _, _, text in program.rows()), 0).code == program.code
     lines = {address: n for n, address in enumerate(program.labels.values())}
     lines_of_as = {address: n for n, (address, _) in listing.items()}
     jumps = 0

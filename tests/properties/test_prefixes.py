@@ -13,6 +13,7 @@ from kvmexit.probe.fuzz.compare import compare
 from kvmexit.probe.fuzz.programs import Program, program
 from kvmexit.probe.fuzz.run import Divergence, Pair, describe
 from kvmexit.probe.report import retirement_of
+from patience import PATIENCE
 
 CHECKED = range(2_000_000, 2_000_600)
 """Seeds of the programs that are prefixed."""
@@ -80,7 +81,7 @@ def test_the_real_kernel_ignores_them_too() -> None:
     status = kvm_status()
     if not status.works:
         pytest.skip(f"no /dev/kvm: {status.reason}")
-    with RealKernel(limit=3.0) as real:
+    with RealKernel(limit=PATIENCE) as real:
         pair = Pair(SimulatedKernel(retirement_of(real), limit=100_000), real)
         for seed in CHECKED:
             one = prefixed(program(seed))

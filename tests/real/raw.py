@@ -15,7 +15,7 @@ from typing import TypeVar
 from kvmexit.kernel import abi
 
 DEVICE, CODE, SIZE = 0xD0024, 0x1000, 0x10000
-EXIT_DEBUG, EXIT_HLT, EXIT_MMIO, EXIT_SHUTDOWN = 4, 5, 6, 8
+EXIT_DEBUG, EXIT_HLT, EXIT_MMIO, EXIT_SHUTDOWN, EXIT_IOAPIC_EOI = 4, 5, 6, 8, 26
 RUNNABLE, UNINITIALIZED, INIT_RECEIVED = 0, 1, 2
 
 
@@ -29,6 +29,29 @@ class Msi(Structure):
         ("flags", c_uint32),
         ("_pad", c_uint8 * 16),
     )
+
+
+class MsiRoute(Structure):
+    """``struct kvm_irq_routing`` with one entry: where an interrupt of an IOAPIC goes."""
+
+    _fields_ = (
+        ("nr", c_uint32),
+        ("flags", c_uint32),
+        ("gsi", c_uint32),
+        ("type", c_uint32),
+        ("entry_flags", c_uint32),
+        ("_pad", c_uint32),
+        ("address_lo", c_uint32),
+        ("address_hi", c_uint32),
+        ("data", c_uint32),
+        ("_rest", c_uint32 * 5),
+    )
+
+
+class Lapic(Structure):
+    """``struct kvm_lapic_state``: the registers of a local APIC, sixteen bytes apart."""
+
+    _fields_ = (("words", c_uint32 * 0x100),)
 
 
 class GuestDebug(Structure):
@@ -47,6 +70,9 @@ class SyncRegs(Structure):
 CREATE_IRQCHIP = abi._IO(0x60)
 SET_GUEST_DEBUG = abi._IOW(0x9B, GuestDebug)
 SIGNAL_MSI = abi._IOW(0xA5, Msi)
+SET_GSI_ROUTING = abi._IOW(0x6A, c_uint64)  # named by the size of its head alone
+GET_LAPIC, SET_LAPIC = abi._IOR(0x8E, Lapic), abi._IOW(0x8F, Lapic)
+CAP_SPLIT_IRQCHIP = 121
 SINGLE_STEP = 1 | 2
 INIT_TO_ALL = Msi(0xFEEFF000, 0, 0x4500)
 """Broadcast, delivery mode INIT, level asserted."""
@@ -131,7 +157,10 @@ class Vcpu:
 class RawVm:
     """RAM, and vCPUs in flat 32-bit mode. There is no table for exceptions: one is a shutdown."""
 
-    def __init__(self, vcpus: int = 1, irqchip: bool = False, payload: bool = False) -> None:
+    def __init__(
+        self, vcpus: int = 1, irqchip: bool = False, payload: bool = False, ioapic: int = 0
+    ) -> None:
+        """``ioapic``: local APICs in the kernel, and an IOAPIC of so many pins in userspace."""
         kvm = os.open("/dev/kvm", os.O_RDWR)
         page_size = ioctl(kvm, abi.KVM_GET_VCPU_MMAP_SIZE, 0)
         self.fd = ioctl(kvm, abi.KVM_CREATE_VM, 0)
@@ -141,10 +170,11 @@ class RawVm:
         slot = abi.UserspaceMemoryRegion(0, 0, 0, SIZE, ctypes.addressof(self._lent))
         ioctl(self.fd, abi.KVM_SET_USER_MEMORY_REGION, slot)
         ioctl(self.fd, abi.KVM_SET_TSS_ADDR, 0x7FFFD000)
-        if payload:
-            enabled = abi.EnableCap(cap=abi.KVM_CAP_EXCEPTION_PAYLOAD)
-            enabled.args[0] = 1
-            ioctl(self.fd, abi.KVM_ENABLE_CAP, enabled)
+        for cap, value in ((abi.KVM_CAP_EXCEPTION_PAYLOAD, payload), (CAP_SPLIT_IRQCHIP, ioapic)):
+            if value:
+                enabled = abi.EnableCap(cap=cap)
+                enabled.args[0] = value
+                ioctl(self.fd, abi.KVM_ENABLE_CAP, enabled)
         if irqchip:
             ioctl(self.fd, CREATE_IRQCHIP, 0)
         self.vcpus = [Vcpu(self.fd, number, page_size) for number in range(vcpus)]

@@ -1,10 +1,12 @@
 """The alarm: it ends KVM_RUN, waits outside, and is heard once."""
 
-import time
+import signal
 
 import pytest
 from kvmexit.exits import EINTR
 from kvmexit.kernel.alarm import Alarm
+from kvmexit.kernel.kick import kick_signal
+from patience import PATIENCE, until
 
 LOOP = "ebfe"  # jmp to itself
 READ = "a000000080 f4"  # mov al, [0x80000000]; hlt
@@ -29,7 +31,7 @@ def test_outside_it_stays_pending_and_the_next_run_completes_first(boot):
         vcpu.run()
         vcpu.kvm_run.answer(b"\x5a")
         alarm.ring_in(0.0)
-        time.sleep(0.01)
+        until(lambda: kick_signal() in signal.sigpending(), "the alarm to ring")
         assert vcpu.run() is EINTR
         assert vcpu.get_state()["eax"] & 0xFF == 0x5A
         assert alarm.rung()
@@ -38,8 +40,12 @@ def test_outside_it_stays_pending_and_the_next_run_completes_first(boot):
 def test_it_wakes_who_sleeps_and_gives_its_signal_back():
     with Alarm() as alarm:
         alarm.ring_in(0.005)
-        assert alarm.rings_within(5)
-        alarm.ring_in(0.0)
-    time.sleep(0.01)  # had the timer outlived it, or the signal, it would be handled now
-    with Alarm() as alarm:
-        assert not alarm.rung()
+        assert alarm.rings_within(PATIENCE)
+        alarm.ring_in(0.01)
+    signals = {kick_signal()}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        assert not before & signals
+        assert signal.sigtimedwait(signals, 0.05) is None, "its timer has outlived it"
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pytest
 from kvmexit.kernel.real import RealKernel
+from patience import PATIENCE
 
 PAGE = (Path(__file__).parents[2] / "book" / "reference" / "api.md").read_text()
 VMM, EXTENSION = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-FACES = ("guest", "kernel", "vmm", "packet", "probe", "show")
+FACES = ("guest", "kernel", "vmm", "packet", "probe", "show", "tracelint", "conform")
 
 
 def printed_by(code: str) -> str:
     """What ``code`` prints in a process of its own, which ends well and without a complaint."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

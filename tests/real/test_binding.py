@@ -24,6 +24,7 @@ from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.recorded import RecordedKernel
 from kvmexit.kernel.recorder import Recorder
 from kvmexit.kernel.simulated import SimulatedKernel
+from patience import PATIENCE, until
 from small_guests import START
 
 SIZE = 0x10000
@@ -278,10 +279,9 @@ def test_closing_ends_a_run_in_another_thread_and_frees_nothing_under_it(
 
     runner = threading.Thread(target=run, args=(vm.vcpu,))
     runner.start()
-    while not memory[0x2000:0x2004].strip(b"\0"):
-        time.sleep(0.001)
+    until(lambda: memory[0x2000:0x2004].strip(b"\0"), "the guest to count")
     vm.close()
-    runner.join(2)
+    runner.join(PATIENCE)
     assert not runner.is_alive() and said == ["this VM is closed: make a new one"]
     assert kick.watchdog._running is not None and kick.watchdog._running.is_alive()
     after = memory[0x2000:0x2004]
@@ -394,7 +394,7 @@ def test_nothing_is_printed_by_what_nobody_closed(
 ) -> None:
     code = FORGETFUL.format(module=module, kernel=kind)
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert (done.stdout, done.stderr) == ("end", "")
 
@@ -419,6 +419,22 @@ def test_a_close_that_ctrl_c_cut_short_is_ended_with_the_vm(
     assert heard == []
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+TAKEN = """
+import signal
+heard, number = [], signal.SIGRTMIN + 4
+signal.signal(number, lambda *_: heard.append(number))
+from kvmexit.kernel.kick import kick_signal
+assert kick_signal() == number + 1, kick_signal()
+signal.raise_signal(number)
+assert heard, "its handler is gone"
+"""
+
+
+def test_a_signal_that_somebody_else_uses_is_left_alone() -> None:
+    done = subprocess.run([sys.executable, "-c", TAKEN], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_ram_is_given_back(kernel: RealKernel) -> None:

@@ -31,6 +31,7 @@ from kvmexit.kernel.msrs import Reply
 from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.kernel.real import RealKernel
 from kvmexit.kernel.simulated import SimulatedKernel
+from patience import PATIENCE
 from small_guests import START
 
 RAM = 0x10000
@@ -206,14 +207,15 @@ ROWS = (*msrs.COMMON, *(msrs.OTHERS + msrs.CLOCKS if MEASURED else ()))
 def msr(vm: Vm, code: str, index: int, value: int = 0) -> Any:
     """The exit of one access; None if the kernel kept it. The instruction retires either way."""
     data = bytes.fromhex(code + "f4")
-    vm.memory[START : START + 3] = data
+    end = START + len(data)
+    vm.memory[START:end] = data
     low, high = value & 0xFFFFFFFF, value >> 32
     vm.vcpu.set_state(VcpuState(gpr=(low, index, high, *NO[3:]), rip=START))
     exit = vm.vcpu.run()
     if exit != Hlt():
         assert vm.vcpu.get_state().rip == START
         assert vm.vcpu.run() == Hlt()
-    assert vm.vcpu.get_state().rip == START + 3
+    assert vm.vcpu.get_state().rip == end
     return None if exit == Hlt() else exit
 
 
@@ -236,6 +238,29 @@ def test_an_msr_that_nobody_knows_exits(either: Kernel, index: int) -> None:
         assert msr(vm, "0f30", index, 1) == Wrmsr(index, 1)
 
 
+@pytest.mark.skipif(not MEASURED, reason="what MSRs hold is this kernel's, or its processor's")
+def test_what_an_msr_that_is_kept_holds(either: Kernel) -> None:
+    """In a new vCPU, and after each write that is taken; but the TSC counts."""
+    values = {1 << 8, 1 << 18, 1 << 56, 1 << 57, 0x0606060606060606, 0xFEE00800, msrs.ANY}
+    for row in ROWS:
+        for index in {row.first, row.last} - {0x10}:
+            if row.read is Reply.KEPT:
+                with either.create_vm(RAM) as vm:
+                    assert msr(vm, "0f32", index) is None
+                    assert halves(vm) == msrs.reset(index), hex(index)
+            taken = values if row.accepts and row not in msrs.CLOCKS else set()
+            for value in (v for v in taken if row.read is Reply.KEPT and row.accepts(index, v)):
+                with either.create_vm(RAM) as vm:
+                    assert msr(vm, "0f30 31c0 31d2 0f32", index, value) is None  # and read again
+                    assert halves(vm) == msrs.after(index, value), (hex(index), hex(value))
+
+
+def halves(vm: Vm) -> int:
+    """edx:eax."""
+    state = vm.vcpu.get_state()
+    return state["edx"] << 32 | state["eax"]
+
+
 def test_what_lies_in_the_page_tells_a_refusal_from_an_unknown_msr(start: Start) -> None:
     """An MMIO read that nobody answers gets ``msr.reason``, which shares its place."""
     for index, reason in ((0x1B, 1), (0xDEAD0000, 2)):
@@ -244,6 +269,21 @@ def test_what_lies_in_the_page_tells_a_refusal_from_an_unknown_msr(start: Start)
         assert vm.vcpu.run() == MmioRead(0xF0000024, 1)
         assert vm.vcpu.run() == Hlt()
         assert vm.vcpu.get_state()["eax"] & 0xFF == reason
+
+
+@pytest.mark.parametrize("at, flags", [(RAM - 2, 1), (0xD0000, 0)], ids=["cut", "no byte"])
+def test_what_an_internal_error_leaves_in_the_page(start: Start, at: int, flags: int) -> None:
+    """An MMIO read that nobody answers gets ``emulation_failure.flags``: are there bytes of it?"""
+    vm = start("c605 00000d00 77 f4")
+    assert vm.vcpu.run() == MmioWrite(0xD0000, b"\x77")
+    assert vm.vcpu.run() == Hlt()
+    vm.memory[RAM - 2 :] = b"\xb8\x11"
+    vm.vcpu.set_state(VcpuState(rip=at))
+    assert vm.vcpu.run() == InternalError(1)
+    vm.load(0x2000, bytes.fromhex("a1 00000d00 f4"))
+    vm.vcpu.set_state(VcpuState(rip=0x2000))
+    assert (vm.vcpu.run(), vm.vcpu.run()) == (MmioRead(0xD0000, 4), Hlt())
+    assert vm.vcpu.get_state()["eax"] == flags
 
 
 # -- threads --------------------------------------------------------------------------------
@@ -279,7 +319,7 @@ def test_two_threads_in_one_vcpu_wait_for_each_other(either: Kernel) -> None:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(60)
+                thread.join(PATIENCE)
             ebx = vm.vcpu.get_state()["ebx"]
     finally:
         sys.setswitchinterval(interval)

@@ -31,7 +31,8 @@ from kvmexit.exits import (
     answer_size,
 )
 from kvmexit.kernel.protocol import Kernel, Vcpu, Vm
-from kvmexit.kernel.recorded import RecordedKernel, Recorder
+from kvmexit.kernel.recorded import RecordedKernel
+from kvmexit.kernel.recorder import Recorder
 from kvmexit.probe.cases import Case, case
 from kvmexit.probe.report import probe
 from kvmexit.probe.verdict import REFUSED, Feed, Verdict, begin
@@ -155,7 +156,12 @@ def test_events_are_kept_and_go_with_the_registers_unless_injected(
 
 @pytest.mark.parametrize(
     "first, both",
-    [(Events(GP, 5), Events(DF, 0)), (Events(6), Events(DE)), (Events(DF, 0), Events(DF, 0))],
+    [
+        (Events(GP, 5), Events(DF, 0)),
+        (Events(14, 2), Events(DF, 0)),
+        (Events(6), Events(DE)),
+        (Events(DF, 0), Events(DF, 0)),
+    ],
     ids=repr,
 )
 def test_a_second_exception(either: Kernel, first: Events, both: Events) -> None:
@@ -166,6 +172,10 @@ def test_a_second_exception(either: Kernel, first: Events, both: Events) -> None
     assert finish(vm.vcpu) is EINTR
     assert vm.vcpu.get_state().events == both
     assert vm.vcpu.run() == Shutdown()
+    # A triple fault is no exception: the one that waited, waits on.
+    waits = first == Events(DF, 0)
+    assert vm.vcpu.get_state().events == (first if waits else Events())
+    assert vm.vcpu.run() == (Shutdown() if waits else MmioRead(DEVICE, 4))
 
 
 @pytest.mark.parametrize(
@@ -413,14 +423,18 @@ def test_a_recording_remembers_a_refusal(either: Kernel, tmp_path) -> None:
 # ------------------------------------------------------------ exits that are no data exits
 
 
+def single_step(vm: Vm) -> None:
+    KVM_SET_GUEST_DEBUG, ENABLE, SINGLESTEP = 0x4048AE9B, 1, 2
+    ioctl(vm.vcpu.fd, KVM_SET_GUEST_DEBUG, struct.pack("<II8Q", ENABLE | SINGLESTEP, 0, *[0] * 8))
+
+
 @pytest.fixture
 def stepping(kernel: Kernel) -> Vm:
     """``mov al, [device]`` at its exit, single-stepped by userspace from there."""
     vm = begin(kernel, case("read", "mov al, [0xd0024]"))
     vm.vcpu.run()
     vm.vcpu.kvm_run.answer(b"\x5a")
-    KVM_SET_GUEST_DEBUG, ENABLE, SINGLESTEP = 0x4048AE9B, 1, 2
-    ioctl(vm.vcpu.fd, KVM_SET_GUEST_DEBUG, struct.pack("<II8Q", ENABLE | SINGLESTEP, 0, *[0] * 8))
+    single_step(vm)
     return vm
 
 
@@ -430,6 +444,18 @@ def test_a_drain_can_return_a_debug_exit(stepping: Vm) -> None:
     assert (result.exception, result.pc, result.dr6 & 0x4000) == (DB, ORIGIN + 5, 0x4000)
     assert finish(stepping.vcpu) is EINTR
     assert stepping.vcpu.get_state()["eax"] == 0x5A
+
+
+@pytest.mark.parametrize("source", ["mov [0xd0024], al", "inc byte [0xd0024]", "stosb"])
+def test_the_step_over_a_write_is_lost(kernel: Kernel, source: str) -> None:
+    """KVM leaves its emulator for a write, and does not come back to it for the step."""
+    vm = begin(kernel, case("write", source, edi=0xD0024))
+    single_step(vm)
+    exit = vm.vcpu.run()
+    while not isinstance(exit, MmioWrite):
+        vm.vcpu.kvm_run.answer(b"\x5a")
+        exit = finish(vm.vcpu)
+    assert finish(vm.vcpu) is EINTR
 
 
 @pytest.mark.parametrize("policy", [drain, serve_once])

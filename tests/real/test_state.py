@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from fcntl import ioctl
 
@@ -10,6 +13,22 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Hlt, MmioRead, VcpuState
 from kvmexit.kernel import abi
 from kvmexit.kernel.real import RealKernel
+from raw import (
+    EXIT_DEBUG,
+    EXIT_IOAPIC_EOI,
+    GET_LAPIC,
+    SET_GSI_ROUTING,
+    SET_GUEST_DEBUG,
+    SET_LAPIC,
+    SINGLE_STEP,
+    Exit,
+    GuestDebug,
+    Lapic,
+    MsiRoute,
+    RawVm,
+    Vcpu,
+    read,
+)
 from small_guests import START, Boot, finish
 
 FIFO = 0xFED40024
@@ -38,6 +57,7 @@ def test_xmm_survives_in_the_guest(boot: Boot) -> None:
         vm = boot("0f113d 00300000 f4", VcpuState(rip=START, xmm=xmm))
         assert vm.vcpu.run() == Hlt()
         assert int.from_bytes(vm.memory[0x3000:0x3010], "little") == xmm[7]
+        vm.close()
 
 
 def test_equal_states_are_equal_to_the_byte(kernel: RealKernel) -> None:
@@ -150,3 +170,67 @@ def test_errors_name_the_act_the_errno_and_what_to_do() -> None:
         RealKernel(device="/dev/no-kvm")
     with pytest.raises(KvmExitError, match="version failed: ENOTTY"):
         RealKernel(device="/dev/null")
+
+
+VECTOR = 0x31
+SPIV, ISR, TMR = 0xF0 // 4, (0x100 + VECTOR // 32 * 16) // 4, (0x180 + VECTOR // 32 * 16) // 4
+EOI_AND_READ = bytes.fromhex("a3 b000e0fe a0 24000d00 f4")  # mov [EOI], eax; mov al, [device]
+
+
+def split_vm() -> RawVm:
+    """Local APICs in the kernel, and an IOAPIC in userspace that has one level-triggered line."""
+    vm = RawVm(ioapic=24)
+    route = MsiRoute(nr=1, gsi=4, type=2, address_lo=0xFEE00000, data=3 << 14 | VECTOR)
+    ioctl(vm.fd, SET_GSI_ROUTING, route)
+    return vm
+
+
+@pytest.fixture
+def ended(kernel: RealKernel) -> Iterator[Vcpu]:
+    """A vCPU that has just ended a level-triggered interrupt, its IOAPIC being in userspace.
+
+    A debugger's step has brought it out right behind the instruction, so that no exit is pending.
+    """
+    vm = split_vm()
+    vcpu = vm.begin(EOI_AND_READ)
+    apic = vcpu.get(GET_LAPIC, Lapic)
+    apic.words[SPIV], apic.words[ISR], apic.words[TMR] = 0x1FF, *[1 << VECTOR % 32] * 2
+    vcpu.set(SET_LAPIC, apic)
+    vcpu.set(SET_GUEST_DEBUG, GuestDebug(control=SINGLE_STEP))
+    try:
+        if (exit := vcpu.run()) == Exit(EXIT_IOAPIC_EOI):
+            pytest.skip("this processor tells an EOI by a trap, which comes before the step's")
+        assert exit == Exit(EXIT_DEBUG)
+        vcpu.set(SET_GUEST_DEBUG, GuestDebug())
+        yield vcpu
+    finally:
+        vm.close()
+
+
+def test_eintr_can_come_before_an_eoi_is_told(ended: Vcpu) -> None:
+    """Nothing of an exit is pending, and the state has the interrupt ended; its IOAPIC has not."""
+    assert [ended.complete() for _ in range(3)] == ["EINTR"] * 3
+    apic, regs = ended.get(GET_LAPIC, Lapic), ended.regs
+    assert apic.words[ISR] == 0
+    assert ended.run() == Exit(EXIT_IOAPIC_EOI)
+    assert ended.run() == read()
+    with closing(split_vm()) as other:
+        copy = other.begin(EOI_AND_READ)
+        copy.set(SET_LAPIC, apic)
+        copy.set(abi.KVM_SET_REGS, regs)
+        assert copy.run() == read(), "the copy never tells"
+
+
+def test_an_entry_with_a_signal_waiting_tells_the_eoi(ended: Vcpu) -> None:
+    """It looks at what the vCPU has noted, and then at signals; the guest executes nothing."""
+    assert ended.complete() == "EINTR"
+    where = ended.regs.rip
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+        ended.set(abi.KVM_SET_SIGNAL_MASK, abi.SignalMaskOf64(8))
+        assert [ended.run() for _ in range(2)] == [Exit(EXIT_IOAPIC_EOI), "EINTR"]
+        assert ended.regs.rip == where
+    finally:
+        signal.sigwait({signal.SIGUSR1})
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)

@@ -48,6 +48,13 @@ def press(visit: Visit) -> None:
     rests(visit.page)
 
 
+def awake(visit: Visit) -> Page:
+    """The page, its button pressed: by a test before, or by this one if it runs alone."""
+    if not visit.page.evaluate("Boolean(globalThis.kvmexitLive?.bar?.first)"):
+        press(visit)
+    return visit.page
+
+
 def rests(page: Page) -> None:
     """Wait until nothing runs."""
     wait_until(page, RESTS, "the cells to have run")

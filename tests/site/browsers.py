@@ -31,23 +31,38 @@ def patient(browser: Browser, **options: object) -> BrowserContext:
     return context
 
 
+def stop_clock(of: Page | BrowserContext) -> None:
+    """From now on scripts get no timer and no frame but by ``clock.run_for``: what a page shows for
+    a while stays there until a busy machine has looked at it."""
+    of.clock.install(time=0)
+    of.clock.pause_at(24 * 3600)
+
+
 @contextmanager
 def lent(
-    browser: Browser, site: str, covered: bool = True, alone: bool = False, **options: object
+    browser: Browser,
+    site: str,
+    covered: bool = True,
+    alone: bool = False,
+    timed: bool = False,
+    **options: object,
 ) -> Iterator[Page]:
     """An empty page, with these options of a context, that remembers nothing of ``site``.
 
-    In CI, and where it is ``alone`` because a test changes more than the page, it is new. Else it
+    In CI, and where it is ``alone`` because a test changes more than the page, or ``timed`` because
+    it turns the page's clock (:func:`stop_clock`), it is new. Else it
     is one that a test before has given back, if its context can look so: to start a renderer, and
     to compile a film's scripts in it, costs more than most tests do. It asks the site for each file
     all the same.
     """
     looks: dict[str, Any] = {"viewport": DESK, "color_scheme": "light", **options}
     fixed = {key: looks.pop(key) for key in options if key not in CHANGED_IN_A_PAGE}
-    if alone or not draws(1, in_ci=0):
+    if alone or timed or not draws(1, in_ci=0):
         context = patient(browser, **looks, **fixed)
         if not covered:
             context.add_init_script(NO_COVERS)
+        if timed:
+            stop_clock(context)
         yield context.new_page()
         context.close()
         return

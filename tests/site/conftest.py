@@ -38,7 +38,8 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
     """``visit(address, name, **options of the browser's context)`` opens a page of the book.
 
     What answers a question is not covered, so that all of the page is looked at, unless the visit
-    is ``covered``. It is ``alone`` if the test changes more than the page (:func:`visits.lent`).
+    is ``covered``. It is ``alone`` if the test changes more than the page, ``timed`` if it turns
+    the page's clock (:func:`browsers.lent`).
     """
     yield from visiting(browser)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import DESK, lent
+from browsers import DESK, lent, stop_clock
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Landing, run
 from kvmexit.show import film
@@ -311,7 +311,7 @@ def timed(browser: Browser, written: str) -> Iterator[Page]:
 def test_it_plays_once_to_the_wrong_byte_and_a_touch_stops_it(timed: Page, made: Film) -> None:
     _, named = story(made, made.landing)
     timed.emulate_media(reduced_motion="reduce")
-    timed.clock.install()
+    stop_clock(timed)
     timed.get_by_label("Play from").click()
     assert value(timed, "step") == named["request"]
     timed.clock.run_for(10_000)

@@ -42,6 +42,12 @@ DECODE = """async ([data, runs]) => {
       stops, events: eventsOf(reel, steps, stops) };
   });
 }"""
+CARRIED = """async ([data, choice, landing]) => {
+  const { Reel } = await import("./reel.js"), { carried } = await import("./story.js");
+  const reel = new Reel(data), steps = reel.run(choice, landing);
+  return [...steps.keys()].filter((at) => reel.what(steps[at]) === "complete")
+    .map((at) => carried(reel, steps, at));
+}"""
 DRAW = """async ([address, traits]) => {
   const { render } = (await import(address)).default, el = document.createElement("div");
   document.body.replaceChildren(el);
@@ -129,6 +135,13 @@ def test_the_parts_decode_what_python_folds(folder: Page, device: str) -> None:
     assert {"wrong", "save", "restore"} <= {stop for run in wanted for stop in run["stops"]}
     lengths = [len(run["events"]) for run in wanted if "save" in run["stops"]]
     assert 6 <= min(lengths) and max(lengths) <= 20 and sum(lengths) / len(lengths) < 16
+
+
+def test_a_completion_carries_no_byte_that_the_guest_does_not_get(folder: Page) -> None:
+    """An answer that was dropped with the registers; and a write has none to carry."""
+    made = film(12, read=11, restore=["same-vcpu", "new-vm"])
+    runs = [folder.evaluate(CARRIED, [made.data, one, made.landing]) for one in made.choices]
+    assert [run.count("") for run in runs] == [2, 1] and min(map(len, runs)) > 15
 
 
 @pytest.mark.parametrize("at", ["request", "restore", "end"])

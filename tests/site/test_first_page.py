@@ -36,6 +36,8 @@ THREAD = """() => {
 }"""
 """Where the thread from the suspend's place ends, from the left."""
 ARRIVING = "!!document.querySelector('.kx.arriving')"
+MOVED = 10_000
+"""Milliseconds after which nothing moves by itself any more."""
 WORN = """() => {
   const size = (node) => node.getBoundingClientRect();
   const all = (nodes) => [...document.querySelectorAll(nodes)].map(size);
@@ -65,8 +67,8 @@ EDGE = 8
 
 @pytest.fixture(params=some(SCREENS, usual=1))
 def page(request: pytest.FixtureRequest, visit: Callable[..., Visit], over_http: str) -> Page:
-    """The page as it is when it has been opened, on two screens."""
-    return visit(over_http, FIRST, **SCREENS[request.param]).page
+    """The page as it is when it has been opened, on two screens; its clock is the test's."""
+    return visit(over_http, FIRST, timed=True, **SCREENS[request.param]).page
 
 
 def in_view(page: Page, node: Locator) -> bool:
@@ -110,11 +112,13 @@ def test_it_moves_and_asks_and_two_touches_tell(page: Page) -> None:
     wait_until(page, ARRIVING, "the packet to come in by itself")
     for node in ("article h1", ".kx", ".kx .ask"):
         assert in_view(page, page.locator(node)), node
-    wait_until(page, f"!({ARRIVING})", "the packet to be there")
+    page.clock.run_for(MOVED)
+    assert not page.evaluate(ARRIVING), "the packet is there"
     assert page.locator(f"{GUEST} li").count() == LENGTH
     assert page.locator(LOSSES).count() == 0, "nothing is given away before the guess"
 
     choose(page, 0.5)
+    page.clock.run_for(MOVED)
     page.locator(HOLE).wait_for()
     assert in_view(page, page.locator(HOLE))
     assert "1 byte missing" in page.locator("[data-role=outcome]").inner_text()
@@ -174,6 +178,7 @@ def test_a_drag_is_a_guess_when_the_hand_is_off(page: Page) -> None:
     before = page.locator(GUEST).inner_text()
     page.mouse.up()
     assert page.locator(".ask").inner_text() == ASKING["lossAfter"].format(steps="6 steps")
+    page.clock.run_for(MOVED)
     page.locator(HOLE).wait_for()
     assert page.locator(LINE).get_attribute("aria-valuenow") == str(bad)
 
@@ -215,7 +220,8 @@ def test_no_motion_for_who_wants_none_and_no_question_twice(
 def test_a_phone_on_its_side_has_it_in_one_view(
     visit: Callable[..., Visit], over_http: str
 ) -> None:
-    page = visit(over_http, FIRST, viewport=ON_ITS_SIDE, has_touch=True, is_mobile=True).page
+    hand = {"viewport": ON_ITS_SIDE, "has_touch": True, "is_mobile": True}
+    page = visit(over_http, FIRST, timed=True, **hand).page
     wait_until(page, ARRIVING, "the packet to come in by itself")
     for node in (".kx .ask", LINE, GUEST, ".kx [data-role=driver]", ".kx .knobs"):
         assert in_view(page, page.locator(node)), node

@@ -19,6 +19,7 @@ from alive import (
     LAB,
     LISTEN,
     act,
+    awake,
     cell_that,
     needs_npm,
     outputs,
@@ -202,7 +203,7 @@ def test_a_policy_of_ones_own_is_swept_as_it_is_typed(alive_chapter: Visit) -> N
 
 def test_an_endless_loop_ends_by_itself_and_stop_ends_any(alive_chapter: Visit) -> None:
     needs_npm()
-    page = alive_chapter.page
+    page = awake(alive_chapter)
     cell = cell_that(page, "trial(stop)")
     page.evaluate("said.length = 0")
     set_text(page, cell, MINE.replace("    vcpu.run()", "    while True: pass"))
@@ -242,7 +243,7 @@ HOSTILE = {
 
 def test_whatever_is_typed_is_a_sentence_and_the_page_goes_on(alive_chapter: Visit) -> None:
     needs_npm()
-    page = alive_chapter.page
+    page = awake(alive_chapter)
     cell = cell_that(page, "trial(stop)")
     box = page.locator("article div.cell", has=page.locator(".kvmexit-figure")).filter(
         has_text="landings are"
@@ -303,7 +304,7 @@ def test_a_browser_that_cannot_is_told_so_and_has_the_page(
 
 def test_a_change_outlives_the_visit_and_travels_in_a_link(alive_chapter: Visit) -> None:
     needs_npm()
-    page = alive_chapter.page
+    page = awake(alive_chapter)
     cell = cell_that(page, "once = Scenario")
     set_text(page, cell, "print('größer')  # mine")
     page.locator(".kvmexit-live-cell button", has_text="Share").first.click()
@@ -378,6 +379,7 @@ def test_a_lab_from_a_file_says_what_the_book_has(alive_lab: Visit) -> None:
 def test_the_opened_page_fits_a_phone_and_the_keyboard(alive_lab: Visit) -> None:
     """Of axe-core's rules none is broken; Tab leaves an editor, and reaches every button."""
     needs_npm()
+    awake(alive_lab)
     assert alive_lab.axe() == []
     assert alive_lab.small_text() == []
     assert alive_lab.wider_than_the_screen() == []
@@ -387,7 +389,7 @@ def test_the_opened_page_fits_a_phone_and_the_keyboard(alive_lab: Visit) -> None
 def test_a_lab_is_solved_in_the_page_and_graded_outside(alive_lab: Visit, tmp_path: Path) -> None:
     """Right answers get full marks in the page; the notebook that it gives gets the same."""
     needs_npm()
-    page = alive_lab.page
+    page = awake(alive_lab)
     solved = json.loads(
         (ROOT / f"tests/lab/source/{Path(LAB).name}/{Path(LAB).name}.ipynb").read_text()
     )

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from edition import figures
+from kvmexit.show.moving.picture import NO_SCRIPT
 from kvmexit.show.vocabulary import AGAIN
 from visits import SETTLED, SITE_ON_DISK, Visit, wait_until
 
@@ -72,17 +74,23 @@ def test_without_a_script_each_frame_is_reached_by_keys(visit: Callable[..., Vis
     assert seen == set(range(count))
     for link in page.locator("article a[href^='#picture-']").all():
         assert page.locator(link.get_attribute("href")).count() == 1
+    assert NO_SCRIPT in first.locator("..").inner_text()
+    said = [one.inner_text() for one in figures(page)]
+    assert len(said) >= 2 and not any(NO_SCRIPT in text for text in said), (
+        "no image can be chosen in"
+    )
 
 
 def test_time_runs_when_asked_and_stops_at_any_touch(visit: Callable[..., Visit]) -> None:
-    page = visit(SITE_ON_DISK, ODDS).page
+    page = visit(SITE_ON_DISK, ODDS, timed=True).page
     start = page.evaluate(AT)[0]
-    page.wait_for_timeout(500)
+    page.clock.run_for(2000)
     assert page.evaluate(AT)[0] == start, "it plays by itself"
     page.get_by_label("speed").select_option("faster")
     assert page.get_by_role("button", name="Play").inner_text() == AGAIN, "it stands at the end"
     page.get_by_role("button", name="Play").click()
-    wait_until(page, f"(({AT})()[0] > 3) && (({AT})()[0] < {start})", "a few frames")
+    page.clock.run_for(330)
+    assert 3 < page.evaluate(AT)[0] < 9
     page.mouse.wheel(0, 10)
     wait_until(
         page,
@@ -90,8 +98,8 @@ def test_time_runs_when_asked_and_stops_at_any_touch(visit: Callable[..., Visit]
         "the stop",
     )
     stopped = page.evaluate(AT)[0]
-    page.wait_for_timeout(300)
-    assert page.evaluate(AT)[0] == stopped
+    page.clock.run_for(2000)
+    assert page.evaluate(AT)[0] == stopped < start
 
 
 def test_who_wants_no_motion_has_single_steps(visit: Callable[..., Visit]) -> None:

@@ -10,13 +10,14 @@ import pytest
 from kvmexit.guest import assemble
 from kvmexit.guest.driver import RAM, load
 from kvmexit.packet import response_of
+from patience import PATIENCE
 
 HERE = Path(__file__).parent
 STOP_PATH = HERE.parents[1] / "book" / "code" / "stop_path.c"
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 GUESTS = ("driver", "wide", "rmw", "string", "div")
 RESPONSE = response_of(20)
-LONG, SHORT = "60", "2"
+LONG, SHORT = f"{PATIENCE:.0f}", "2"
 """Seconds after which a stop is given up: no right one takes so long, no lost one ends at all."""
 SPIN = "again:\n inc dword [0x800]\n jmp again"
 

@@ -1,8 +1,12 @@
-"""The checkers of style and types have nothing to say, and where one is silenced, it says why."""
+"""The checkers of style and types have nothing to say; where one is silenced, it says why; and no
+name is defined that nothing uses."""
 
+import ast
+import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -57,3 +61,54 @@ def test_where_a_checker_is_silenced_it_says_why() -> None:
             if lines := without_a_reason(path.read_text()):
                 silent[str(name)] = lines
     assert seen > 400 and not silent
+
+
+READ = CODE | {".md", ".ipynb", ".toml"}
+CALLED_BY_OTHERS = {
+    "CustomBuildHook": "hatchling",
+    "CustomMetadataHook": "hatchling",
+    "OwnVmm": "kvmexit conform, which takes the one adapter of a file",
+    "create_module": "Python's importer",
+    "exec_module": "Python's importer",
+    "from_filename": "nbgrader",
+    "initialize": "hatchling",
+    "send_error": "http.server",
+}
+"""Names that stand once in this repository, and who asks for them."""
+
+
+def defined(text: str) -> set[str]:
+    """What a file defines by name: functions, classes, constants. What is decorated, or a test, is
+    found without its name."""
+    tree = ast.parse(text)
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found |= set() if node.decorator_list else {node.name}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        found |= {one.id for one in targets if isinstance(one, ast.Name)}
+    return {name for name in found if not re.match(r"test_|pytest_|__", name)}
+
+
+def code_in(path: Path) -> str:
+    """What a file says; of a notebook the code."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+def test_no_name_stands_only_where_it_is_defined() -> None:
+    texts = {
+        path: code_in(path)
+        for top in ("lib", "tests", "book")
+        for path in (ROOT / top).rglob("*")
+        if path.suffix in READ and path != Path(__file__).resolve()
+        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+    }
+    words = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
+    names = {name for path, text in texts.items() if path.suffix == ".py" for name in defined(text)}
+    alone = {name for name in names if words[name] == 1}
+    assert len(names) > 2500 and alone == CALLED_BY_OTHERS.keys(), alone ^ CALLED_BY_OTHERS.keys()

@@ -26,7 +26,6 @@ MARK = 0x7E00F000
 RAM = 0x10000
 
 # Machine code, 32-bit: a loop of ecx passes over one access, then hlt. MMIO begins at RAM.
-_IN_PORT = bytes.fromhex("ba5a000000")  # mov edx, 0x5a
 _ACCESSES = {
     "mmio": "a0240000d0aa",  # mov al, [MMIO]; stosb
     "xpage": "a1fe0f00d0ab",  # mov eax, [MMIO, across a page]; stosd

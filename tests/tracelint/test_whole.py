@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,24 @@ def test_a_whole_strace(kvm: str, options: list[str], tmp_path: Path) -> None:
         verdicts.add(knows)
         assert said.lines > 500  # libraries, threads and all
     assert verdicts == {True, False}
+
+
+def test_who_may_not_look_where_logs_are_made_gets_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a user who is not root: tracefs is there, and its folder is closed."""
+    monkeypatch.setattr(recording, "_MOUNTED", tmp_path / "tracing")
+    (tmp_path / "tracing" / "instances").mkdir(parents=True)
+    (tmp_path / "tracing").chmod(0)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        with recording.tracefs(tmp_path / "mounted") as instance:
+            assert instance is None
+    finally:
+        os.seteuid(me)
+        (tmp_path / "tracing").chmod(0o700)
 
 
 @pytest.mark.parametrize("name", KEPT)

@@ -15,7 +15,6 @@ from typing import Any
 
 NEEDS = {"MMIO read": 6, "MMIO write": 6, "IO read": 2, "IO write": 2}
 NUMBER = {**NEEDS, "HLT": 5, "SHUTDOWN": 8}
-INSIDE_PORTS = (0x20, 0x21, 0xA0, 0x43)
 
 
 @dataclass

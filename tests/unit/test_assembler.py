@@ -5,6 +5,7 @@ import re
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.guest.assembler import Program, assemble
+from kvmexit.guest.driver import BURSTS, tis_driver
 from kvmexit.guest.encoder import MNEMONICS
 from kvmexit.guest.operands import REGISTERS
 
@@ -13,6 +14,7 @@ SAYS = [
     ("mov eax, [esp+eax]", "8b 04 04"),
     ("mov eax, [esp+eax*1]", "8b 04 04"),
     ("mov eax, [8*eax + 4]", "8b 04 c5 04 00 00 00"),
+    ("mov eax, [ebx*1]", "8b 04 1d 00 00 00 00"),
     ("mov eax, [ebx-4]", "8b 43 fc"),
     ("mov eax, [eax+0xffffffff]", "8b 40 ff"),
     ("push word 1", "66 6a 01"),
@@ -138,6 +140,8 @@ REFUSED = [
     ("db 256", "0x100 does not fit into a byte"),
     ("db 'open", '"\'" is not expected'),
     ("2x: nop", "'2x' is no name"),
+    ("mov al, byte5", "'byte5' is no label, constant or register"),
+    ("mov al, byte ptr5", "'ptr5' is no label, constant or register"),
     *((f"{word}: nop", "is a word of the language") for word in ("eax", "nop", "AL", "rep", "db")),
 ]
 
@@ -160,8 +164,47 @@ def test_a_label_is_there_once_and_is_no_constant() -> None:
         assemble("nop", eax=5)
     with pytest.raises(KvmExitError, match="the constant 'STS' cannot be used: '5' is no number"):
         assemble("nop", STS="5")
-    with pytest.raises(KvmExitError, match="cannot stand at 0x100000000"):
-        assemble("nop", origin=1 << 32)
+
+
+@pytest.mark.parametrize(
+    "origin, reason",
+    [
+        (1 << 32, "cannot stand at 0x100000000: addresses have 32 bits"),
+        (-1, "cannot stand at -0x1"),
+        ("0x1000", "cannot stand at '0x1000'"),
+        (4096.0, "cannot stand at 4096.0"),
+        (0xFFFFFFFF, "2 bytes at 0xffffffff go beyond 4 GiB"),
+    ],
+)
+def test_code_stands_in_32_bits(origin: object, reason: str) -> None:
+    with pytest.raises(KvmExitError, match=reason):
+        assemble("nop\nnop", origin)
+    assert assemble("nop\nnop", 0xFFFFFFFE).code == b"\x90\x90"
+
+
+@pytest.mark.parametrize("source", [None, b"nop", 5, ["nop"]])
+def test_what_is_no_text_is_refused(source: object) -> None:
+    with pytest.raises(KvmExitError, match="takes the text of a program, not ") as refused:
+        assemble(source)
+    assert str(refused.value).endswith(repr(source))
+
+
+@pytest.mark.timeout(20)
+def test_many_spaces_take_no_time() -> None:
+    assert assemble(f"mov eax, [ebx{' ' * 100_000}]").code == b"\x8b\x03"
+
+
+@pytest.mark.parametrize("line, code", SAYS)
+def test_what_is_listed_is_assembled_to_the_same_bytes(line: str, code: str) -> None:
+    program = assemble(line)
+    assert assemble("\n".join(text for _, _, text in program.rows())).code == program.code
+
+
+@pytest.mark.parametrize("name", ["byte2", "word_2", "dword.x", "BYTE_", "xmmword0"])
+def test_a_name_may_begin_with_a_size(name: str) -> None:
+    assert assemble(f"mov eax, {name}", **{name: 0x55}).code == assemble("mov eax, 0x55").code
+    assert assemble(f"{name}: jmp {name}").code == assemble("x: jmp x").code
+    assert assemble(f"mov al, byte ptr [{name}]", **{name: 2}) == assemble("mov al, [2]")
 
 
 def test_names_keep_their_case() -> None:
@@ -170,10 +213,10 @@ def test_names_keep_their_case() -> None:
 
 
 NEVER_SETTLED = ["push 0x84-l\nl:\nhlt", "add eax, 0x83-l\nl: hlt", "push l-0x7e\n" * 3 + "l: hlt"]
+NEVER_SETTLED += ["add dword [ebx+0x84-l], 1\nl: hlt", "cmp word [ebx+ecx+0x85-l], 0x81\nl: hlt"]
 
 
 @pytest.mark.parametrize("source", NEVER_SETTLED)
-@pytest.mark.timeout(20)
 def test_a_number_that_depends_on_its_own_length_comes_to_an_end(source: str) -> None:
     program = assemble(source, origin=0)
     again = assemble(source.replace("l:", ""), origin=0, l=program.labels["l"])
@@ -183,12 +226,22 @@ def test_a_number_that_depends_on_its_own_length_comes_to_an_end(source: str) ->
         assert text == other
 
 
-def test_a_jump_is_short_where_it_reaches_and_a_label_behind_it_is_true() -> None:
-    for between in (126, 127, 128, 129):
-        program = assemble("jmp l\n" + "nop\n" * between + "l: hlt", 0)
-        assert program.labels["l"] == len(program.code) - 1
-        assert len(program.code) == between + (3 if between <= 127 else 6)
-        assert program.rows()[0][2] == f"jmp {program.labels['l']:#x}"
+@pytest.mark.parametrize("before", [0, 126, 1000])
+@pytest.mark.parametrize("between", [0, 126, 127, 128, 129])
+def test_a_jump_is_short_where_it_reaches_and_a_label_behind_it_is_true(
+    before: int, between: int
+) -> None:
+    program = assemble("nop\n" * before + "jmp l\n" + "nop\n" * between + "l: hlt", 0)
+    assert program.labels["l"] == len(program.code) - 1
+    assert len(program.code) == before + between + (3 if between <= 127 else 6)
+    assert program.rows()[before][2] == f"jmp {program.labels['l']:#x}"
+
+
+@pytest.mark.parametrize("variant", BURSTS)
+def test_the_listing_of_the_driver_assembles_back(variant: str) -> None:
+    program = tis_driver(variant)
+    text = "\n".join(text for _, _, text in program.rows())
+    assert assemble(text, program.origin).code == program.code
 
 
 def test_data_is_listed_as_data() -> None:
@@ -206,6 +259,10 @@ def test_data_is_listed_as_data() -> None:
     assert assemble("\n".join(text for _, _, text in program.rows())).code == program.code
     with pytest.raises(KvmExitError, match="no instruction of the subset at 0x1000"):
         Program(0x1000, b"\x0f\x0b").rows()
+
+
+def test_a_label_at_the_end_is_listed() -> None:
+    assert assemble("jmp end\nend:").listing().splitlines()[-1] == "end:"
 
 
 @pytest.mark.parametrize("name", sorted({*MNEMONICS, *REGISTERS}))

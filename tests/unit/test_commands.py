@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from kvmexit.commands import main
+from kvmexit.commands import main, parser_of, subcommands
 from kvmexit.packet.experiment import response_of
 
 RUN_KEYS = set(
@@ -61,6 +61,10 @@ def test_sweep_of_one_policy_for_a_person(capsys):
     assert "drain: none of" in out and "kick-once" not in out
 
 
+LONG = "x" * 300
+"""No file system takes such a name."""
+
+
 @pytest.mark.parametrize(
     "words, says",
     [
@@ -78,6 +82,13 @@ def test_sweep_of_one_policy_for_a_person(capsys):
         ("run --recording x", "--recording goes with --kernel recorded"),
         ("run --kernel recorded --recording missing.json", "missing.json"),
         ("sweep --phase x", "unrecognized arguments"),
+        (f"run --kernel recorded --recording {LONG}", "File name too long"),
+        (f"record {LONG}", "File name too long"),
+        ("record nowhere/x.json", "no folder nowhere to write x.json to"),
+        ("record /", "/ is a folder"),
+        ("atlas --only hlt --record nowhere/x.json", "no folder nowhere to write x.json to"),
+        ("race --record nowhere/x.json", "no folder nowhere to write x.json to"),
+        ("race --record /", "/ is a folder"),
         ("nonsense", "invalid choice"),
         ("", "required"),
     ],
@@ -102,3 +113,25 @@ def test_help_names_every_subcommand(capsys):
     out = capsys.readouterr().out
     for name in ("doctor", "run", "sweep", "race"):
         assert f"    {name} " in out
+
+
+def test_every_option_says_what_it_is_for():
+    for module in subcommands():
+        name = module.__name__.rpartition(".")[2]
+        actions = parser_of([module]).commands.choices[name]._actions
+        assert not [one.dest for one in actions if not one.help], name
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["record {}", "race --record {}", "atlas --record {}", "film --html {}"],
+)
+@pytest.mark.parametrize("place", ["", "none/here"])
+def test_what_cannot_be_written_is_said_at_once(capsys, monkeypatch, tmp_path, words, place):
+    """Before anything is recorded, which may take long."""
+    monkeypatch.setattr("kvmexit.kernel.real.RealKernel", lambda: pytest.fail("it has begun"))
+    path = tmp_path / place
+    status, _, err = call(capsys, *words.format(path).split())
+    assert status == 2 and err.count("\n") == 1, err
+    assert f"{path}: cannot be written" in err and err.endswith("or write elsewhere\n")
+    assert list(tmp_path.iterdir()) == []

@@ -47,3 +47,9 @@ def test_more_than_fifteen_bytes_are_no_instruction(code: str, fits: bool) -> No
     with pytest.raises(KvmExitError, match="more than 15 bytes") as refused:
         decode(bytes.fromhex(code), 0)
     assert not isinstance(refused.value, Truncated)
+
+
+@pytest.mark.parametrize("code", ["90", None, [0x90]])
+def test_what_is_no_bytes_is_refused(code: object) -> None:
+    with pytest.raises(KvmExitError, match="decode takes bytes and their address, not"):
+        decode(code, 0)

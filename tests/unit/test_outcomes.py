@@ -133,6 +133,21 @@ def test_a_landing_past_the_end_is_named():
         at(Landing(65, data_only=True))
 
 
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Landing(0, data_only=True), "landings count from 1, not 0"),
+        (lambda: Landing(13, "served"), "Phase.SERVED, Phase.ENTERED, not 'served'"),
+        (lambda: Scenario("a response"), "a response is bytes, not 'a response'"),
+        (lambda: Scenario(policy=drain), "a policy is a name or a Policy, not <function drain"),
+    ],
+)
+def test_what_a_student_may_write_instead_is_one_sentence(make, words):
+    with pytest.raises(KvmExitError) as raised:
+        make()
+    assert words in str(raised.value)
+
+
 @pytest.mark.parametrize("length", [11, 64, 4096])
 def test_the_undisturbed_run_returns_the_response(length):
     ending = reference(Scenario(response=response_of(length)))

@@ -1,12 +1,13 @@
 """`kvmexit probe` and `kvmexit atlas`: their JSON, their text, and what they refuse."""
 
 import json
+from itertools import cycle
 
 import pytest
 from kvmexit.commands import main
 from kvmexit.errors import KvmExitError
-from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.probe.cases import Case
+from kvmexit.kernel.simulated import SimulatedKernel, SimulatedVm
+from kvmexit.probe.cases import Case, case
 from kvmexit.probe.report import probe
 from kvmexit.probe.saves import SAVES
 
@@ -147,3 +148,20 @@ def test_code_outside_the_subset_is_listed_by_its_bytes() -> None:
     assert (
         Case("outside", b"\x0f\xc7\xc8\xf4").listing() == "  1000  0f c7 c8 f4  (not in the subset)"
     )
+
+
+@pytest.mark.parametrize("rounds", [(0, 1), (1, 0), (0, 0, 0, 1)], ids=str)
+def test_code_that_does_something_else_each_time_is_told_so(rounds: tuple[int, ...]) -> None:
+    """As code does that reads a clock: here ebx counts the runs, and skips an exit in some."""
+
+    class Clock(SimulatedKernel):
+        def create_vm(self, memory_size: int) -> SimulatedVm:
+            vm = super().create_vm(memory_size)
+            enter, now = vm.vcpu.set_state, next(ticks)
+            vm.vcpu.set_state = lambda state: enter(state.replace(ebx=now))
+            return vm
+
+    ticks = cycle(rounds)
+    clock = case("clock", "out 0x10, al; cmp ebx, 0; je end; out 0x10, al; end:")
+    with pytest.raises(KvmExitError, match="does not do the same each time"):
+        probe(Clock(), clock)

@@ -85,6 +85,13 @@ def test_a_listing_marks_one_instruction() -> None:
         listing("driver", lines=2, mark="cpuid")
     with pytest.raises(KvmExitError, match="not in this program"):
         listing("driver", start="cpuid")
+    with pytest.raises(KvmExitError, match="unknown program 'drivre'; known: driver, indexed"):
+        listing("drivre")
+
+
+def test_a_listing_of_little() -> None:
+    assert listing(source="; nothing").lines == listing(lines=0).lines == ()
+    assert listing(source="jmp end\nend:").lines == ("0x1000  eb 00  jmp end", "end:")
 
 
 def test_the_card_is_the_page() -> None:

@@ -2,15 +2,19 @@
 
 import gzip
 import json
+import re
+from itertools import pairwise
 
 import pytest
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import What
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Scenario, response_of, run
-from kvmexit.show import film, text
+from kvmexit.show import film, text, trial
 from kvmexit.show.fates import columns
 from kvmexit.show.films import landings_of
+from kvmexit.show.frame import RIP
+from kvmexit.show.page import page
 from kvmexit.show.scene import scene
 from kvmexit.vmm.machine import COMPENSATIONS, POLICIES
 from patience import draws
@@ -161,6 +165,15 @@ def test_a_readers_own_policy_and_device() -> None:
     assert made.kinds() == made.kinds((0, 1, 0, 0)) == ["ok"] * len(made.kinds())
 
 
+def test_a_name_is_text_and_no_markup() -> None:
+    """A title is the reader's, and a function without a name is called ``<lambda>``."""
+    nothing = lambda vcpu, bus: None  # noqa: E731  # it is to have no name
+    made, tried = film(11, title="a <i>b</i>", policy=[nothing]), trial(nothing, 11)
+    for html in (made.html(), page(made), tried.film().html(), tried.chart().html()):
+        shown = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+        assert "&lt;" in shown and "<i>" not in shown and "<lambda" not in shown
+
+
 def test_a_program_of_the_readers() -> None:
     made = film(source="mov al, [0xfed40024]\nhlt", response=b"\x42\x43", read=1)
     assert made.verdict(made.landing).kind == "missing"
@@ -190,6 +203,7 @@ def test_text_is_the_run() -> None:
     ("settings", "words"),
     [
         ({"read": 17}, "read 17 lies past the end"),
+        ({"read": 0}, "landings count from 1, not 0"),
         ({"landing": 9999}, "outside the run"),
         ({"policy": 7}, "a policy is a name"),
         ({"policy": "drein"}, "unknown policy"),
@@ -208,3 +222,22 @@ def test_scenarios_of_a_film_are_those_of_the_experiment(whole) -> None:
     assert whole.scenario((0, 4, 1, 1)) == Scenario(
         response_of(11), "tis-2011", "drain", "rewind", "same-vcpu"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"read": 13}, ["answer goes to the guest, RIP moves on"]),
+        ({"read": 13, "restore": "same-vcpu"}, ["eax to edi keep what was written back"]),
+        ({"read": 11, "program": "wide"}, ["RIP stays", "answer goes to the guest, RIP moves on"]),
+        ({"read": 13, "program": "string"}, ["RIP stays", "RIP stays"]),
+    ],
+)
+def test_a_completion_says_what_the_guest_gets_of_it(settings: dict, words: list[str]) -> None:
+    made = film(40, policy="save-at-once", **settings)
+    frames = made.filmed(made.landing, made.choices[0])[0]
+    stop = next(at for at, one in enumerate(frames) if one.what is What.RESTORE)
+    ends = [pair for pair in pairwise(frames[stop:]) if pair[1].what is What.COMPLETE]
+    for word, (before, after) in zip(words, ends, strict=False):
+        moves = before.seen.registers[RIP] != after.seen.registers[RIP]
+        assert word in after.sentence and ("RIP moves on" in after.sentence) == moves

@@ -1,6 +1,7 @@
 """How the house stands: which module may know which."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -157,3 +158,18 @@ def test_no_name_of_a_face_is_that_of_a_module_behind_it():
         modules = {path.stem for path in stub.parent.glob("*.py")}
         modules |= {path.parent.name for path in stub.parent.glob("*/__init__.py")}
         assert not names & modules, stub.parent.name
+
+
+def test_the_plan_names_the_tools_the_site_and_the_tests():
+    book, _, rest = PLAN.read_text().split("```")[1].partition("lib/kvmexit/\n")
+    root, named = PLAN.parent, set(re.findall(r"[\w.]+", book))
+    files = [
+        *(root / "book" / "tools").glob("*.py"),
+        *(root / "book" / "site" / "live").glob("*.js"),
+    ]
+    assert {path.name for path in files} <= named
+    assert {path.stem for path in (root / "book" / "site").glob("*.py")} <= {
+        word.removesuffix(".py") for word in named
+    }
+    folders = {path.parent.name for path in (root / "tests").glob("*/*.py")}
+    assert folders == set(re.findall(r"(\w+)/", rest.partition("\ntests/")[2]))

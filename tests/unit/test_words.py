@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from kvmexit.packet.outcome import Kind
+from kvmexit.probe.verdict import Verdict
 from pages import ROOT, contents
 from prose import LINK, pages, text, words
 
@@ -59,3 +61,9 @@ def test_links_inside_the_book_lead_to_a_page_of_it(page: Path) -> None:
         if target.suffix in (".ipynb", ".md"):
             name = target.relative_to(ROOT).with_suffix("").as_posix()
             assert name in in_the_contents, f"{link} is not in the table of contents"
+
+
+def test_every_outcome_and_every_fate_is_among_the_words() -> None:
+    page = (ROOT / "book" / "reference" / "words.md").read_text()
+    said = set(re.findall(r"(?m)^([a-z -]+)\n:|\*(\w+)\*", page))
+    assert {one.value for one in (*Kind, *Verdict)} <= {term or word for term, word in said}

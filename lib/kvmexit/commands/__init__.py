@@ -97,6 +97,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return UNREAD
+    except OSError as problem:
+        if problem.filename is None:
+            raise
+        complain(
+            f"{problem.filename}: {problem.strerror}"
+        )  # a name too long, a folder closed to us
+        return 2
     except KeyboardInterrupt:
         complain("stopped by Ctrl-C")
         return STOPPED

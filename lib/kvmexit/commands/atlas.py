@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from kvmexit.commands.files import try_out
 from kvmexit.commands.probe import (
     HEADINGS,
     add_probing,
@@ -21,7 +23,8 @@ from kvmexit.elsewhere.observe import ISAS, cases_of
 from kvmexit.elsewhere.simulated import ForeignKernel
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.protocol import Kernel
-from kvmexit.kernel.recorded import RecordedKernel, Recorder
+from kvmexit.kernel.recorded import RecordedKernel
+from kvmexit.kernel.recorder import Recorder
 from kvmexit.probe.as_data import as_data
 from kvmexit.probe.report import Report, probe
 from kvmexit.probe.saves import RESTORES
@@ -45,7 +48,7 @@ def add(subparsers: Any) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    if args.record:
+    if args.record is not None:
         return record(args)
     kernel = atlas_kernel(args)
     reports = atlas(kernel, restore_of(args), args.only or "", args.saved, isa_of(args))
@@ -88,6 +91,7 @@ def record(args: argparse.Namespace) -> int:
     """Write what the real kernel answers, so that it can be asked where there is none."""
     from kvmexit.kernel.real import RealKernel
 
+    try_out(Path(args.record))
     recorder = Recorder(RealKernel())
     for restore in RESTORES:
         atlas(recorder, restore, args.only or "")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kvmexit.commands.elsewhere import CACHE, Clock
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.files import write
+from kvmexit.commands.scenario import add_json, print_json
 from kvmexit.commands.terminal import say, teller
 from kvmexit.conform.adapter import Adapter, from_file
 from kvmexit.conform.elsewhere import ON, conform_on
@@ -104,7 +105,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="on the KVM of that processor, which an emulator has (as kvmexit elsewhere does), not"
         " on this machine's",
     )
-    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    add_json(parser)
     parser.set_defaults(func=main)
 
 
@@ -129,12 +130,13 @@ def main(args: argparse.Namespace) -> int:
     adapter: type[Adapter] = from_file(args.adapter) if args.adapter else VMMS[args.vmm]
     if args.keep and not args.trace:
         raise KvmExitError("--keep keeps logs, and nothing is recorded without --trace")
+    guest = _guest(args.guest, args.kernel)
     if args.on:
         return _elsewhere(args, args.binary or adapter.binary)
     plan = Plan(
         adapter=adapter,
         binary=args.binary or adapter.binary,
-        guest=_guest(args.guest, args.kernel),
+        guest=guest,
         same=args.same,
         stops=args.stops,
         seed=args.seed,
@@ -156,7 +158,7 @@ def _elsewhere(args: argparse.Namespace, binary: str) -> int:
         raise KvmExitError(f"--trace has no recorder on {args.on}: leave out one of the two")
     if args.guest == Linux.name:
         raise KvmExitError(f"--guest linux needs more memory than {args.on} has: leave out one")
-    names = ("vmm", "adapter", "guest", "same", "stops", "seed", "seconds")
+    names = ("vmm", "adapter", "guest", "same", "stops", "seed", "seconds", "on")
     asked = {"binary": binary, **{name: getattr(args, name) for name in names}}
     clock = Clock()
     with _ended_by_signals():
@@ -164,9 +166,10 @@ def _elsewhere(args: argparse.Namespace, binary: str) -> int:
             args.on, asked, CACHE.absolute(), LIMIT, lambda what: clock.say(args.on, what)
         )
     verdict, on = Verdict(said["verdict"]), said["provenance"]
-    where = f"  on {args.on}: {on['kernel']}; {on['emulator']}"
-    _tell(args, [*said["text"], *wrapped(where)], said["result"])
-    _report(args, verdict, said["form"] if verdict is Verdict.NOT_WHOLE else None)
+    where = f"on {args.on}: {on['kernel']}; {on['emulator']}"
+    _tell(args, [*said["text"], *wrapped(f"  {where}")], said["result"])
+    form = f"{said['form']}- {where}\n"
+    _report(args, verdict, form if verdict is Verdict.NOT_WHOLE else None)
     return STATUS[verdict]
 
 
@@ -180,7 +183,7 @@ def _tell(args: argparse.Namespace, lines: list[str], said: dict[str, Any]) -> N
 def _report(args: argparse.Namespace, verdict: Verdict, form: str | None) -> None:
     """Write the bug ``form``, if one is wanted and there is a bug."""
     if args.report and form is not None:
-        _write(args.report, form)
+        write(args.report, form)
     elif args.report:
         print(f"{verdict.value}: nothing to report, {args.report} is not written", file=sys.stderr)
 
@@ -223,10 +226,3 @@ def _progress() -> Progress | None:
         )
 
     return tell
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise KvmExitError(f"{path} cannot be written: {problem.strerror}") from None

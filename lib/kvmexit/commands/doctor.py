@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.scenario import add_json, print_json
 from kvmexit.commands.terminal import columns, say
 from kvmexit.kernel.doctor import Check, kvm_status, machine, tool_checks
 
@@ -19,7 +19,7 @@ def add(subparsers: Any) -> None:
         description="Look for KVM and the tools of the book. Status 0 if real KVM works, else 1;"
         " the simulated kernel and the recordings work everywhere.",
     )
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     parser.set_defaults(func=main)
 
 

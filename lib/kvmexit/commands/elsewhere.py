@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.scenario import add_json, print_json
 from kvmexit.commands.terminal import columns, say
 from kvmexit.elsewhere import boot, compare, recordings
 from kvmexit.elsewhere.bring import bring, bring_tests
@@ -37,7 +37,13 @@ def add(subparsers: Any) -> None:
         f" that your apt uses, into {CACHE}; nothing is installed, and nothing outside that folder"
         " changes.",
     )
-    parser.add_argument("machine", nargs="+", choices=tuple(MACHINES), metavar="MACHINE")
+    parser.add_argument(
+        "machine",
+        nargs="+",
+        choices=tuple(MACHINES),
+        metavar="MACHINE",
+        help=f"one or more of {', '.join(MACHINES)}",
+    )
     parser.add_argument(
         "--record", action="store_true", help="write the shipped recordings anew from this run"
     )
@@ -53,7 +59,7 @@ def add(subparsers: Any) -> None:
         help="run the project's own tests of the real kernel there, too (svm and vmx; in its"
         " folder; it may take an hour)",
     )
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     parser.set_defaults(func=main)
 
 
@@ -111,15 +117,15 @@ def main(args: argparse.Namespace) -> int:
     judged = {name: judge(name, document) for name, document in documents.items()}
     for name, tally in tests.items():
         judged[name]["tests"] = tally
-    if args.record:
-        for name, document in documents.items():
-            changed = recordings.save(name, document)
-            clock.say(name, "recorded" if changed else "the recording says the same already")
     if args.json:
         print_json(judged)
     else:
         for name, document in documents.items():
             print_text(name, document, judged[name])
+    if args.record:
+        for name, document in documents.items():
+            changed = recordings.save(name, document)
+            clock.say(name, "recorded" if changed else "the recording says the same already")
     problems = [f"{name}: {one}" for name, one in found.items() if isinstance(one, KvmExitError)]
     if problems:
         raise KvmExitError("; and ".join(problems))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.scenario import add_json, print_json
 from kvmexit.commands.terminal import columns
 from kvmexit.faults.faults import FAULTS, is_caught
 
@@ -17,7 +17,7 @@ def add(subparsers: Any) -> None:
         description="Make each of a list of mistakes in the simulated kernel or the VMM, run the"
         " check that must catch it, and print the table. Status 1 if one goes unnoticed.",
     )
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     parser.set_defaults(func=main)
 
 

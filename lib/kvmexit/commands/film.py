@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from kvmexit.commands.scenario import add_scenario, make_scenario, print_json
+from kvmexit.commands.files import write
+from kvmexit.commands.scenario import add_json, add_phase, add_scenario, make_scenario, print_json
 from kvmexit.commands.terminal import say
 from kvmexit.errors import KvmExitError
-from kvmexit.packet.experiment import Phase
 from kvmexit.packet.outcome import Kind
 from kvmexit.show.films import Film, film
 
@@ -29,12 +29,12 @@ def add(subparsers: Any) -> None:
     where.add_argument(
         "--landing", type=int, metavar="N", help="suspend before step N of the run, from 1"
     )
-    parser.add_argument("--phase", choices=[p.value for p in Phase], default=Phase.SERVED.value)
+    add_phase(parser)
     parser.add_argument("--around", type=int, metavar="N", help="text: N steps around the suspend")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--text", action="store_true", help="a plain table (the default)")
     form.add_argument("--html", metavar="FILE", help="write a page that plays the film offline")
-    form.add_argument("--json", action="store_true")
+    add_json(form)
     parser.set_defaults(func=main)
 
 
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         phase=args.phase,
         landing=args.landing,
     )
-    if args.html:
+    if args.html is not None:
         write_page(made, Path(args.html))
     elif args.json:
         print_json(as_json(made))
@@ -102,8 +102,5 @@ def write_page(made: Film, path: Path) -> None:
     """One file that plays the film, from a disk and without a network."""
     from kvmexit.show.page import page
 
-    try:
-        path.write_text(page(made))
-    except OSError as problem:
-        raise KvmExitError(f"cannot write {path}: {problem.strerror}") from None
+    write(path, page(made))
     say(f"wrote {path}")

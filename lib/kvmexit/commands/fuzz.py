@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.scenario import add_json, print_json
 from kvmexit.commands.terminal import say, teller
 from kvmexit.errors import KvmExitError
 from kvmexit.kernel.simulated import SimulatedKernel
@@ -26,10 +26,14 @@ def add(subparsers: Any) -> None:
         " simulated and on the real kernel. Every exit, every state and the end must be equal."
         " The first program on which they differ is made small and printed; the status is then 1.",
     )
-    parser.add_argument("programs", type=int, nargs="?", default=2000, metavar="N")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="number of the first")
+    parser.add_argument(
+        "programs", type=int, nargs="?", default=2000, metavar="N", help="how many (default: 2000)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="number of the first (default: 0)"
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after this time")
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     parser.set_defaults(func=main)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.files import try_out, write, writing
+from kvmexit.commands.scenario import add_json, print_json
 from kvmexit.commands.terminal import columns, say, teller
 from kvmexit.errors import KvmExitError
 from kvmexit.lab import batch_page, catalogue, grade, real, report, seeds
@@ -26,7 +26,7 @@ def add(subparsers: Any) -> None:
         " student. Each submission runs apart, with limits on time and memory, and can open no"
         " file and no connection. A single file is graded too.",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="what was handed in")
     parser.add_argument(
         "--seed",
         type=int,
@@ -34,7 +34,9 @@ def add(subparsers: Any) -> None:
         help="the problems to grade with; keep it to yourself (default: drawn, and shown)",
     )
     parser.add_argument("--lab", type=int, metavar="N", help="all files answer lab N")
-    parser.add_argument("--jobs", type=int, metavar="N", help="submissions at a time")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="submissions at a time (default: one a processor)"
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the marks to FILE")
     parser.add_argument(
         "--html",
@@ -42,7 +44,7 @@ def add(subparsers: Any) -> None:
         metavar="FILE",
         help="write a page of marks, statistics and films to FILE",
     )
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     parser.set_defaults(func=main)
 
 
@@ -58,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
     ours = {path.resolve() for path in (*outputs, *([part] if part else []))}
     found = submissions(args.folder, args.lab, ours)
     for path in outputs:
-        _try_out(path)
+        try_out(path)
     journal = None
     if part is not None:
         journal = begin(part, seed, args.seed is not None)
@@ -80,12 +82,11 @@ def main(args: argparse.Namespace) -> int:
     done = [graded[one] for one in found if one in graded]
     others = passed_over(args.folder, ours)
     if args.csv is not None:
-        with _writing(args.csv) as file:
+        with writing(args.csv) as file:
             report.write_csv(done, file)
     if args.html is not None and not status:
         made = batch_page.page(done, seed, real.kernel_name(), others)
-        with _writing(args.html) as file:
-            file.write(made)
+        write(args.html, made)
     if journal and not status:
         journal.end()
     if args.json:
@@ -98,22 +99,6 @@ def main(args: argparse.Namespace) -> int:
         if others:
             say(f"Not looked at: {', '.join(others)}")
     return status
-
-
-def _try_out(path: Path) -> None:
-    """Can it be written? What it holds stays until there is something better."""
-    with _writing(path, "a" if path.is_file() or not path.exists() else "w") as file:
-        if not path.is_file():  # a device, which may be full
-            file.write("\n")
-
-
-@contextmanager
-def _writing(path: Path, mode: str = "w") -> Iterator[IO[str]]:
-    try:
-        with path.open(mode, newline="", encoding="utf-8") as file:
-            yield file
-    except OSError as problem:
-        raise KvmExitError(f"{path}: cannot be written: {problem.strerror}") from None
 
 
 def _all(

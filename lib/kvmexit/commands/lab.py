@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.scenario import add_json, print_json
 from kvmexit.commands.terminal import say
 from kvmexit.lab import catalogue
 from kvmexit.lab.questions import rng
@@ -20,10 +20,12 @@ def add(subparsers: Any) -> None:
         " by running it.",
         epilog="Labs: " + ", ".join(f"{n} {title}" for n, title in catalogue.TITLES.items()),
     )
-    parser.add_argument("number", type=int, metavar="N", help="1 to 6")
-    parser.add_argument("--seed", type=int, default=1, metavar="SEED")
+    parser.add_argument("number", type=int, metavar="N", help="which lab, 1 to 6")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="SEED", help="which problem (default: 1)"
+    )
     parser.add_argument("-c", "--compute", action="store_true", help="show the answer too")
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     parser.set_defaults(func=main)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.scenario import add_json, print_json
 from kvmexit.commands.terminal import awaited, say, styled, teller
 from kvmexit.errors import KvmExitError
 from kvmexit.tracelint.detect import READERS
@@ -111,7 +111,7 @@ def add(subparsers: Any) -> None:
         help="a log, plain or gzip; - is standard input (with --strace: the command)",
     )
     parser.add_argument("--format", choices=list(READERS), help="default: told from the content")
-    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    add_json(parser)
     parser.add_argument(
         "--explain", action="store_true", help="show each finding as lanes: VMM, kernel, guest"
     )

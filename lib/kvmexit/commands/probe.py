@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from kvmexit.commands.scenario import add_kernel, add_saved, parse_hex, print_json
+from kvmexit.commands.scenario import add_json, add_kernel, add_saved, parse_hex, print_json
 from kvmexit.commands.terminal import columns, say
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import DataExit
@@ -57,7 +57,7 @@ def add_probing(parser: argparse.ArgumentParser) -> None:
         help="restore into the vCPU that still has something pending, not into a new VM",
     )
     add_saved(parser)
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -7,9 +7,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from kvmexit.commands.scenario import add_scenario, make_scenario, print_json
+from kvmexit.commands.files import try_out, write
+from kvmexit.commands.scenario import add_json, add_scenario, make_scenario, print_json
 from kvmexit.commands.terminal import say
-from kvmexit.errors import KvmExitError
 
 
 def add(subparsers: Any) -> None:
@@ -21,15 +21,19 @@ def add(subparsers: Any) -> None:
         " lost.",
     )
     add_scenario(parser, policy="save-at-once")
-    parser.add_argument("--suspends", type=int, default=500, metavar="N")
+    parser.add_argument(
+        "--suspends", type=int, default=500, metavar="N", help="how many (default: 500)"
+    )
     parser.add_argument(
         "--think", type=float, default=0.0, metavar="SECONDS", help="idle after each packet"
     )
-    parser.add_argument("--seed", type=int, help="of the waits between suspends")
+    parser.add_argument(
+        "--seed", type=int, help="of the waits between suspends (default: another each time)"
+    )
     parser.add_argument(
         "--record", metavar="FILE", help="race guests of different idleness and write FILE"
     )
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     parser.set_defaults(func=main)
 
 
@@ -37,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     from kvmexit.kernel.real import RealKernel
     from kvmexit.packet.races import race
 
-    if args.record:
+    if args.record is not None:
         return record(args)
     tally = race(RealKernel(), make_scenario(args), args.suspends, think=args.think, seed=args.seed)
     if args.json:
@@ -62,12 +66,10 @@ def record(args: argparse.Namespace) -> int:
     from kvmexit.packet.races import THINKS, Record, race
 
     path = Path(args.record)
-    if not path.absolute().parent.is_dir():
-        raise KvmExitError(f"no folder {path.parent} to write to: make it first")
+    try_out(path)
     scenario, kernel = make_scenario(args), RealKernel()
     tallies = [race(kernel, scenario, args.suspends, think=t, seed=args.seed) for t in THINKS]
-    path.write_text(
-        Record({**host()._asdict(), "date": date.today().isoformat()}, tallies).as_json()
-    )
+    facts = {**host()._asdict(), "date": date.today().isoformat()}
+    write(path, Record(facts, tallies).as_json())
     say(f"{args.record}: {len(tallies)} races of {args.suspends} suspends each")
     return 0

@@ -7,9 +7,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from kvmexit.commands.scenario import print_json
+from kvmexit.commands.files import try_out
+from kvmexit.commands.scenario import add_json, print_json
 from kvmexit.commands.terminal import say
-from kvmexit.errors import KvmExitError
 from kvmexit.kernel.recorded import RecordedKernel
 from kvmexit.kernel.recorder import Recorder
 from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of, run
@@ -26,15 +26,16 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="where to write; .gz in the name packs it")
     parser.add_argument("--device", choices=tuple(DEVICES), action="append", help="default: all")
-    parser.add_argument("--length", type=int, default=64, metavar="N", help="of the response")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--length", type=int, default=64, metavar="N", help="of the response (default: 64)"
+    )
+    add_json(parser)
     parser.set_defaults(func=main)
 
 
 def main(args: argparse.Namespace) -> int:
     path = Path(args.file)
-    if not path.absolute().parent.is_dir():
-        raise KvmExitError(f"no folder {path.parent} to write the recording to: make it first")
+    try_out(path)
     from kvmexit.kernel.real import RealKernel
 
     recorder = Recorder(RealKernel())

@@ -6,14 +6,15 @@ import argparse
 from typing import Any
 
 from kvmexit.commands.scenario import (
+    add_json,
     add_kernel,
+    add_phase,
     add_scenario,
     make_kernel,
     make_scenario,
     print_json,
 )
 from kvmexit.commands.terminal import columns, styled, width
-from kvmexit.errors import KvmExitError
 from kvmexit.packet.experiment import Landing, Phase, Result, run
 from kvmexit.packet.outcome import Kind
 
@@ -30,16 +31,14 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--at-exit", type=int, metavar="N", help="suspend at the N-th read of the response, from 1"
     )
-    parser.add_argument("--phase", choices=[p.value for p in Phase], default=Phase.SERVED.value)
-    parser.add_argument("--json", action="store_true")
+    add_phase(parser)
+    add_json(parser)
     parser.set_defaults(func=main)
 
 
 def main(args: argparse.Namespace) -> int:
     landing = None
     if args.at_exit is not None:
-        if args.at_exit < 1:
-            raise KvmExitError(f"landings count from 1, not {args.at_exit}")
         landing = Landing(args.at_exit, Phase(args.phase), data_only=True)
     scenario = make_scenario(args)
     result = run(make_kernel(args), scenario, landing)

@@ -11,30 +11,77 @@ from kvmexit.commands.terminal import awaited
 from kvmexit.errors import KvmExitError
 from kvmexit.guest.driver import PROGRAMS
 from kvmexit.kernel.protocol import Kernel
-from kvmexit.packet.experiment import Scenario, response_of
+from kvmexit.packet.experiment import Phase, Scenario, response_of
 from kvmexit.vmm.devices import DEVICES
 from kvmexit.vmm.machine import COMPENSATIONS, POLICIES, RESTORES, SAVED
 
 KERNELS = ("simulated", "real", "recorded")
 
 
+def add_json(parser: argparse._ActionsContainer) -> None:
+    """``--json``."""
+    parser.add_argument(
+        "--json", action="store_true", help="everything, for programs: one JSON document"
+    )
+
+
 def add_kernel(parser: argparse.ArgumentParser) -> None:
     """``--kernel``, and the recording to read."""
-    parser.add_argument("--kernel", choices=KERNELS, default="simulated")
+    parser.add_argument(
+        "--kernel", choices=KERNELS, default="simulated", help="who answers (default: simulated)"
+    )
     parser.add_argument("--recording", metavar="FILE", help="replay FILE (with --kernel recorded)")
 
 
 def add_scenario(parser: argparse.ArgumentParser, *, policy: str | None) -> None:
     """The switches that make a scenario. ``policy`` is the default."""
-    parser.add_argument("--device", choices=tuple(DEVICES), default="tis-2011")
-    parser.add_argument("--program", choices=PROGRAMS, default="driver", help="the guest's driver")
+    parser.add_argument(
+        "--device",
+        choices=tuple(DEVICES),
+        default="tis-2011",
+        help="what the guest reads (default: tis-2011)",
+    )
+    parser.add_argument(
+        "--program",
+        choices=PROGRAMS,
+        default="driver",
+        help="how the guest reads it (default: driver, a byte at a time)",
+    )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--length", type=int, metavar="N", help="a response of N bytes")
+    source.add_argument(
+        "--length", type=int, metavar="N", help="a response of N bytes (default: 64)"
+    )
     source.add_argument("--response", metavar="HEX", help="this response, as hex digits")
-    parser.add_argument("--policy", choices=tuple(POLICIES), default=policy)
-    parser.add_argument("--compensation", choices=tuple(COMPENSATIONS), default="none")
-    parser.add_argument("--restore", choices=RESTORES, default="new-vm")
+    parser.add_argument(
+        "--policy",
+        choices=tuple(POLICIES),
+        default=policy,
+        help=f"how the VMM stops its vCPU (default: {policy or 'all of them'})",
+    )
+    parser.add_argument(
+        "--compensation",
+        choices=tuple(COMPENSATIONS),
+        default="none",
+        help="how the device corrects what it loads (default: none)",
+    )
+    parser.add_argument(
+        "--restore",
+        choices=RESTORES,
+        default="new-vm",
+        help="where what was saved goes (default: new-vm)",
+    )
     add_saved(parser)
+
+
+def add_phase(parser: argparse.ArgumentParser) -> None:
+    """``--phase``: where, around the exit that ``--at-exit`` counts to."""
+    parser.add_argument(
+        "--phase",
+        choices=[phase.value for phase in Phase],
+        default=Phase.SERVED.value,
+        help="of that exit: before the device has answered, after that, or at the entry behind it"
+        " (default: served)",
+    )
 
 
 def add_saved(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +90,8 @@ def add_saved(parser: argparse.ArgumentParser) -> None:
         "--saved",
         choices=tuple(SAVED),
         default="whole",
-        help="how much of the vCPU is saved: all of it, or its registers without events",
+        help="how much of the vCPU is saved: all of it, or its registers without events (default:"
+        " whole)",
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from kvmexit.commands.scenario import (
+    add_json,
     add_kernel,
     add_scenario,
     make_kernel,
@@ -30,7 +31,7 @@ def add(subparsers: Any) -> None:
     )
     add_kernel(parser)
     add_scenario(parser, policy=None)
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     parser.set_defaults(func=main)
 
 

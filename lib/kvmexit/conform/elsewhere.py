@@ -25,7 +25,7 @@ from kvmexit.errors import KvmExitError
 
 ON = ("svm",)
 """Machines of x86 on which a signal gets a guest out of KVM_RUN: in Bochs none does."""
-_LINKED = re.compile(r"^\s*(\S+)(?: => (not found|/\S+))?", re.M)
+_LINKED = re.compile(r"^\s*(\S+)(?: => (not found|/.+?))?(?: \(0x[0-9a-f]+\))?$", re.M)
 _OF_C = re.compile(r"^(ld-linux|lib(c|m|dl|rt|pthread)\.so)")
 """The C library is Python's, which is there already; two of them do not go together."""
 

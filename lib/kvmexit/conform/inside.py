@@ -44,7 +44,7 @@ def _plan(asked: dict[str, Any]) -> Plan:
     return Plan(
         adapter=adapter,
         guest=GUESTS[asked["guest"]],
-        **{name: asked[name] for name in ("binary", "same", "stops", "seed", "seconds")},
+        **{name: asked[name] for name in ("binary", "same", "stops", "seed", "seconds", "on")},
     )
 
 

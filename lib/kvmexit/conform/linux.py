@@ -77,7 +77,7 @@ class Linux(Guest):
     pending: frozenset[Access] = PUT
     finds: str = (
         "a character of a console that is doubled or lost, where KVM completes an out at the next"
-        " entry; it wants a --kernel"
+        " entry"
     )
     misses: str = (
         "anything on a KVM whose out has retired at its exit; a byte on its way in; a read"

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from kvmexit.errors import KvmExitError
 from kvmexit.tracelint import Report, Verdict, lint
+from kvmexit.tracelint.record import OPTIONS
 
-STRACE = ("-f", "-y", "-e", "trace=ioctl", "-e", "kvm=vcpu", "-e", "signal=none")
 TRACEFS = Path("/sys/kernel/tracing")
 EVENTS = (
     "kvm",
@@ -64,7 +64,7 @@ class Strace:
     def before(self, command: list[str], number: int) -> list[str]:
         log = self._folder / f"{number}.strace"
         self.logs.append(log)
-        return [str(self._strace), *STRACE, "-o", str(log), "--", *command]
+        return [str(self._strace), *OPTIONS, "-o", str(log), "--", *command]
 
     def pausing(self) -> None:
         """strace hands on each line when it is whole."""

@@ -209,7 +209,7 @@ def bug_form(result: Result) -> str:
     judgement, plan = result.judgement, result.plan
     facts = "\n".join(f"- {name}: {value}" for name, value in machine().items())
     lines = "\n".join(summary(result))
-    way = " --same" if plan.same else ""
+    way = (" --same" if plan.same else "") + (f" --on {plan.on}" if plan.on else "")
     return f"""\
 ## What happens
 

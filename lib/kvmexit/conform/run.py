@@ -41,6 +41,8 @@ class Plan:
     trace: str | None = None
     keep: Path | None = None
     """A folder in which the logs stay."""
+    on: str | None = None
+    """The machine of another processor that it is run on, as the command line names it."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,7 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
         adapter, version = _made(plan.adapter, binary, boot)
         recorder: Recorder | None = None
         if plan.trace is not None:
-            logs = plan.keep or folder
-            logs.mkdir(parents=True, exist_ok=True)
-            recorder = RECORDERS[plan.trace](logs)
+            recorder = RECORDERS[plan.trace](_kept(plan.keep) if plan.keep else folder)
             stack.callback(recorder.close)
         harness = Harness(adapter, plan.guest, folder, plan.same, Random(plan.seed), recorder)
         with harness:
@@ -94,6 +94,17 @@ def conform(plan: Plan, progress: Progress | None = None) -> Result:
         if recorder is not None and plan.trace == "tracefs" and not plan.same:
             foretold = foretell(recorder.logs[: judgement.seen.stops], plan.guest.pending)
     return Result(plan, judgement, time.monotonic() - began, version, said, foretold)
+
+
+def _kept(folder: Path) -> Path:
+    """A folder of the user's, made if it is not there. KvmExitError if that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise KvmExitError(
+            f"no log can be kept in {folder}: {problem.strerror}; give another folder"
+        ) from None
+    return folder
 
 
 def _made(kind: type[Adapter], binary: str, boot: Boot) -> tuple[Adapter, str]:

@@ -17,7 +17,7 @@ from kvmexit.elsewhere.guests.riscv import RISCV
 from kvmexit.elsewhere.packet import packet
 from kvmexit.elsewhere.pending import experiments, foreign_cases, x86_cases
 from kvmexit.elsewhere.simulated import ForeignKernel
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, known
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.retirement import MACHINES, Retirement
 from kvmexit.kernel.simulated import SimulatedKernel
@@ -99,7 +99,9 @@ def x86_packet(kernel: Kernel, say: Progress = silent) -> dict[str, Any]:
 
 
 def simulation_of(machine: str, row: Retirement | None = None) -> dict[str, Any]:
-    """The document of the simulator for ``machine``, after the rules of its own row or ``row``."""
+    """The document of the simulator for ``machine``, after the rules of its own row or ``row``.
+    KvmExitError if there is no machine of that name."""
+    known("machine", machine, ROWS)
     row = row or MACHINES[ROWS[machine]]
     isa = ISAS.get(machine)
     return observe(SimulatedKernel(row) if isa is None else ForeignKernel(isa, row), isa)

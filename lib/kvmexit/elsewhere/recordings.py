@@ -57,8 +57,14 @@ def save(machine: str, document: dict[str, Any], folder: Path = FOLDER) -> bool:
     text = json.dumps(document | {"varies": varies}, sort_keys=True, separators=(",", ":"))
     path = path_of(machine, folder)
     part = path.with_name(path.name + ".part")
-    part.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-    part.replace(path)
+    try:
+        part.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+        part.replace(path)
+    except OSError as problem:
+        raise KvmExitError(
+            f"{path} cannot be written: {problem.strerror}; record in a clone of the book, which"
+            " is yours"
+        ) from None
     return True
 
 

@@ -28,7 +28,7 @@ from kvmexit.exits import (
 from kvmexit.kernel import arguments
 from kvmexit.kernel.ram import HeapRam
 from kvmexit.kernel.retirement import MACHINES, Pc, Retirement
-from kvmexit.kernel.simulated_page import SimulatedRun
+from kvmexit.kernel.simulated_page import SimulatedRun, put
 from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
 
 LIMIT = 100_000
@@ -42,7 +42,7 @@ class ForeignRun(SimulatedRun):
 
     def answer(self, data: bytes) -> None:
         if isinstance(self.exit(), Hypercall):
-            self._msr[:] = arguments.answer(data)[:8]
+            put(self._msr, arguments.answer(data), 8)
         else:
             super().answer(data)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.guest.encoder import MNEMONICS, encode
 from kvmexit.guest.operands import HIGHEST, REGISTERS, SIZES, number, operand
 from kvmexit.guest.refusals import wrong_count
@@ -71,6 +72,7 @@ class Program:
         for address, raw, text in rows:
             lines += [f"{name}:" for name in names.get(address, ())]
             lines.append(f"  {address:04x}  {raw.hex(' '):<{wide}}  {text}")
+        lines += [f"{name}:" for name in names.get(self.origin + len(self.code), ())]
         return "\n".join(lines)
 
 
@@ -98,25 +100,33 @@ def assemble(source: str, origin: int = 0x1000, **names: int) -> Program:
     where no register beside it has one; ``db 1, "text"`` puts bytes. Raises KvmExitError with the
     line's number and text and the reason, if a line is not an instruction of the subset.
     """
-    if not 0 <= origin <= HIGHEST:
-        raise KvmExitError(f"the code cannot stand at {origin:#x}: addresses have 32 bits")
+    if not isinstance(source, str):
+        raise KvmExitError(f"assemble takes the text of a program, not {said(source)}")
+    if not isinstance(origin, int) or not 0 <= origin <= HIGHEST:
+        where = hex(origin) if isinstance(origin, int) else said(origin)
+        raise KvmExitError(f"the code cannot stand at {where}: addresses have 32 bits")
     for name, value in names.items():
-        reason = _unusable(name) or (not isinstance(value, int) and f"{value!r} is no number")
+        reason = _unusable(name) or (not isinstance(value, int) and f"{said(value)} is no number")
         if reason:
             raise KvmExitError(f"the constant {name!r} cannot be used: {reason}")
     lines = _lines(source, names)
-    labels = dict.fromkeys((line.label for line in lines if line.label), origin)
+    _begin(lines, origin, names)
     while True:
-        # Labels ahead begin as the origin. A line that does not fit short stays long, so lengths
-        # settle; then the labels are true, and only then is a line refused.
-        before = labels, [len(line.code) for line in lines]
-        labels = _layout(lines, origin, {**names, **labels})
-        if before == (labels, [len(line.code) for line in lines]):
+        # Lines only grow, so lengths settle; then the labels are true, and only then is a line
+        # refused.
+        before = [len(line.code) for line in lines]
+        labels = _layout(lines, origin, names)
+        if before == [len(line.code) for line in lines]:
             break
     for line in lines:
         if line.problem:
             raise _refused(line.number, line.source, line.problem)
-    return Program(origin, b"".join(line.code for line in lines), labels, _data(lines, origin))
+    code = b"".join(line.code for line in lines)
+    if origin + len(code) > HIGHEST + 1:
+        raise KvmExitError(
+            f"{len(code)} bytes at {origin:#x} go beyond 4 GiB: addresses have 32 bits"
+        )
+    return Program(origin, code, labels, _data(lines, origin))
 
 
 def _refused(number: int, source: str, reason: str) -> KvmExitError:
@@ -167,25 +177,39 @@ def _outside_quotes(text: str, separator: str) -> list[str]:
 # -- code -----------------------------------------------------------------------------------
 
 
-def _layout(lines: list[_Line], origin: int, names: Mapping[str, int]) -> dict[str, int]:
-    """Encode every line where it now stands; where the labels then stand."""
-    address, labels = origin, {}
+def _begin(lines: list[_Line], origin: int, names: Mapping[str, int]) -> None:
+    """Encode every line behind those before it, a label ahead taken to be where the line is: so
+    every jump ahead begins short."""
+    address, known, ahead = origin, dict(names), [line.label for line in lines if line.label]
     for line in lines:
         if line.label:
-            labels[line.label] = address
+            known[ahead.pop(0)] = address
         else:
-            _encode_line(line, address, names)
+            known.update(dict.fromkeys(ahead, address))
+            _encode_line(line, address, known)
             address += len(line.code)
+
+
+def _layout(lines: list[_Line], origin: int, names: Mapping[str, int]) -> dict[str, int]:
+    """Where the labels stand, by the lengths that the lines have; every line encoded for that."""
+    places = list(accumulate((len(line.code) for line in lines), initial=origin))
+    labels = {line.label: place for line, place in zip(lines, places) if line.label}
+    known = {**names, **labels}
+    for line, place in zip(lines, places):
+        if not line.label:
+            _encode_line(line, place, known)
     return labels
 
 
 def _encode_line(line: _Line, address: int, names: Mapping[str, int]) -> None:
-    """Give the line its code or its problem. One that once does not fit short stays long."""
+    """Give the line its code or its problem. It only grows: one that does not fit short stays
+    long, and so does one that would become shorter again, as ``0x84-label`` might for ever."""
     try:
-        long = _encode(line, address, names, short=False)
-        code = _encode(line, address, names, short=True) if line.short else long
-        line.short = len(code) < len(long)
-        line.code, line.problem = code, ""
+        code = long = _encode(line, address, names, short=False)
+        if line.short:
+            code = _encode(line, address, names, short=True)
+            line.short = len(line.code) <= len(code) < len(long)
+        line.code, line.problem = code if line.short else long, ""
     except ValueError as problem:
         line.problem = str(problem)
 

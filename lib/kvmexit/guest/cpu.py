@@ -263,7 +263,8 @@ class Memory:
     def __str__(self) -> str:
         parts = [] if self.base is None else [GPR_NAMES[self.base]]
         if self.index is not None:
-            parts.append(GPR_NAMES[self.index] + (f"*{self.scale}" if self.scale > 1 else ""))
+            scale = "" if parts and self.scale == 1 else f"*{self.scale}"
+            parts.append(GPR_NAMES[self.index] + scale)
         text = "+".join(parts)
         if not parts:
             return f"[{self.displacement & MASK[4]:#x}]"

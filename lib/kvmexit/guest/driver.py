@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from kvmexit.errors import known
 from kvmexit.exits import Memory
 from kvmexit.guest.assembler import Program, assemble
 from kvmexit.guest.tis_registers import (
@@ -295,7 +296,9 @@ PROGRAMS = tuple(name for name in BURSTS if name not in ("indexed", *PAGED))
 
 @cache
 def tis_driver(variant: str = "driver") -> Program:
-    """The driver, assembled; ``variant`` is a key of :data:`BURSTS`."""
+    """The driver, assembled; ``variant`` is a key of :data:`BURSTS`, or KvmExitError says which
+    there are."""
+    known("program", variant, BURSTS)
     names = {
         "STS": TIS_BASE + STS,
         "FIFO": TIS_BASE + DATA_FIFO,
@@ -359,5 +362,5 @@ def message_at(memory: bytes | Memory, address: int) -> str | None:
     """The message that the driver points to, or None."""
     if not address:
         return None
-    raw = bytes(memory[address : address + 80])
-    return raw[: raw.index(0)].decode("ascii")
+    raw = bytes(memory[address : address + 80])  # wherever a guest that went astray points to
+    return raw.partition(b"\0")[0].decode("ascii", "backslashreplace")

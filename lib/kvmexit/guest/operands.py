@@ -27,6 +27,7 @@ UNSAID = 0
 LOWEST, HIGHEST = -(1 << 31), (1 << 32) - 1
 """What 32 bits hold, read as signed or as unsigned."""
 
+_WORD = re.compile(r"[A-Za-z_.][\w.]*")
 _TOKEN = re.compile(r"\s*(?:(\d\w*)|([A-Za-z_.][\w.]*)|(\S))")
 _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0|[1-9][0-9]*)\Z")
 
@@ -70,11 +71,11 @@ def operand(text: str, names: Mapping[str, int]) -> Written:
 
 def _size(text: str) -> tuple[int, str]:
     """A size keyword before an operand, and what follows it."""
-    word = re.match(r"[A-Za-z]+", text)
+    word = _WORD.match(text)
     if word is None or word[0].lower() not in SIZES:
         return UNSAID, text
     rest = text[word.end() :].strip()
-    if pointer := re.match(r"ptr\b", rest, re.IGNORECASE):
+    if (pointer := _WORD.match(rest)) and pointer[0].lower() == "ptr":
         rest = rest[pointer.end() :].strip()
     if not rest:
         raise ValueError(f"nothing follows {word[0]!r}")
@@ -122,7 +123,7 @@ def _memory(text: str, size: int, names: Mapping[str, int]) -> Memory:
 
 def _terms(text: str, names: Mapping[str, int]) -> list[_Term]:
     """The signed terms of a sum: ``a``, ``-a``, ``a+b*4-c``."""
-    tokens = [next(filter(None, found)) for found in _TOKEN.findall(text)]
+    tokens = [next(filter(None, found)) for found in _TOKEN.findall(text.strip())]
     terms: list[_Term] = []
     at = 0
     while at < len(tokens) or not terms:

@@ -24,7 +24,7 @@ descriptor, an MSR that userspace refuses.
 
 from __future__ import annotations
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.guest import arithmetic, moves, strings, system  # noqa: F401  # they fill FORMS
 from kvmexit.guest.cpu import (
     EAX,
@@ -123,6 +123,8 @@ def decode(code: bytes, address: int) -> Insn:
     Raises Truncated if ``code`` ends before the instruction does, TooLong beyond 15 bytes, and
     KvmExitError for anything outside the subset; all name bytes and address.
     """
+    if not isinstance(code, bytes | bytearray | memoryview) or not isinstance(address, int):
+        raise KvmExitError(f"decode takes bytes and their address, not {said((code, address))}")
     try:
         return _decode(_Reader(code))
     except EOFError:

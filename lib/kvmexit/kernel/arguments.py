@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvmexit.errors import KvmExitError
-from kvmexit.kernel.ram import PAGE, RAM_LIMIT
+from kvmexit.errors import KvmExitError, said
+from kvmexit.kernel.ram import NO_BYTES, PAGE, RAM_LIMIT
 
 
 def whole(value: Any) -> bool:
@@ -17,22 +17,33 @@ def memory_size(value: Any) -> int:
     """The size of a new VM's RAM in bytes, as ``create_vm`` takes it."""
     if type(value) is int and 0 < value <= RAM_LIMIT and not value % PAGE:
         return value
-    raise KvmExitError(f"memory of {value!r} bytes: take a multiple of {PAGE} up to {RAM_LIMIT:#x}")
+    raise KvmExitError(
+        f"memory of {said(value)} bytes: take a multiple of {PAGE} up to {RAM_LIMIT:#x}"
+    )
 
 
 def immediate_exit(value: Any) -> int:
     """A value for ``kvm_run.immediate_exit``, which is one byte."""
     if isinstance(value, int) and 0 <= value <= 0xFF:
         return value
-    raise KvmExitError(f"immediate_exit is a byte: take 0 or 1, not {value!r}")
+    raise KvmExitError(f"immediate_exit is a byte: take 0 or 1, not {said(value)}")
+
+
+def exit_reason(value: Any) -> int:
+    """A value for ``kvm_run.exit_reason``, which is four bytes."""
+    if isinstance(value, int) and 0 <= value <= 0xFFFFFFFF:
+        return value
+    raise KvmExitError(f"exit_reason is a number of 32 bits, not {said(value)}")
 
 
 def answer(data: Any) -> bytes:
     """An answer to an exit, as bytes."""
     try:
         return bytes(memoryview(data))
-    except TypeError:
-        raise KvmExitError(f"an answer is bytes, not {data!r}: take b'...' or bytes(...)") from None
+    except NO_BYTES:
+        raise KvmExitError(
+            f"an answer is bytes, not {said(data)}: take b'...' or bytes(...)"
+        ) from None
 
 
 def nothing_to_answer(last: object) -> KvmExitError:
@@ -48,5 +59,12 @@ def nothing_to_refuse(last: object) -> KvmExitError:
 def limit(value: Any, unit: str, fractions: bool = False) -> Any:
     """How long one KVM_RUN may take, in ``unit``: above 0."""
     if not (whole(value) or fractions and isinstance(value, float)) or not value > 0:
-        raise KvmExitError(f"limit is a number of {unit} above 0, not {value!r}")
+        raise KvmExitError(f"limit is a number of {unit} above 0, not {said(value)}")
     return value
+
+
+def seed(value: Any) -> Any:
+    """What ``random.Random`` begins with."""
+    if value is None or isinstance(value, int | float | str | bytes):
+        return value
+    raise KvmExitError(f"a seed is an integer, not {said(value)}")

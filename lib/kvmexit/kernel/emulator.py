@@ -36,6 +36,7 @@ from kvmexit.exits import (
 )
 from kvmexit.guest.cpu import (
     DEBUG,
+    DOUBLE_FAULT,
     ECX,
     FIXED,
     GENERAL_PROTECTION,
@@ -89,6 +90,7 @@ class Emulator:
         self._read = bytearray(4 * WIDEST)  # the emulator's read buffer: keeps what was in it
         self._unread = False
         self._exception: Raised | None = None  # until the guest is entered
+        self._triple_fault = False  # likewise; it is no exception, and takes none away
         # While an instruction is under way: the general registers and the flags as userspace may
         # know them. What the instruction has made of its flags is in Pending.flags meanwhile.
         self._shown, self._visible = [0] * 8, FIXED
@@ -177,10 +179,13 @@ class Emulator:
         self._raise(fault.vector, fault.error_code)
 
     def _raise(self, vector: int, error_code: int | None = None) -> None:
-        self._exception = with_another(self._exception, Raised(vector, error_code))
+        waits = self._exception
+        self._triple_fault = waits is not None and waits.vector == DOUBLE_FAULT
+        self._exception = with_another(waits, Raised(vector, error_code))
 
     def _cannot_emulate(self) -> InternalError:
         """KVM's emulator does not know the instruction. RIP stays; a #UD may wait by now."""
+        self.kvm_run.not_emulated(self._cpu.rip < len(self._memory) and not self._at_reset)
         if self._retirement.queues_ud:
             self._exception = Raised(INVALID_OPCODE)
         return InternalError(1)
@@ -213,11 +218,11 @@ class Emulator:
                 operation.ask(PioIn(port, size, count), size * count)
             case ReadMsr(index):
                 if msrs.read(index) is Reply.KEPT:
-                    return self._msrs.get(index, 0).to_bytes(8, "little")
+                    return self._msrs.get(index, msrs.reset(index)).to_bytes(8, "little")
                 operation.ask(Rdmsr(index), 8)
             case WriteMsr(index, value):
                 if msrs.write(index, value) is Reply.KEPT:
-                    self._msrs[index] = value
+                    self._msrs[index] = msrs.after(index, value)
                     return True
                 operation.ask(Wrmsr(index, value), None)
             case Out(port, data):

@@ -27,6 +27,8 @@ Run = TypeVar("Run", bound=Callable[..., Any])
 _SYS_TGKILL = 234
 _TICK = 0.05
 """Seconds between two looks of the watchdog."""
+_PATIENCE = 1.0
+"""Seconds that are waited for a thread to come out of an ioctl."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.signal.restype = ctypes.c_void_p
@@ -85,12 +87,19 @@ class Entry(NamedTuple):
 
 
 _run_codes: set[CodeType] = set()
+_asking_codes: set[CodeType] = set()
 
 
 def enters(run: Run) -> Run:
     """Mark the method that makes KVM_RUN. What it does is not changed, nor slowed."""
     _run_codes.add(run.__code__)
     return run
+
+
+def asks(method: Run) -> Run:
+    """Mark a method that makes another ioctl of the vCPU, by its descriptor."""
+    _asking_codes.add(method.__code__)
+    return method
 
 
 def entries() -> list[Entry]:
@@ -100,6 +109,25 @@ def entries() -> list[Entry]:
         for thread, frame in sys._current_frames().items()
         if frame.f_code in _run_codes
     ]
+
+
+def wait_for_others(vcpu: object) -> None:
+    """Return when no other thread is about to make, or is in, an ioctl of ``vcpu``: a descriptor
+    that is closed under it may be another file's by then. ``vcpu`` lets nobody in any more."""
+    give_up = time.monotonic() + _PATIENCE
+    while time.monotonic() < give_up:
+        frames = sys._current_frames().items()
+        inside = [
+            (thread, frame.f_code in _run_codes)
+            for thread, frame in frames
+            if frame.f_code in _run_codes | _asking_codes and frame.f_locals["self"] is vcpu
+        ]
+        if not inside:
+            return
+        for thread, runs in inside:
+            if runs:
+                interrupt(thread)
+        time.sleep(0.0005)
 
 
 class Watchdog:
@@ -127,10 +155,12 @@ class Watchdog:
                 )
                 self._running.start()
 
-    def release(self, vcpu: Watched) -> None:
-        """Look after ``vcpu`` no longer."""
+    def release(self, vcpu: Watched) -> bool:
+        """Look after ``vcpu`` no longer. Was it looked after, in this process?"""
         with self._lock:
+            watched = vcpu in self._vcpus
             self._vcpus.discard(vcpu)
+        return watched
 
     def _loop(self) -> None:
         while True:

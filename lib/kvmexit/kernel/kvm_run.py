@@ -27,6 +27,9 @@ from kvmexit.exits import (
     Wrmsr,
 )
 from kvmexit.kernel import abi, arguments
+from kvmexit.kernel.lifetime import Unique
+from kvmexit.kernel.ram import NO_BYTES
+from kvmexit.kernel.vm import shown
 
 NOWHERE = None
 """Where the answer to an exit belongs that asks for none."""
@@ -50,7 +53,7 @@ TABLE: dict[bytes, Described] = {}
 """What the bytes of ``KEY`` mean, for the exits met so far by any vCPU."""
 
 
-class RealRun:
+class RealRun(Unique):
     """``struct kvm_run``, mapped. Nothing is copied but the key of the exit."""
 
     __slots__ = ("_page", "place")
@@ -80,7 +83,11 @@ class RealRun:
     @exit_reason.setter
     def exit_reason(self, value: int) -> None:
         """The page is userspace's as well: some kernels look at this field on entry."""
-        self._page[abi.EXIT_REASON : abi.EXIT_REASON + 4] = value.to_bytes(4, "little")
+        reason = arguments.exit_reason(value)
+        self._page[abi.EXIT_REASON : abi.EXIT_REASON + 4] = reason.to_bytes(4, "little")
+
+    def __repr__(self) -> str:
+        return shown(self, self)
 
     def exit(self) -> VcpuExit:
         """The exit that the page describes now. Stale after EINTR."""
@@ -99,7 +106,7 @@ class RealRun:
         try:
             # Only the right number of bytes fits.
             self._page[self.place] = data  # type: ignore[index]  # no place: TypeError
-        except (IndexError, TypeError):
+        except (IndexError, *NO_BYTES):
             self._answer_otherwise(arguments.answer(data))
 
     def refuse(self) -> None:

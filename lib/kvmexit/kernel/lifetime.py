@@ -11,6 +11,19 @@ from typing import Any, NoReturn
 from kvmexit.errors import KvmExitError
 
 
+class Unique:
+    """What there is once: a copy of it would close the same descriptors a second time, or write
+    to the same page."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise KvmExitError(
+            f"a {type(self).__name__} cannot be copied or pickled: make another kernel or VM, and"
+            " give it the state and the memory"
+        )
+
+
 class Closed:
     """Its methods know ``close`` and a repr; every other name raises KvmExitError."""
 
@@ -39,6 +52,11 @@ class Closed:
 
 _METHODS = {name: method for name, method in vars(Closed).items() if callable(method)}
 _CLOSED: dict[type, type] = {}
+
+
+def is_closed(thing: object) -> bool:
+    """Has it been ended?"""
+    return type(thing) in _CLOSED.values()
 
 
 def end(thing: Any, what: str) -> None:

@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
 ANY = (1 << 64) - 1
+SYSENTER, CANONICAL = (0x175, 0x176), (1 << 57) - 1
 MTRR_TYPES = frozenset((0, 1, 4, 5, 6))
 """Memory types that a range register takes: UC, WC, WT, WP, WB (Intel SDM volume 3, 13.11.2.1)."""
 
@@ -71,12 +72,14 @@ def _bank(index: int, value: int) -> bool:
 
 class Msr(NamedTuple):
     """Registers ``first`` to ``last``: what becomes of a read; what a write must satisfy (None:
-    it is unknown)."""
+    it is unknown); what they hold in a new vCPU, and which bits of a write stay in them."""
 
     first: int
     last: int
     read: Reply
     accepts: Accepts | None
+    reset: int = 0
+    keeps: int = ANY
 
 
 def _anything(index: int, value: int) -> bool:
@@ -87,12 +90,23 @@ def _nothing(index: int, value: int) -> bool:
     return False
 
 
-def _kept(first: int, last: int | None = None, accepts: Accepts | None = _anything) -> Msr:
-    return Msr(first, last or first, Reply.KEPT, accepts)
+def _kept(
+    first: int,
+    last: int | None = None,
+    accepts: Accepts | None = _anything,
+    reset: int = 0,
+    keeps: int = ANY,
+) -> Msr:
+    return Msr(first, last or first, Reply.KEPT, accepts, reset, keeps)
 
 
-def _read_only(first: int, last: int | None = None) -> Msr:
-    return Msr(first, last or first, Reply.KEPT, None)
+def _dropped(first: int, last: int | None = None, reset: int = 0) -> Msr:
+    """A write is taken, and changes nothing."""
+    return _kept(first, last, reset=reset, keeps=0)
+
+
+def _read_only(first: int, last: int | None = None, reset: int = 0) -> Msr:
+    return Msr(first, last or first, Reply.KEPT, None, reset)
 
 
 def _refused(first: int, last: int | None = None, accepts: Accepts = _nothing) -> Msr:
@@ -104,22 +118,22 @@ def _write_only(first: int, accepts: Accepts = _anything) -> Msr:
 
 
 COMMON = (
-    _kept(0x10),  # TSC
+    _dropped(0x10),  # TSC, which counts: here it is 0
     _read_only(0x17),  # platform id
-    _kept(0x1B, accepts=bits(0xFFFFFF900)),  # APIC_BASE
+    _kept(0x1B, accepts=bits(0xFFFFFF900), reset=0xFEE00900),  # APIC_BASE
     _read_only(0x2A),  # EBL_CR_POWERON
     _kept(0x34, accepts=_nothing),  # SMI count
-    _kept(0x8B),  # microcode revision
+    _dropped(0x8B),  # microcode revision
     _refused(0x9E),  # SMBASE
-    _kept(0xC1, 0xC2),  # performance counters
-    _read_only(0xCD),  # FSB frequency
-    _read_only(0xFE),  # MTRRcap
-    _kept(0x11E),  # BBL_CR_CTL3
+    _dropped(0xC1, 0xC2),  # performance counters
+    _read_only(0xCD, reset=3),  # FSB frequency
+    _read_only(0xFE, reset=0x508),  # MTRRcap
+    _dropped(0x11E, reset=0xBE702111),  # BBL_CR_CTL3
     _kept(0x17A),  # MCG_STATUS
-    _read_only(0x179),  # MCG_CAP
+    _read_only(0x179, reset=0x20),  # MCG_CAP
     _refused(0x17B),  # MCG_CTL
-    _kept(0x186, 0x187),  # performance event selectors
-    _kept(0x1A0),  # MISC_ENABLE
+    _dropped(0x186, 0x187),  # performance event selectors
+    _kept(0x1A0, reset=1),  # MISC_ENABLE
     _kept(0x200, 0x20F, _range),
     _refused(0x210, 0x24F),
     _kept(0x250, accepts=_fixed),
@@ -131,8 +145,8 @@ COMMON = (
     _kept(0x2FF, accepts=_default_type),
     _kept(0x400, 0x47F, _bank),
     _refused(0x800, 0x8FF),  # x2APIC, which this guest has not
-    _kept(0x4B564D05, accepts=bits(1)),  # poll control
-    _kept(0xC0010015, accepts=bits(0x1040148)),  # HWCR
+    _kept(0x4B564D05, accepts=bits(1), reset=1),  # poll control
+    _kept(0xC0010015, accepts=bits(0x1040148), keeps=0x1040000),  # HWCR
 )
 """What arch/x86/kvm decides by itself, whatever the processor."""
 
@@ -143,31 +157,32 @@ CLOCKS = (
     _kept(0x4B564D03, accepts=bits(ANY & ~0x3E)),  # steal time
     _kept(0x4B564D04, accepts=bits(ANY & ~2)),  # end of interrupt; the address must be in RAM
     _kept(0x4B564D06, accepts=_nothing),
-    _kept(0x4B564D07),
+    _dropped(0x4B564D07),
 )
 """KVM's own (Documentation/virt/kvm/x86/msr.rst). A write to some makes KVM write into guest
 RAM: its clock, stolen time. The simulated kernel takes the write and has no such clock."""
 
 OTHERS = (
     _read_only(0x0, 0x1),
-    _read_only(0x2C),
-    _kept(0x3B),  # TSC_ADJUST
-    _kept(0x48),  # SPEC_CTRL
+    _read_only(0x2C, reset=0x1000000),
+    _dropped(0x3B),  # TSC_ADJUST
+    _dropped(0x48),  # SPEC_CTRL
     _write_only(0x49),  # PRED_CMD
     _write_only(0x79),  # microcode update
-    Msr(0xCE, 0xCE, Reply.KEPT, _nothing),  # PLATFORM_INFO
+    _kept(0xCE, accepts=_nothing, reset=0x80000000),  # PLATFORM_INFO
     _write_only(0x10B),  # FLUSH_CMD
-    _kept(0x122),  # TSX_CTRL
+    _dropped(0x122),  # TSX_CTRL
     _kept(0x140),
     _kept(0x174, 0x176),  # SYSENTER
-    _read_only(0x198, 0x199),
+    _read_only(0x198, reset=0x400000003E8),
+    _read_only(0x199),
     _refused(0x1C4, 0x1C5),  # XFD
-    _kept(0x1D9),  # DEBUGCTL
+    _dropped(0x1D9),  # DEBUGCTL
     _read_only(0x1DB, 0x1DE),  # last branch
     _kept(0x1FC),
-    _kept(0x277),  # PAT
+    _kept(0x277, reset=0x0007040600070406),  # PAT
     *(_read_only(index) for index in (0x606, 0x611, 0x619, 0x639, 0x641)),  # RAPL
-    _kept(0x6E0),  # TSC deadline
+    _dropped(0x6E0),  # TSC deadline
     Msr(0xDA0, 0xDA0, Reply.INVALID, None),  # XSS
     _kept(0xC0000080, accepts=bits(1)),  # EFER: SCE
     _kept(0xC0000081),
@@ -175,20 +190,20 @@ OTHERS = (
     _kept(0xC0000084),
     _kept(0xC0000100, 0xC0000102, _canonical),  # FS, GS, kernel GS base
     _refused(0xC0000103, 0xC0000104),
-    _kept(0xC0010000, 0xC0010007),
+    _dropped(0xC0010000, 0xC0010007),
     _read_only(0xC0010010),
-    _kept(0xC001001B),
-    _kept(0xC001001F),
+    _dropped(0xC001001B, reset=0x20000000),
+    _dropped(0xC001001F),
     _write_only(0xC0010020),
     _read_only(0xC0010055),
     _kept(0xC0010058, accepts=bits(0)),
     _read_only(0xC0010112, 0xC0010113),
-    _kept(0xC0010117),
-    _kept(0xC001011F),
+    _dropped(0xC0010117),
+    _dropped(0xC001011F),
     _refused(0xC0010140, 0xC0010141),
-    _kept(0xC0011022, 0xC0011023),
-    _kept(0xC001102A),
-    _kept(0xC001102C),
+    _dropped(0xC0011022, 0xC0011023),
+    _dropped(0xC001102A),
+    _dropped(0xC001102C),
 )
 """Where the vendor's module has its say (VMX, SVM, here kvm_pvm), or the host's processor: as
 measured. kvm_pvm's own, at 0x4b564d10 to 0x4b564dff, are left out: no other kernel has them."""
@@ -210,3 +225,16 @@ def write(index: int, value: int) -> Reply:
     if row is None or row.accepts is None:
         return Reply.UNKNOWN
     return Reply.KEPT if row.accepts(index, value) else Reply.INVALID
+
+
+def reset(index: int) -> int:
+    """What a register that is kept holds in a new vCPU."""
+    return _ROWS[index].reset
+
+
+def after(index: int, value: int) -> int:
+    """What a register that is kept holds when ``value`` has been written to it."""
+    if index in SYSENTER:  # an address: cut to 57 bits, and made canonical
+        return (value & CANONICAL ^ 1 << 56) - (1 << 56) & ANY
+    row = _ROWS[index]
+    return value & row.keeps if row.keeps else row.reset

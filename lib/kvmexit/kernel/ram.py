@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 
 PAGE = 4096
 RAM_LIMIT = 0x7FFFD000
@@ -19,6 +20,8 @@ FIXED = (
     "guest RAM has a fixed size and is freed with its VM: read and write slices of it, take"
     " bytes(vm.memory), or create another VM"
 )
+NO_BYTES = (BufferError, TypeError, ValueError)
+"""What ``memoryview`` raises for what is no buffer, or is one no more, or is not in one piece."""
 
 
 def fixed(*_: object, **__: object) -> NoReturn:
@@ -45,7 +48,7 @@ class Ram:
     def __getitem__(self, where: Any) -> Any:
         try:
             found = super().__getitem__(where)  # type: ignore[misc]  # of the class beside this one
-        except (IndexError, TypeError):
+        except (IndexError, TypeError, ValueError):
             raise self._nowhere(where) from None
         return bytes(found) if isinstance(where, slice) else found
 
@@ -54,20 +57,36 @@ class Ram:
             if isinstance(where, slice) and not isinstance(data, bytes):
                 data = bytes(memoryview(data))
             memoryview(self)[where] = data
-        except (IndexError, TypeError, ValueError):
+        except (IndexError, NotImplementedError, *NO_BYTES):
             raise self._refusal(where, data) from None
 
     def __iter__(self) -> Iterator[int]:
         return iter(memoryview(self))
 
     def __contains__(self, what: Any) -> bool:
-        return what in bytes(self)
+        try:
+            return what in bytes(self)
+        except NO_BYTES:
+            raise KvmExitError(f"RAM holds bytes, and no {said(what)}: ask for b'...'") from None
 
     def __eq__(self, other: object) -> bool:
         try:
             return bytes(self) == bytes(memoryview(other))  # type: ignore[arg-type]  # or TypeError
-        except TypeError:
+        except NO_BYTES:
             return NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # bytearray has a way of its own, mmap has none
+
+    def find(self, what: Any, start: Any = None, stop: Any = None) -> int:
+        """The address of the first ``what``, bytes, in ``[start:stop]``; -1 if there is none."""
+        # Of the class beside this one.
+        return super().find(*self._sought(what, start, stop))  # type: ignore[misc,no-any-return]
+
+    def rfind(self, what: Any, start: Any = None, stop: Any = None) -> int:
+        """The address of the last one."""
+        # Likewise: of the class beside it.
+        return super().rfind(*self._sought(what, start, stop))  # type: ignore[misc,no-any-return]
 
     def __repr__(self) -> str:
         return f"<guest RAM, {len(self):#x} bytes>"
@@ -77,36 +96,53 @@ class Ram:
     __add__ = __mul__ = __rmul__ = __mod__ = __iadd__ = __imul__ = fixed
     __lt__ = __le__ = __gt__ = __ge__ = fixed
 
+    def _sought(self, what: Any, start: Any, stop: Any) -> tuple[bytes, int, int]:
+        try:
+            first, end, _ = slice(start, stop).indices(len(self))
+            return bytes(memoryview(what)), first, end
+        except NO_BYTES:
+            raise KvmExitError(
+                "RAM is searched for bytes, from one address to another, not for"
+                f" {said(what)} from {said(start)} to {said(stop)}"
+            ) from None
+
     def _nowhere(self, where: Any) -> KvmExitError:
-        if isinstance(where, int):
-            return KvmExitError(f"no byte of RAM at {where:#x}: it ends at {len(self):#x}")
-        return KvmExitError(f"RAM is read and written by address or by slice, not by {where!r}")
+        if isinstance(where, slice):
+            return KvmExitError(f"a slice of RAM has addresses and a step, not {said(where)}")
+        try:
+            return KvmExitError(f"no byte of RAM at {index(where):#x}: it ends at {len(self):#x}")
+        except TypeError:
+            what = said(where)
+            return KvmExitError(f"RAM is read and written by address or by slice, not by {what}")
 
     def _refusal(self, where: Any, data: Any) -> KvmExitError:
         """Why ``data`` cannot be written ``where``."""
-        if isinstance(where, int):
-            if not -len(self) <= where < len(self):
-                return self._nowhere(where)
-            return KvmExitError(f"a byte of RAM takes 0 to 255, not {data!r}")
         try:
-            taken = len(range(len(self))[where])
-        except TypeError:
+            there = range(len(self))[where]
+        except (IndexError, TypeError, ValueError):
             return self._nowhere(where)
+        if isinstance(there, int):
+            return KvmExitError(f"a byte of RAM takes 0 to 255, not {said(data)}")
         if not isinstance(data, bytes):
-            return KvmExitError(f"a slice of RAM takes bytes, not {data!r}")
-        return KvmExitError(f"a slice of {taken} bytes does not take {len(data)} bytes: {FIXED}")
+            return KvmExitError(f"a slice of RAM takes bytes, not {said(data)}")
+        return KvmExitError(
+            f"a slice of {len(there)} bytes does not take {len(data)} bytes: {FIXED}"
+        )
 
 
 def _public(kind: type) -> set[str]:
     return {name for name in dir(kind) if not name.startswith("_")}
 
 
-for _name in _public(bytearray) ^ _public(mmap.mmap):  # what one of them lacks, neither offers
-    setattr(Ram, _name, fixed)
+for _name in (_public(bytearray) | _public(mmap.mmap)) - _public(Ram):  # neither offers the rest
+    _is_method = any(callable(getattr(kind, _name, None)) for kind in (bytearray, mmap.mmap))
+    setattr(Ram, _name, fixed if _is_method else property(fixed))
 
 
 class MappedRam(Ram, mmap.mmap):
     """RAM to be lent to the real kernel: an anonymous mapping, page by page."""
+
+    __slots__ = ()
 
     def __new__(cls, size: int) -> MappedRam:
         """``size`` zeroed bytes. Raises OSError as mmap(2) does."""

@@ -18,12 +18,14 @@ from operator import itemgetter
 from struct import Struct
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import EINTR, Interrupted, VcpuExit, VcpuState
 from kvmexit.kernel import abi, arguments, kick
 from kvmexit.kernel.abi import KVM_RUN
 from kvmexit.kernel.arguments import whole
+from kvmexit.kernel.kick import asks
 from kvmexit.kernel.kvm_run import KEY, TABLE, RealRun
+from kvmexit.kernel.lifetime import Unique
 from kvmexit.kernel.ram import RAM_LIMIT, MappedRam
 from kvmexit.kernel.registers import fitted
 from kvmexit.kernel.vcpu_state import (
@@ -32,6 +34,7 @@ from kvmexit.kernel.vcpu_state import (
     events_of,
     one_form,
     protected_mode,
+    structs_of,
     with_events,
 )
 from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
@@ -46,14 +49,21 @@ _ORDER = itemgetter(0, 2, 3, 1, 6, 7, 4, 5)
 _LONG_MODE = 1 << 10
 """EFER.LMA."""
 
+HINTS = {
+    errno.EIO: "; the VM is of another process (this one was forked), or KVM has given it up: make"
+    " a new one"
+}
+"""What else there is to say of an errno. Source: ``kvm_vcpu_ioctl``, virt/kvm/kvm_main.c."""
+
 
 def failed(act: str, error: OSError) -> KvmExitError:
     """The error that names what was tried and the errno it ended with."""
     name = errno.errorcode.get(error.errno or 0, "?")
-    return KvmExitError(f"{act} failed: {name} ({os.strerror(error.errno or 0)})")
+    hint = HINTS.get(error.errno or 0, "")
+    return KvmExitError(f"{act} failed: {name} ({os.strerror(error.errno or 0)}){hint}")
 
 
-class RealVcpu:
+class RealVcpu(Unique):
     """A vCPU: its file descriptor and its page. See :class:`kvmexit.kernel.protocol.Vcpu`."""
 
     def __init__(self, vm: int, page_size: int, limit: float, lent: object) -> None:
@@ -136,21 +146,19 @@ class RealVcpu:
         """
         state = fitted(state)
         rest = state.rest if isinstance(state.rest, Rest) else self._at_reset
-        xsave = abi.Xsave.from_buffer_copy(rest.xsave)
+        sregs, xsave, events, mp_state = structs_of(rest)
         vectors = b"".join(value.to_bytes(16, "little") for value in state.xmm)
         ctypes.memmove(xsave.xmm, vectors, len(vectors))
         xsave.xstate_bv |= 3  # take x87 and SSE from this area
         eax, ecx, edx, ebx, esp, ebp, esi, edi = state.gpr
         regs = abi.Regs(eax, ebx, ecx, edx, esi, edi, esp, ebp)
         regs.rip, regs.rflags = state.rip, state.rflags
-        sregs = abi.Sregs.from_buffer_copy(rest.sregs)
         self._ask("KVM_SET_SREGS", abi.KVM_SET_SREGS, sregs)
         self._ask("KVM_SET_XSAVE", abi.KVM_SET_XSAVE, xsave)
         self._ask("KVM_SET_REGS", abi.KVM_SET_REGS, regs)
         if state.events is not None:
-            events = with_events(abi.VcpuEvents.from_buffer_copy(rest.events), state.events)
+            events = with_events(events, state.events)
             self._ask("KVM_SET_VCPU_EVENTS", abi.KVM_SET_VCPU_EVENTS, events)
-        mp_state = abi.MpState.from_buffer_copy(rest.mp_state)
         self._ask("KVM_SET_MP_STATE", abi.KVM_SET_MP_STATE, mp_state)
 
     def _events(self) -> abi.VcpuEvents:
@@ -181,13 +189,14 @@ class RealVcpu:
     def let_go(self) -> Callable[[], None]:
         """Kick whoever is inside KVM_RUN; returns what unmaps the page and closes the descriptor.
         The RAM stays lent until nobody is inside."""
-        kick.watchdog.release(self)
-        self.kick()
+        if kick.watchdog.release(self):  # else it is the parent's, and so is who is inside
+            self.kick()
         if not any(entry.vcpu is self for entry in kick.entries()):
             self._lent = None
         page, fd = self._page, self._fd
 
         def give_back() -> None:
+            kick.wait_for_others(self)
             page.close()
             os.close(fd)
 
@@ -196,6 +205,7 @@ class RealVcpu:
     def __repr__(self) -> str:
         return shown(self, self.kvm_run)
 
+    @asks
     def _ask(self, act: str, request: int, argument: ctypes.Structure) -> None:
         try:
             ioctl(self._fd, request, argument, True)
@@ -285,8 +295,8 @@ class RealKernel(OpenKernel):
     name = "real"
 
     def __init__(self, limit: float = 5.0, device: str = "/dev/kvm") -> None:
-        self.limit: float = arguments.limit(limit, "seconds", fractions=True)
         self._device = device
+        self.limit: float = arguments.limit(limit, "seconds", fractions=True)
         fd = _open(device)
         try:
             version = ioctl(fd, abi.KVM_GET_API_VERSION, 0)
@@ -312,7 +322,7 @@ class RealKernel(OpenKernel):
         """KVM_CHECK_EXTENSION: 0 if the kernel does not have capability number ``cap``, else 1 or
         what the documentation of that capability says."""
         if not whole(cap) or not 0 <= cap <= _C_INT:
-            raise KvmExitError(f"a capability is a number of linux/kvm.h, not {cap!r}")
+            raise KvmExitError(f"a capability is a number of linux/kvm.h, not {said(cap)}")
         try:
             return ioctl(self._fd, abi.KVM_CHECK_EXTENSION, cap)
         except OSError as error:
@@ -345,7 +355,7 @@ def _enable_cap(fd: int, cap: int, args: tuple[int, ...]) -> None:
     if len(numbers) != 1 + len(args) or cap > 0xFFFFFFFF or len(args) > 4:
         raise KvmExitError(
             f"enable_cap takes a number of linux/kvm.h and up to four 64-bit numbers, not"
-            f" {(cap, *args)!r}"
+            f" {said((cap, *args))}"
         )
     enable = abi.EnableCap(cap=cap)
     enable.args[: len(args)] = args
@@ -362,9 +372,11 @@ def _open(device: str) -> int:
         errno.ENODEV: "no KVM module is loaded: load kvm_intel or kvm_amd",
     }
     if not isinstance(device, str | os.PathLike):
-        raise KvmExitError(f"device is a path, not {device!r}: take /dev/kvm")
+        raise KvmExitError(f"device is a path, not {said(device)}: take /dev/kvm")
     try:
         return os.open(device, os.O_RDWR | os.O_CLOEXEC)
+    except (TypeError, ValueError):  # with a NUL in it, say
+        raise KvmExitError(f"device is a path, not {said(device)}: take /dev/kvm") from None
     except OSError as error:
         hint = hints.get(error.errno or 0, "see the kernel's log")
         raise KvmExitError(

@@ -6,30 +6,31 @@ KVM: a question that nobody asked while recording has no answer here, and says s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import READS, Interrupted, OtherExit, Rdmsr, VcpuExit, VcpuState, Wrmsr
 from kvmexit.kernel import arguments
+from kvmexit.kernel.lifetime import Unique
 from kvmexit.kernel.ram import HeapRam
-from kvmexit.kernel.recorder import Recorder
 from kvmexit.kernel.recording import REFUSED, Answer, Input, Node, digest, load, name_state
+from kvmexit.kernel.registers import fitted
 from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
-
-__all__ = ["RecordedKernel", "Recorder", "shipped"]
 
 _SHIPPED = Path(__file__).parent / "recordings"
 
 
 def shipped(name: str) -> Path:
     """The path of a recording that comes with this library."""
-    path = _SHIPPED / f"{name}.json.gz"
-    if not path.exists():
+    if f"{name}.json.gz" not in os.listdir(_SHIPPED):
         names = ", ".join(sorted(p.name.removesuffix(".json.gz") for p in _SHIPPED.glob("*.gz")))
-        raise KvmExitError(f"no recording {name!r} comes with kvmexit; known: {names or 'none'}")
-    return path
+        raise KvmExitError(
+            f"no recording {said(name)} comes with kvmexit; known: {names or 'none'}"
+        )
+    return _SHIPPED / f"{name}.json.gz"
 
 
 class RecordedKernel(OpenKernel):
@@ -38,6 +39,8 @@ class RecordedKernel(OpenKernel):
     name = "recorded"
 
     def __init__(self, path: str | Path) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise KvmExitError(f"a recording is the path of a file, not {said(path)}")
         self._recording = load(Path(path))
 
     @property
@@ -74,7 +77,7 @@ class RecordedVm(OneVcpuVm):
         self.vcpu = RecordedVcpu(memoryview(ram), root, start)
 
 
-class RecordedRun:
+class RecordedRun(Unique):
     """The shared page: the last exit, and the answer to it."""
 
     def __init__(self) -> None:
@@ -95,6 +98,9 @@ class RecordedRun:
         last = self.last
         return int(last.exit_reason if isinstance(last, OtherExit) else last.reason)
 
+    def __repr__(self) -> str:
+        return shown(self, self)
+
     def exit(self) -> VcpuExit:
         return self.last
 
@@ -111,7 +117,7 @@ class RecordedRun:
         self.given = REFUSED
 
 
-class RecordedVcpu:
+class RecordedVcpu(Unique):
     """Walks down the tree, one question a step."""
 
     def __init__(self, memory: memoryview, root: Node, start: VcpuState) -> None:
@@ -146,6 +152,7 @@ class RecordedVcpu:
 
     def set_state(self, state: VcpuState) -> None:
         """As recorded. Raises KvmExitError if this state was never loaded here."""
+        fitted(state)
         self._follow(("set", name_state(state)), f"loading the state with rip={state.rip:#x}")
 
     def kick(self) -> None:

@@ -13,6 +13,7 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Interrupted, VcpuExit, VcpuState
 from kvmexit.kernel import arguments
 from kvmexit.kernel.host import host
+from kvmexit.kernel.lifetime import Unique
 from kvmexit.kernel.protocol import Kernel, KvmRun, Vm
 from kvmexit.kernel.recording import (
     REFUSED,
@@ -78,7 +79,7 @@ class RecorderVm(OneVcpuVm):
         super().close()
 
 
-class RecorderRun:
+class RecorderRun(Unique):
     """The page of the vCPU behind; notes the answer that is put into it."""
 
     def __init__(self, page: KvmRun) -> None:
@@ -98,6 +99,9 @@ class RecorderRun:
     def exit_reason(self) -> int:
         return self._page.exit_reason
 
+    def __repr__(self) -> str:
+        return shown(self, self)
+
     def answer(self, data: bytes) -> None:
         data = arguments.answer(data)
         self._page.answer(data)
@@ -109,7 +113,7 @@ class RecorderRun:
         self.given = REFUSED
 
 
-class RecorderVcpu:
+class RecorderVcpu(Unique):
     """Asks the vCPU behind, and adds the question and its answer to the tree."""
 
     def __init__(self, vm: Vm, root: Node) -> None:

@@ -25,6 +25,8 @@ from kvmexit.errors import KvmExitError
 from kvmexit.exits import EINTR, Events, Interrupted, VcpuExit, VcpuState
 
 FORMAT = "kvmexit recording 2"
+FACTS = {"cpu", "date", "kernel", "kvmexit", "module", "release", "what"}
+"""What a recording says of its making."""
 
 Input: TypeAlias = tuple[Any, ...]
 """("run", immediate_exit, answer in hex or "", memory digest or "") or ("set", state digest)."""
@@ -110,7 +112,8 @@ class Table:
 def save(
     path: Path, roots: dict[int, Node], starts: dict[int, VcpuState], host: dict[str, str]
 ) -> None:
-    """Write a recording; the same content gives the same bytes. ``.gz`` in the name packs it."""
+    """Write a recording; the same content gives the same bytes. ``.gz`` in the name packs it.
+    Raises KvmExitError if that cannot be written."""
     results, states, nodes = Table(), Table(), Table()
     numbers: dict[int, int] = {}
     for root in (roots[size] for size in sorted(roots)):
@@ -139,7 +142,12 @@ def save(
         "nodes": nodes.rows,
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    path.write_bytes(gzip.compress(text, 9, mtime=0) if path.suffix == ".gz" else text)
+    try:
+        path.write_bytes(gzip.compress(text, 9, mtime=0) if path.suffix == ".gz" else text)
+    except OSError as problem:
+        raise KvmExitError(
+            f"{path}: cannot be written: {problem.strerror}; make room, or write elsewhere"
+        ) from None
 
 
 def _leaves_first(root: Node) -> Iterator[Node]:
@@ -192,7 +200,7 @@ def load(path: Path) -> Recording:
         if isinstance(problem, gzip.BadGzipFile):
             raise _damaged(path, problem) from None
         raise KvmExitError(f"recording {path}: {problem.strerror}; give another file") from None
-    except (EOFError, ValueError, zlib.error) as problem:
+    except (EOFError, RecursionError, ValueError, zlib.error) as problem:
         raise _damaged(path, problem) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise KvmExitError(
@@ -226,4 +234,7 @@ def _build(document: dict[str, Any]) -> Recording:
         int(size): (nodes[number], states[state])
         for size, (number, state) in document["roots"].items()
     }
-    return Recording(dict(document["host"]), roots)
+    host = dict(document["host"])
+    if missing := FACTS - host.keys():
+        raise KeyError(*sorted(missing))
+    return Recording(host, roots)

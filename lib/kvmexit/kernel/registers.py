@@ -6,7 +6,7 @@ from dataclasses import replace
 from operator import index
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import GPR_NAMES, Events, VcpuState
 from kvmexit.kernel.arguments import whole
 
@@ -24,7 +24,7 @@ def fitted(state: VcpuState) -> VcpuState:
     something that is no integer, an xmm register outside 0..2**128-1, impossible events.
     """
     if not isinstance(state, VcpuState):
-        raise KvmExitError(f"set_state takes a VcpuState, not {state!r}: see get_state")
+        raise KvmExitError(f"set_state takes a VcpuState, not {said(state)}: see get_state")
     gpr = _whole(state.gpr, "gpr", f"eight integers: {', '.join(GPR_NAMES)}")
     rip, rflags = _whole((state.rip, state.rflags), "rip, rflags", "two integers", 2)
     xmm = _whole(state.xmm, "xmm", "eight integers of 128 bits")
@@ -40,23 +40,27 @@ def fitted(state: VcpuState) -> VcpuState:
 def _possible(events: Any) -> None:
     """Raises KvmExitError for events that KVM_SET_VCPU_EVENTS refuses or cannot hold."""
     if not isinstance(events, Events):
-        raise KvmExitError(f"events of {events!r}: give an Events, or None for none saved")
-    vector, code, shadow = events.exception, events.error_code or 0, events.shadow
-    if vector is None and code:
-        raise KvmExitError(f"error code {code!r} goes with no exception: give one")
+        raise KvmExitError(f"events of {said(events)}: give an Events, or None for none saved")
+    vector, code, shadow = events.exception, events.error_code, events.shadow
     if vector is not None and (not whole(vector) or vector not in _VECTORS):
-        raise KvmExitError(f"no exception has the vector {vector!r}: give 0 to 31, but not 2 (NMI)")
-    if not whole(code) or not 0 <= code <= _LOW:
-        raise KvmExitError(f"an error code has 32 bits, not {code!r}")
+        raise KvmExitError(
+            f"no exception has the vector {said(vector)}: give 0 to 31, but not 2 (NMI)"
+        )
+    if code is not None and (not whole(code) or not 0 <= code <= _LOW):
+        raise KvmExitError(f"an error code has 32 bits, not {said(code)}")
+    if vector is None and code:
+        raise KvmExitError(f"error code {code:#x} goes with no exception: give one")
+    if not isinstance(events.injected, int) or events.injected not in (0, 1):
+        raise KvmExitError(f"injected is True or False, not {said(events.injected)}")
     if not whole(shadow) or not 0 <= shadow <= 3:
-        raise KvmExitError(f"a shadow is 0, 1 (mov ss) or 2 (sti), not {shadow!r}")
+        raise KvmExitError(f"a shadow is 0, 1 (mov ss) or 2 (sti), not {said(shadow)}")
 
 
 def _whole(values: Any, name: str, wanted: str, count: int = 8) -> tuple[int, ...]:
     try:
-        numbers = tuple(map(index, values))
-    except TypeError:
+        numbers = tuple(index(value) for _, value in zip(range(count + 1), values))
+    except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != count:
-        raise KvmExitError(f"a state whose {name} is {values!r}: give {wanted}")
+        raise KvmExitError(f"a state whose {name} is {said(values)}: give {wanted}")
     return numbers

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Generator
 from typing import NamedTuple
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import (
     EINTR,
     Events,
@@ -18,6 +18,7 @@ from kvmexit.exits import (
     Lane,
     OtherExit,
     Reason,
+    Shutdown,
     Step,
     VcpuExit,
     VcpuState,
@@ -26,11 +27,12 @@ from kvmexit.exits import (
 from kvmexit.guest.cpu import FIXED, VM, Fault, NotEmulated
 from kvmexit.kernel import arguments
 from kvmexit.kernel.emulator import Emulator
+from kvmexit.kernel.lifetime import Unique, is_closed
 from kvmexit.kernel.raised import SOFT, Raised
 from kvmexit.kernel.ram import HeapRam
 from kvmexit.kernel.registers import fitted
 from kvmexit.kernel.retirement import EMULATOR, MACHINES, Retirement
-from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, shown
+from kvmexit.kernel.vm import OneVcpuVm, OpenKernel, end_vcpu, shown
 
 
 class Null(NamedTuple):
@@ -40,7 +42,7 @@ class Null(NamedTuple):
     selectors: bytes
 
 
-class SimulatedVcpu(Emulator):
+class SimulatedVcpu(Unique, Emulator):
     """One vCPU. ``watched`` makes ``walk`` show the guest's instructions as they come.
 
     Threads wait for one another, as for the mutex of a vCPU in KVM. A ``walk`` that has begun
@@ -78,7 +80,8 @@ class SimulatedVcpu(Emulator):
             try:
                 return (yield from self._walk())
             finally:
-                self._walking = False
+                if not is_closed(self):
+                    self._walking = False
 
     def _walk(self) -> Generator[Step, None, VcpuExit | Interrupted]:
         """KVM_RUN in its documented order: complete, then look, then execute."""
@@ -97,9 +100,12 @@ class SimulatedVcpu(Emulator):
                         return page.report(exit)
             if page.stop:
                 return EINTR
+            if self._triple_fault:  # only a completion can bring it about
+                self._triple_fault = False
+                return page.report(Shutdown())
             for _ in range(self._limit):
                 if self._kicked:
-                    page.report(OtherExit(Reason.INTR))
+                    page.report(OtherExit(int(Reason.INTR)))
                     return EINTR
                 if self._exception is not None:
                     return page.report(self._shut_down(self._exception))
@@ -121,7 +127,10 @@ class SimulatedVcpu(Emulator):
                     return page.report(exit)
             raise self._overdue()
         finally:
-            self._in_guest = self._kicked = False
+            try:
+                self._in_guest = self._kicked = False
+            except KvmExitError:
+                pass  # closed meanwhile: who goes on with this walk is told so, not who gives it up
 
     def get_state(self) -> VcpuState:
         if self._walking:
@@ -206,11 +215,20 @@ class SimulatedVm(OneVcpuVm):
         # A view: as long as there is one, the RAM cannot change its size.
         self.vcpu = SimulatedVcpu(memoryview(ram), retirement, limit)
         self._more = retirement, limit
+        self._others: list[SimulatedVcpu] = []
 
     def create_vcpu(self) -> SimulatedVcpu:
         """Another vCPU on the same RAM, in the state of a new one. It runs when its ``run`` is
         called; nothing but RAM connects it with the others."""
-        return SimulatedVcpu(memoryview(self._ram), *self._more)
+        self._others.append(SimulatedVcpu(memoryview(self._ram), *self._more))
+        return self._others[-1]
+
+    def close(self) -> None:
+        """Close all of its vCPUs, too. Closing twice is allowed."""
+        others = self._others
+        super().close()
+        for vcpu in others:
+            end_vcpu(vcpu)
 
 
 class SimulatedKernel(OpenKernel):
@@ -222,7 +240,7 @@ class SimulatedKernel(OpenKernel):
     def __init__(self, retirement: Retirement = EMULATOR, limit: int = 5_000_000) -> None:
         if not isinstance(retirement, Retirement):
             raise KvmExitError(
-                f"retirement is a row of MACHINES ({', '.join(MACHINES)}), not {retirement!r}:"
+                f"retirement is a row of MACHINES ({', '.join(MACHINES)}), not {said(retirement)}:"
                 " take MACHINES[name]"
             )
         self.retirement = retirement
@@ -230,8 +248,13 @@ class SimulatedKernel(OpenKernel):
 
     def create_vm(self, memory_size: int) -> SimulatedVm:
         """A new VM; ``memory_size`` in bytes, a multiple of the page size."""
-        ram = HeapRam(arguments.memory_size(memory_size))
-        return SimulatedVm(ram, self.retirement, self.limit)
+        size, rules, limit = arguments.memory_size(memory_size), self.retirement, self.limit
+        try:
+            return SimulatedVm(HeapRam(size), rules, limit)
+        except MemoryError:
+            raise KvmExitError(
+                f"no room for a VM with memory of {size:#x} bytes: take less"
+            ) from None
 
     def __repr__(self) -> str:
         return f"<SimulatedKernel, {self.retirement.name}>"

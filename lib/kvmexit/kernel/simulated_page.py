@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from kvmexit.exits import MmioRead, MmioWrite, OtherExit, PioIn, PioOut, Rdmsr, VcpuExit, Wrmsr
 from kvmexit.kernel import arguments, msrs
+from kvmexit.kernel.lifetime import Unique
+from kvmexit.kernel.vm import shown
 
 IO_BYTES = 4096
 WIDEST = 8
@@ -14,15 +16,15 @@ WIDEST = 8
 _IO_OVERLAY = IO_BYTES.to_bytes(8, "little")
 
 
-class SimulatedRun:
+class SimulatedRun(Unique):
     """The shared page. Answers lie in it until something else is written over them."""
 
-    __slots__ = ("_data", "_exit", "_io", "_msr", "exit_reason", "refused", "stop")
+    __slots__ = ("_data", "_exit", "_io", "_msr", "_reason", "refused", "stop")
 
     def __init__(self) -> None:
         self.stop = 0
         """The byte ``immediate_exit``, as the kernel's side reads it."""
-        self.exit_reason = 0
+        self._reason = 0
         self.refused = False
         """``msr.error``."""
         self._exit: VcpuExit = OtherExit(0)
@@ -39,6 +41,19 @@ class SimulatedRun:
     def immediate_exit(self, value: int) -> None:
         self.stop = arguments.immediate_exit(value)
 
+    @property
+    def exit_reason(self) -> int:
+        """The number of the last exit. Stale after EINTR."""
+        return self._reason
+
+    @exit_reason.setter
+    def exit_reason(self, value: int) -> None:
+        """The page is userspace's as well: some kernels look at this field on entry."""
+        self._reason = arguments.exit_reason(value)
+
+    def __repr__(self) -> str:
+        return shown(self, self)
+
     def exit(self) -> VcpuExit:
         return self._exit
 
@@ -47,11 +62,12 @@ class SimulatedRun:
             data = arguments.answer(data)
         exit = self._exit
         if isinstance(exit, MmioRead):
-            self._data[: exit.size] = data[: exit.size]
+            data = data[: exit.size]  # `put`, without the cost of the call
+            self._data[: len(data)] = data
         elif isinstance(exit, PioIn):
-            self._io[: exit.size * exit.count] = data[: exit.size * exit.count]
+            put(self._io, data, exit.size * exit.count)
         elif isinstance(exit, Rdmsr):
-            self._msr[:] = data[:8]
+            put(self._msr, data, 8)
         else:
             raise arguments.nothing_to_answer(exit)
 
@@ -64,9 +80,9 @@ class SimulatedRun:
         """The kernel's side: describe ``exit``. Only the bytes of a write reach the data."""
         self._exit = exit
         if isinstance(exit, MmioRead):  # the most frequent, and it leaves the data as it is
-            self.exit_reason = exit.reason
+            self._reason = exit.reason
             return exit
-        self.exit_reason = exit.exit_reason if isinstance(exit, OtherExit) else exit.reason
+        self._reason = exit.exit_reason if isinstance(exit, OtherExit) else exit.reason
         if isinstance(exit, MmioWrite):
             self._data[: len(exit.data)] = exit.data
         elif isinstance(exit, PioOut):
@@ -80,10 +96,16 @@ class SimulatedRun:
             self._data[:] = _msr_overlay(exit)
         return exit
 
+    def not_emulated(self, fetched: bool) -> None:
+        """The kernel's side: ``emulation_failure.flags``, which lie where ``mmio.data`` does, say
+        whether bytes of the instruction follow. Source: ``prepare_emulation_failure_exit``,
+        arch/x86/kvm/x86.c."""
+        self._data[:] = int(fetched).to_bytes(WIDEST, "little")
+
     def names(self, exit: VcpuExit) -> bool:
         """The kernel's side: does ``exit_reason``, which userspace can write, still name it?"""
         reason = exit.exit_reason if isinstance(exit, OtherExit) else exit.reason
-        return self.exit_reason == reason
+        return self._reason == reason
 
     def answered(self, exit: VcpuExit) -> bytes:
         """The kernel's side: what userspace left where the answer to ``exit`` belongs."""
@@ -92,6 +114,12 @@ class SimulatedRun:
         if isinstance(exit, PioIn):
             return bytes(self._io[: exit.size * exit.count])
         return bytes(self._msr)
+
+
+def put(place: bytearray, data: bytes, size: int) -> None:
+    """An answer of ``size`` bytes: too many are cut off, too few leave old ones behind them."""
+    data = data[:size]
+    place[: len(data)] = data
 
 
 def _msr_overlay(exit: Rdmsr | Wrmsr) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fcntl import ioctl
 from typing import NamedTuple
 
+from kvmexit.errors import KvmExitError
 from kvmexit.exits import Events
 from kvmexit.kernel import abi
 
@@ -16,6 +17,21 @@ class Rest(NamedTuple):
     xsave: bytes
     mp_state: bytes
     events: bytes
+
+
+def structs_of(rest: Rest) -> tuple[abi.Sregs, abi.Xsave, abi.VcpuEvents, abi.MpState]:
+    """The structs again. Raises KvmExitError if that is nothing that was read from a vCPU."""
+    try:
+        return (
+            abi.Sregs.from_buffer_copy(rest.sregs),
+            abi.Xsave.from_buffer_copy(rest.xsave),
+            abi.VcpuEvents.from_buffer_copy(rest.events),
+            abi.MpState.from_buffer_copy(rest.mp_state),
+        )
+    except (TypeError, ValueError):
+        raise KvmExitError(
+            "the rest of this state is not the kernel's: leave it as get_state gave it, or None"
+        ) from None
 
 
 def protected_mode(vcpu: int) -> abi.Sregs:

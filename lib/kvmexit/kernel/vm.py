@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import Assembled, Memory
 from kvmexit.kernel.arguments import whole
-from kvmexit.kernel.lifetime import end
+from kvmexit.kernel.lifetime import Unique, end
 from kvmexit.kernel.protocol import KvmRun, Vcpu
-from kvmexit.kernel.ram import fixed
+from kvmexit.kernel.ram import NO_BYTES, fixed
 
 
-class Closing:
+class Closing(Unique):
     """A context manager whose end is ``close``."""
 
     def close(self) -> None:
@@ -63,28 +63,37 @@ class OneVcpuVm(Closing):
 
     def close(self) -> None:
         """Give everything back. Closing twice is allowed."""
-        vcpu, page = self.vcpu, self.vcpu.kvm_run
-        del self._ram
-        for part in (page, vcpu, self):
-            end(part, "VM")
+        end_vcpu(self.vcpu)
+        end(self, "VM")
+        # Last: another thread that asks meanwhile is told that it is closed. Else the RAM lived as
+        # long as whoever keeps the closed VM.
+        vars(self).pop("_ram", None)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}, {len(self._ram):#x} bytes of RAM, {self.vcpu!r}>"
+        vcpu = vars(self).get("vcpu")  # None, if making it has failed
+        return f"<{type(self).__name__}, {len(self._ram):#x} bytes of RAM, {vcpu!r}>"
+
+
+def end_vcpu(vcpu: Vcpu) -> None:
+    """From now on it and its page say that their VM is closed."""
+    for part in (vcpu.kvm_run, vcpu):
+        end(part, "VM")
 
 
 def place(ram: Memory, address: Any, code: Any) -> None:
     """Write ``code`` into ``ram`` at ``address``."""
     if not whole(address):
-        raise KvmExitError(f"an address is an integer, not {address!r}")
+        raise KvmExitError(f"an address is an integer, not {said(address)}")
     if (origin := getattr(code, "origin", address)) != address:
+        origin = f"{origin:#x}" if whole(origin) else said(origin)
         raise KvmExitError(
-            f"this program was assembled for {origin:#x} and cannot be loaded at {address:#x}:"
+            f"this program was assembled for {origin} and cannot be loaded at {address:#x}:"
             f" assemble(..., origin={address:#x})"
         )
     try:
         data = bytes(memoryview(getattr(code, "code", code)))
-    except TypeError:
-        raise KvmExitError(f"load takes bytes or a Program, not {code!r}") from None
+    except NO_BYTES:
+        raise KvmExitError(f"load takes bytes or a Program, not {said(code)}") from None
     if not 0 <= address <= address + len(data) <= len(ram):
         raise KvmExitError(
             f"{len(data)} bytes at {address:#x} do not fit into the RAM, which ends at"
@@ -93,6 +102,6 @@ def place(ram: Memory, address: Any, code: Any) -> None:
     ram[address : address + len(data)] = data
 
 
-def shown(vcpu: Vcpu, page: KvmRun) -> str:
-    """A vCPU in a notebook's cell: nothing is asked of the kernel for it."""
-    return f"<{type(vcpu).__name__}, last exit {page.exit()!r}>"
+def shown(part: Vcpu | KvmRun, page: KvmRun) -> str:
+    """A vCPU, or its page, in a notebook's cell: nothing is asked of the kernel for it."""
+    return f"<{type(part).__name__}, last exit {page.exit()!r}>"

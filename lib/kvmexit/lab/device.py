@@ -331,8 +331,8 @@ def problem(seed: int) -> str:
     return (
         f"The guest runs the program {program}. Its reads of the response take these many bytes"
         f" (+: the access goes on with the next read):\n\n  {sizes}\n\nA snapshot holds a device"
-        f" that stands at byte {offset}. At which read, counted from 1, can a VMM have been"
-        " stopped that saves at once? At which one that drains?"
+        f" that stands at byte {offset}. The VMM was stopped when a read had been served. Which"
+        " read, counted from 1, can that have been if it saves at once? Which, if it drains?"
     )
 
 

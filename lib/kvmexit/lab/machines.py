@@ -27,7 +27,7 @@ GUESTS = {
 WORDS = {
     "fine": "the device saw it once, and the guest has what it asked for",
     "repeated": "the device saw it twice",
-    "stale": "the guest's register keeps its old value",
+    "stale": "the device saw it once, and the guest's register keeps its old value",
     "lost": "the device never saw it",
 }
 
@@ -55,9 +55,9 @@ def outcome(moment: Moment) -> str:
         state = vm.vcpu.get_state()
     if len(bus.log) > 1:
         return "repeated"
-    if moment.access == "mmio read":
-        return "fine" if state["eax"] == BYTE and bus.log else "stale"
-    return "fine" if bus.log else "lost"
+    if not bus.log:
+        return "lost"
+    return "stale" if moment.access == "mmio read" and state["eax"] != BYTE else "fine"
 
 
 def moments(access: str) -> list[Moment]:

@@ -73,9 +73,7 @@ def _body(scenario: Scenario) -> Iterator[tuple[int, str, int, int]]:
         point, exit = points[index]
         piece = index - point.exits + 1
         pieces = 2 if isinstance(exit, MmioRead) and exit.size == 8 else 1
-        is_read = isinstance(exit, MmioRead)
-        access = "data read" if index in data else "status read" if is_read else "write"
-        yield index + 1, access, piece, pieces
+        yield index + 1, "data read" if index in data else "status read", piece, pieces
 
 
 def _test(theme: str, player: Player, seed: int) -> Finding:

@@ -162,7 +162,7 @@ QUESTIONS = (
 
 def record(path: Path) -> None:
     """Record every landing of the lab under every policy of the book, where there is a KVM."""
-    from kvmexit.kernel.recorded import Recorder
+    from kvmexit.kernel.recorder import Recorder
     from kvmexit.vmm.machine import POLICIES
 
     recorder = Recorder(_real())

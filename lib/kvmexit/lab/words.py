@@ -34,9 +34,9 @@ class Snapshot:
 class Situation:
     """A suspended machine, as far as a prediction needs it.
 
-    ``access`` is ``data read`` (a byte of the response), ``status read`` or ``write``. It takes
-    ``pieces`` exits and the suspend lands at exit ``piece`` of them; ``phase`` is where around
-    that exit: ``unserved``, ``served`` or ``entered``. ``policy``, ``compensation`` and
+    ``access`` is ``data read`` (bytes of the response) or ``status read``. It takes ``pieces``
+    exits and the suspend lands at exit ``piece`` of them; ``phase`` is where around that exit:
+    ``served`` or ``entered``. ``policy``, ``compensation`` and
     ``restore`` have the names of the book's experiments.
     """
 

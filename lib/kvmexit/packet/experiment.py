@@ -13,9 +13,10 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, known, said
 from kvmexit.exits import DATA_EXITS, EINTR, Interrupted, OtherExit, Step, VcpuState, What
 from kvmexit.guest import driver as tis_driver
+from kvmexit.kernel.arguments import whole
 from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.outcome import Ending, Kind, Outcome, classify
@@ -41,8 +42,8 @@ def response_of(length: int) -> bytes:
 
     A response shorter than its header is that header, cut.
     """
-    if not 1 <= length <= LONGEST:
-        raise KvmExitError(f"a response has 1 to {LONGEST} bytes, not {length}")
+    if not whole(length) or not 1 <= length <= LONGEST:
+        raise KvmExitError(f"a response has 1 to {LONGEST} bytes, not {said(length)}")
     header = b"\x80\x01" + length.to_bytes(4, "big") + bytes(4)
     body = bytes((0x11 + i * 7) % 251 + 1 for i in range(max(0, length - len(header))))
     return (header + body)[:length]
@@ -66,13 +67,20 @@ class Scenario:
     saved: str | Load = "whole"
 
     def __post_init__(self) -> None:
-        _known("device", self.device, DEVICES)
-        _known("policy", self.policy, POLICIES)
-        _known("compensation", self.compensation, COMPENSATIONS)
-        _known("restore", self.restore, RESTORES)
+        known("device", self.device, DEVICES, callable(self.device))
+        if callable(self.policy):
+            raise KvmExitError(
+                f"a policy is a name or a Policy, not {said(self.policy)}: a function becomes one"
+                " by Policy('mine', function)"
+            )
+        known("policy", self.policy, POLICIES, isinstance(self.policy, Policy))
+        known("compensation", self.compensation, COMPENSATIONS, callable(self.compensation))
+        known("restore", self.restore, RESTORES)
         if isinstance(self.device, str) or self.program not in tis_driver.PAGED:
-            _known("program", self.program, tis_driver.PROGRAMS)
-        _known("saved", self.saved, SAVED)
+            known("program", self.program, tis_driver.PROGRAMS)
+        known("saved", self.saved, SAVED, callable(self.saved))
+        if not isinstance(self.response, bytes):
+            raise KvmExitError(f"a response is bytes, not {said(self.response)}")
         if not 1 <= len(self.response) <= LONGEST:
             raise KvmExitError(
                 f"a response has 1 to {LONGEST} bytes, this one has {len(self.response)}"
@@ -104,11 +112,6 @@ class Scenario:
         return "indexed" if self.device == "tis-indexed" else self.program
 
 
-def _known(what: str, name: object, names: Any) -> None:
-    if isinstance(name, str) and name not in names:
-        raise KvmExitError(f"unknown {what} {name!r}; known: {', '.join(names)}")
-
-
 class Phase(Enum):
     """Where, around an exit, the request arrives."""
 
@@ -117,16 +120,30 @@ class Phase(Enum):
     ENTERED = "entered"  # after the VMM's last look, before the kernel's
 
 
+def phase_of(name: str) -> Phase:
+    """The phase of that name. KvmExitError if there is none."""
+    known("phase", name, [phase.value for phase in Phase])
+    return Phase(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Landing:
     """The ``exit``-th exit (from 1) that asks userspace for something, and the phase there.
 
-    With ``data_only`` the reads of the response are counted and nothing else.
+    With ``data_only`` the reads of the response are counted and nothing else. KvmExitError for an
+    exit before the first, and for a phase that is none.
     """
 
     exit: int
     phase: Phase = Phase.SERVED
     data_only: bool = False
+
+    def __post_init__(self) -> None:
+        if not whole(self.exit) or self.exit < 1:
+            raise KvmExitError(f"landings count from 1, not {said(self.exit)}")
+        if not isinstance(self.phase, Phase):
+            phases = ", ".join(str(phase) for phase in Phase)
+            raise KvmExitError(f"a phase is one of {phases}, not {said(self.phase)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +206,8 @@ class Arrival:
     """Lets the request to suspend arrive at a landing: hears each step, says when."""
 
     def __init__(self, landing: Landing | None, bus: Bus) -> None:
+        if landing is not None:
+            _some(landing)
         self.landing, self.bus = landing, bus
         self.exits = self.counted = 0
         self.arrived = landing is None
@@ -269,6 +288,7 @@ def machine_at(kernel: Kernel, scenario: Scenario, landing: Landing) -> Machine:
     Nobody has asked it to stop. The caller closes ``machine.vm``. Raises KvmExitError if the
     landing lies past the end.
     """
+    _some(landing)
     machine = make_machine(kernel, scenario)
     arrival = Arrival(landing, machine.bus)
     for step in machine.steps():
@@ -276,6 +296,11 @@ def machine_at(kernel: Kernel, scenario: Scenario, landing: Landing) -> Machine:
             return machine
     machine.vm.close()
     raise arrival.past_end()
+
+
+def _some(landing: Any) -> None:
+    if not isinstance(landing, Landing):
+        raise KvmExitError(f"a landing is Landing(exit, phase), not {said(landing)}")
 
 
 def window(calls: list[Call], mark: int) -> tuple[Call, ...]:

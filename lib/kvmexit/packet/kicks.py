@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import combinations_with_replacement
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, known
 from kvmexit.exits import Lane, VcpuState, What
 from kvmexit.guest.assembler import assemble
 from kvmexit.kernel.simulated import SimulatedKernel
@@ -71,8 +71,7 @@ class Race:
 
 def kick_races(kick: str) -> Iterator[Race]:
     """Every landing of the acts of ``kick``, a key of :data:`KICKS`, in their order."""
-    if kick not in KICKS:
-        raise KvmExitError(f"unknown kick {kick!r}; known: {', '.join(KICKS)}")
+    known("kick", kick, KICKS)
     for places in combinations_with_replacement(Place, len(KICKS[kick])):
         story: list[Deed] = []
         stops = _stops(list(zip(KICKS[kick], places, strict=True)), story)

@@ -13,7 +13,9 @@ from functools import lru_cache
 from html import escape
 from random import Random
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
+from kvmexit.kernel import arguments
+from kvmexit.kernel.arguments import whole
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import (
@@ -133,10 +135,10 @@ def long_test(
     Every moment at which a request can arrive is as likely as every other: how the odds are
     in real time is another question (:mod:`kvmexit.packet.timing`).
     """
-    if suspends < 1:
-        raise KvmExitError(f"a test needs at least one suspend, not {suspends}")
+    if not whole(suspends) or suspends < 1:
+        raise KvmExitError(f"a test needs at least one suspend, not {said(suspends)}")
     exits = run(SimulatedKernel(), scenario).exits
-    random = Random(seed)
+    random = Random(arguments.seed(seed))
     moments = [
         Landing(random.randrange(exits) + 1, random.choice(tuple(Phase))) for _ in range(suspends)
     ]

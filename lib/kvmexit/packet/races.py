@@ -20,10 +20,12 @@ from math import inf, sqrt
 from pathlib import Path
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import DATA_EXITS, EINTR, Step, VcpuState, What
 from kvmexit.guest import driver as tis_driver
+from kvmexit.kernel import arguments
 from kvmexit.kernel.alarm import Alarm
+from kvmexit.kernel.arguments import whole
 from kvmexit.kernel.real import RealKernel
 from kvmexit.packet.experiment import Scenario, make_machine
 from kvmexit.vmm.machine import Machine
@@ -103,16 +105,20 @@ def race(
     Each suspend saves and restores the whole machine. ``think`` seconds (0 to 1) pass after
     each packet, in which the guest is halted. The last packet is read to its end.
     """
-    if suspends < 1:
-        raise KvmExitError(f"a race takes at least one suspend, not {suspends}")
-    if not 0 <= think <= 1:
-        raise KvmExitError(f"a guest thinks for 0 to 1 seconds, not {think:g}")
+    if not isinstance(kernel, RealKernel):
+        raise KvmExitError(f"a race is run on real KVM, not on {said(kernel)}")
+    if not whole(suspends) or suspends < 1:
+        raise KvmExitError(f"a race takes at least one suspend, not {said(suspends)}")
+    if not isinstance(think, int | float) or not 0 <= think <= 1:
+        raise KvmExitError(f"a guest thinks for 0 to 1 seconds, not {said(think)}")
     policy = replace(scenario.make_policy(), looks_before_serving=False)
     machine = make_machine(kernel, replace(scenario, policy=policy))
     tally = Tally(policy.name, len(scenario.response), think)
     try:
         with Alarm() as alarm:
-            _Host(machine, scenario, alarm, tally, random.Random(seed)).suspend(suspends)
+            _Host(machine, scenario, alarm, tally, random.Random(arguments.seed(seed))).suspend(
+                suspends
+            )
     finally:
         machine.vm.close()
     return tally

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import DATA_EXITS, EINTR, MmioWrite, VcpuState
 from kvmexit.guest.assembler import assemble
+from kvmexit.kernel.arguments import whole
 from kvmexit.kernel.simulated import SimulatedKernel, SimulatedVcpu, SimulatedVm
 
 RAM, START, STATUS = 0x4000, 0xD0000, 0xD0004
@@ -105,6 +107,8 @@ def survives(landing: int, *, two_phases: bool) -> bool:
     In two phases both are drained before one is read. Otherwise each is drained and read in its
     turn, the second vCPU first.
     """
+    if not whole(landing) or landing < 1:
+        raise KvmExitError(f"landings count from 1, not {said(landing)}")
     source = pair()
     source.run(landing)
     if two_phases:

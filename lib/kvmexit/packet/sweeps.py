@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from kvmexit.errors import KvmExitError
 from kvmexit.exits import DATA_EXITS, Step, VcpuState, What
 from kvmexit.guest import driver as tis_driver
 from kvmexit.kernel.emulator import MemoryAccess
@@ -74,7 +75,15 @@ def sweep(kernel: Kernel, scenario: Scenario) -> Sweep:
 
 
 def sweep_policies(kernel: SimulatedKernel, scenarios: list[Scenario]) -> list[Sweep]:
-    """Sweep scenarios that differ only in how they stop and restore: one walk for all."""
+    """Sweep scenarios that differ only in how they stop and restore: one walk for all. Raises
+    KvmExitError for others."""
+    rests = {replace(scenario, **ANY_STOP) for scenario in scenarios}
+    if len(rests) > 1:
+        raise KvmExitError(
+            "these scenarios differ in more than how they stop and restore: sweep them one by one"
+        )
+    if not scenarios:
+        return []
     known = Tails()
     landings: list[Landing] = []
     outcomes: list[list[Outcome]] = [[] for _ in scenarios]

@@ -18,10 +18,21 @@ from typing import Any
 
 import simpy
 
+from kvmexit.errors import KvmExitError, said
 from kvmexit.exits import DATA_EXITS, Step, What
+from kvmexit.kernel import arguments
+from kvmexit.kernel.arguments import whole
 from kvmexit.kernel.simulated import SimulatedKernel
 from kvmexit.packet.experiment import Scenario, ending_of, make_machine, reference
 from kvmexit.packet.outcome import Kind, classify
+
+LONGEST = 1e9
+"""Seconds, of which no clock here counts more."""
+
+
+def _seconds(value: Any) -> bool:
+    """Can a clock count it?"""
+    return isinstance(value, int | float) and 0 <= value <= LONGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,12 @@ class Costs:
 
     round_trip: float = 12e-6
     outside: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not _seconds(self.round_trip) or not self.round_trip:
+            raise KvmExitError(f"round_trip is seconds above 0, not {said(self.round_trip)}")
+        if not _seconds(self.outside) or self.outside > 1:
+            raise KvmExitError(f"outside is a share, 0 to 1, not {said(self.outside)}")
 
     def of(self, step: Step) -> float:
         """What ``step`` takes."""
@@ -53,6 +70,12 @@ class Cycle:
     command: float = 0.0
     think: float = 0.0
     period: float = 6.0
+
+    def __post_init__(self) -> None:
+        for name in ("command", "think", "period"):
+            value = getattr(self, name)
+            if not _seconds(value) or name == "period" and not value:
+                raise KvmExitError(f"{name} is a number of seconds, not {said(value)}")
 
 
 @dataclass(slots=True)
@@ -73,7 +96,9 @@ def simulate(
     scenario: Scenario, cycle: Cycle, suspends: int, *, costs: Costs | None = None, seed: int = 2011
 ) -> Odds:
     """Suspend the guest of ``scenario`` ``suspends`` times on SimPy's clock, and count."""
-    world = _World(scenario, cycle, costs or Costs(), random.Random(seed))
+    if not whole(suspends) or suspends < 1:
+        raise KvmExitError(f"a simulation takes at least one suspend, not {said(suspends)}")
+    world = _World(scenario, cycle, costs or Costs(), random.Random(arguments.seed(seed)))
     world.run(suspends)
     return world.odds
 

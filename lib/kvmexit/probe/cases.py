@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from kvmexit.errors import KvmExitError
-from kvmexit.exits import GPR_NAMES, Memory, VcpuState, unknown_register
+from kvmexit.errors import KvmExitError, said
+from kvmexit.exits import GPR_NAMES, XMM_NAMES, Memory, VcpuState, unknown_register
 from kvmexit.guest.assembler import Program, assemble
+from kvmexit.kernel.arguments import whole
 
 ORIGIN = 0x1000
 """Where the code is loaded, and where it begins."""
@@ -26,8 +28,14 @@ class Case:
     ram: tuple[tuple[int, bytes], ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.code, bytes):
+            raise KvmExitError(f"code is bytes, not {said(self.code)}")
         if not self.code:
             raise KvmExitError("there is no code: give at least f4 (hlt)")
+        if not isinstance(self.registers, dict):
+            raise KvmExitError(f"registers are a dict of names, not {said(self.registers)}")
+        if not _placed(self.ram):
+            raise KvmExitError(f"ram has pairs of an address and bytes, not {said(self.ram)}")
         for address, data in ((ORIGIN, self.code), *self.ram):
             if not 0 <= address <= address + len(data) <= RAM:
                 raise KvmExitError(
@@ -47,9 +55,11 @@ class Case:
         values = {"esp": STACK, "rip": ORIGIN, "rflags": 2} | self.registers
         xmm = [0] * 8
         for name, value in values.items():
-            vector = name[:3] == "xmm" and name[3:] in tuple("01234567")
+            vector = name in XMM_NAMES
             if not vector and name not in (*GPR_NAMES, "rip", "rflags"):
                 raise unknown_register(name)
+            if not whole(value):
+                raise KvmExitError(f"{name} is an integer, not {said(value)}")
             if not 0 <= value < 1 << (128 if vector else 32):
                 raise KvmExitError(f"{name} cannot hold {value:#x}")
             if vector:
@@ -65,9 +75,19 @@ class Case:
             return f"  {ORIGIN:04x}  {self.code.hex(' ')}  (not in the subset)"
 
 
+def _placed(ram: Any) -> bool:
+    """Are these pairs of an address and bytes?"""
+    return isinstance(ram, tuple | list) and all(
+        isinstance(pair, tuple | list) and [type(part) for part in pair] == [int, bytes]
+        for pair in ram
+    )
+
+
 def case(
     name: str, source: str, ram: tuple[tuple[int, bytes], ...] = (), /, **registers: int
 ) -> Case:
     """A case from assembler text; instructions separated by ``;`` or lines; ``hlt`` is added."""
+    if not isinstance(source, str):
+        raise KvmExitError(f"a case takes the text of a program, not {said(source)}")
     text = "\n".join(part.strip() for part in source.split(";")) + "\nhlt"
     return Case(name, assemble(text, ORIGIN).code, registers, ram)

@@ -8,16 +8,20 @@ puts each of these states into a machine that goes on from there (:mod:`kvmexit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from kvmexit.errors import known
 from kvmexit.exits import DataExit, Interrupted, VcpuState
 from kvmexit.kernel.protocol import Kernel
 from kvmexit.kernel.retirement import EMULATOR, FAST_PIO, Retirement
 from kvmexit.probe.cases import ORIGIN, Case, case
 from kvmexit.probe.saves import RESTORES, Remembered, try_saves, walk
-from kvmexit.probe.verdict import Undisturbed, Verdict, begin, undisturbed
+from kvmexit.probe.verdict import Undisturbed, Verdict, begin, undisturbed, unsteady
 from kvmexit.vmm.machine import Load, load_of, registers_alone
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -62,31 +66,44 @@ class Report:
 def probe(
     kernel: Kernel, case: Case, restore: str = "new-vm", saved: str | Load = "whole"
 ) -> Report:
-    """Save at every exit of ``case`` in each of the five ways. ``saved`` is how much of the vCPU's
-    state is saved: a key of :data:`SAVED`, or the function that loads it."""
+    """Save at every exit of ``case`` in each of the five ways, and restore into a ``new-vm`` or the
+    ``same-vcpu``. ``saved`` is how much of the vCPU's state is saved: ``whole``, ``registers``, or
+    the function that loads it. KvmExitError for another name."""
     (report,) = probe_restores(kernel, case, (restore,), saved)
     return report
 
 
 def probe_restores(
-    kernel: Kernel, case: Case, restores: Iterable[str] = RESTORES, saved: str | Load = "whole"
+    kernel: Kernel, case: Case, restores: Collection[str] = RESTORES, saved: str | Load = "whole"
 ) -> list[Report]:
-    """:func:`probe` for each of ``restores``: all of them try the saves of one walk."""
+    """:func:`probe` for each of ``restores``: all of them try the saves of one walk. KvmExitError
+    for a name that is no key."""
+    for restore in restores:
+        known("restore", restore, RESTORES)
+    load = load_of(saved)
     run = undisturbed(kernel, case)
     rows = _measure(kernel, case, run)
-    attempts = {name: Remembered(RESTORES[name](kernel, run, load_of(saved))) for name in restores}
+    _paired(rows, run.log)
+    attempts = {name: Remembered(RESTORES[name](kernel, run, load)) for name in restores}
     reports = []
     tried = try_saves(kernel, case, *attempts.values())
     for (restore, attempt), verdicts in zip(attempts.items(), tried, strict=True):
-        mine = [replace(row, save=save) for row, save in zip(rows, verdicts, strict=True)]
+        mine = [replace(row, save=save) for row, save in _paired(rows, verdicts)]
         if saved == "whole" and attempt.events:
             alone = attempt.otherwise(RESTORES[restore](kernel, run, registers_alone))
             (without,) = try_saves(kernel, case, alone)
-            for row, save in zip(mine, without, strict=True):
+            for row, save in _paired(mine, without):
                 row.alone = {name: v for name, v in save.items() if v and v != row.save[name]}
         end = run.points[-1].state
         reports.append(Report(case, kernel.name, restore, mine, run.log, run.end, end))
     return reports
+
+
+def _paired(rows: Sequence[Row], others: Sequence[T]) -> Iterable[tuple[Row, T]]:
+    """Each exit, and what was found there in another run, which has as many."""
+    if len(rows) != len(others):
+        raise unsteady()
+    return zip(rows, others)
 
 
 def _measure(kernel: Kernel, case: Case, run: Undisturbed) -> list[Row]:

@@ -18,7 +18,7 @@ from enum import Enum
 from kvmexit.exits import DATA_EXITS, EINTR, DataExit, Events, Interrupted, VcpuState
 from kvmexit.kernel.protocol import Kernel, Vm
 from kvmexit.probe.cases import Case
-from kvmexit.probe.verdict import LIMIT, Feed, Undisturbed, Verdict, begin, follow
+from kvmexit.probe.verdict import LIMIT, Feed, Undisturbed, Verdict, begin, follow, unsteady
 from kvmexit.vmm.bus import unhandled
 from kvmexit.vmm.machine import Load, whole
 
@@ -100,7 +100,8 @@ class Remembered:
         known = iter(self._verdicts)
 
         def again(base: Stand, saved: Stand, phase: Phase) -> Verdict:
-            verdict = next(known)
+            if (verdict := next(known, None)) is None:
+                raise unsteady()
             return attempt(base, saved, phase) if saved.state.events != Events() else verdict
 
         return again

@@ -12,6 +12,7 @@ from enum import Enum
 from itertools import accumulate
 from typing import Any
 
+from kvmexit.errors import KvmExitError
 from kvmexit.exits import (
     DATA_EXITS,
     READS,
@@ -174,7 +175,9 @@ class Undisturbed:
             self._at.setdefault(point.place, []).append(number)
 
     def feed(self, served: int) -> Feed:
-        """The world after ``served`` exits."""
+        """The world after ``served`` exits. Raises KvmExitError if this run has not had so many."""
+        if served > len(self.log):
+            raise unsteady()
         return Feed(self.log[:served], self._given[served])
 
     def find(self, here: Point, at: int) -> int | None:
@@ -187,6 +190,14 @@ class Undisturbed:
         if here.place == self.points[at].place:
             numbers = [n for n in numbers if self.points[n] == here]
         return numbers[0] if numbers else None
+
+
+def unsteady() -> KvmExitError:
+    """The error of code that another time does something else."""
+    return KvmExitError(
+        "this code does not do the same each time it is run, as if it read a clock: there is"
+        " nothing that a save could be held against"
+    )
 
 
 def undisturbed(kernel: Kernel, case: Case) -> Undisturbed:

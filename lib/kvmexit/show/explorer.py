@@ -67,8 +67,9 @@ def live_strip(scenario: Scenario) -> list[str]:
     for frame in world.frames:
         if frame.what is What.EXIT:
             exits += 1
-        if frame.what in PHASES and (landing := Landing(exits, PHASES[frame.what])) in outcomes:
-            here = outcomes[landing].kind.value
+        if exits and frame.what in PHASES:
+            landing = Landing(exits, PHASES[frame.what])
+            here = outcomes[landing].kind.value if landing in outcomes else here
         kinds.append(here)
     return kinds
 

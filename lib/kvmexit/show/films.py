@@ -11,9 +11,9 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, known
 from kvmexit.exits import Hlt, What
-from kvmexit.packet.experiment import Landing, Phase, Scenario, response_of
+from kvmexit.packet.experiment import Landing, Phase, Scenario, phase_of, response_of
 from kvmexit.packet.outcome import Kind
 from kvmexit.show.frames import Tables, World
 from kvmexit.show.reel import Reel, as_policy
@@ -82,6 +82,7 @@ def film(
 
     ``source`` films that program instead of the driver: lines of assembly that end with hlt.
     """
+    known("face", face, ("whole", "small"))
     bytes_ = response if response is not None else response_of(length)
     base = Scenario(response=bytes_, program=program)
     devices = _axis(device, tuple(DEVICES))
@@ -144,13 +145,13 @@ def landings_of(world: World) -> dict[int, Landing]:
 
 def landing_of(world: World, read: int, phase: str) -> int:
     """The step of the undisturbed run at which experiment.Landing(read, phase, True) lies."""
-    wanted = Phase(phase)
+    wanted = Landing(read, phase_of(phase), data_only=True)
     reads, popped, bus = 0, False, world.stage.machine().bus
     for number, frame in enumerate(world.frames, start=1):
         if frame.what is What.EXIT:
             popped = bus.is_data_read(frame.about)
             reads += popped
-        if popped and reads == read and PHASES.get(frame.what) is wanted:
+        if popped and reads == read and PHASES.get(frame.what) is wanted.phase:
             return number
     raise KvmExitError(f"read {read} lies past the end: the run has {reads} reads of the response")
 

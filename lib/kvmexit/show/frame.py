@@ -10,13 +10,17 @@ from kvmexit.exits import Lane, What
 PageOp = tuple[Any, ...]
 """What a step does to kvm_run: ("exit", reason, gpa, len, is_write, data), ("answer", data),
 ("reason", number) or ("new",); empty if nothing."""
+RIP = -2
+"""Its place among the registers that are seen."""
+UNANSWERED = "a read, not answered yet"
+"""What is pending, in words, where the answer is not there, or was dropped with the registers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What userspace and the curious can see at one moment."""
 
-    registers: tuple[int, ...]
+    registers: tuple[int, ...]  # eax to edi, rip, rflags
     immediate_exit: int
     pending: str
     device: tuple[int, int, int]  # offset, status, index

@@ -71,7 +71,7 @@ def listing(
         if not hits:
             raise KvmExitError(f"nothing to mark: no instruction shown matches {mark!r}")
         marked = frozenset(hits)
-    wide = max(len(raw) for _, raw, _ in rows)
+    wide = max((len(raw) for _, raw, _ in rows), default=0)
     text: list[str] = []
     shown: set[int] = set()
     for number, (address, digits, words) in enumerate(rows):
@@ -80,6 +80,9 @@ def listing(
         if number in marked:
             shown.add(len(text))
         text.append(f"{address:#06x}  {digits:<{wide}}  {words}")
+    end = made.origin + len(made.code)
+    if lines is None and end in names:
+        text.append(f"{names[end]}:")
     return Lines(tuple(text), frozenset(shown))
 
 

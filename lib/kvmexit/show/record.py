@@ -14,7 +14,7 @@ from kvmexit.exits import DATA_EXITS, READS, Lane, MmioRead, MmioWrite, Reason, 
 from kvmexit.kernel.emulator import MemoryAccess
 from kvmexit.kernel.protocol import KvmRun
 from kvmexit.packet.experiment import Scenario
-from kvmexit.show.frame import Frame, PageOp, Seen
+from kvmexit.show.frame import UNANSWERED, Frame, PageOp, Seen
 from kvmexit.show.own_lines import label_of, line_now, sentence_of
 from kvmexit.show.stage import BUFFER, Stage
 from kvmexit.show.words import say
@@ -90,7 +90,7 @@ class Camera:
         if not isinstance(self.pending, READS):
             return "a write, for the next KVM_RUN to finish"
         if self.answer is None:
-            return "a read, not answered yet"
+            return UNANSWERED
         return f"a read, answered with {self.answer.hex(' ')}, not yet in a register"
 
     # -- taking -----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 from kvmexit.errors import KvmExitError
 from kvmexit.exits import DATA_EXITS, READS, What
 from kvmexit.kernel.simulated import SimulatedKernel
-from kvmexit.packet.experiment import Phase, Scenario, make_machine, response_of
+from kvmexit.packet.experiment import Phase, Scenario, make_machine, phase_of, response_of
 from kvmexit.packet.outcome import Kind
 from kvmexit.packet.sweeps import sweep
 from kvmexit.show.questions import GUESS, box, bundle, code, digest
@@ -108,15 +108,12 @@ def paint(question: str, answer: str, *, length: int = 20, **machine: Any) -> St
 def _ask(
     act: str, question: str, answer: str, length: int, *, phase: str = "served", **machine: Any
 ) -> StripQuestion:
-    if phase not in {one.value for one in Phase}:
-        raise KvmExitError(
-            f"unknown phase {phase!r}; known: {', '.join(one.value for one in Phase)}"
-        )
+    moment = phase_of(phase)
     asked = Scenario(response_of(length), **machine)
-    kinds = tuple(one.kind for _, one in sweep(SimulatedKernel(), asked).at(Phase(phase)))
+    kinds = tuple(one.kind for _, one in sweep(SimulatedKernel(), asked).at(moment))
     if set(kinds) == {Kind.OK}:
         raise KvmExitError("no suspend ends badly in this phase: there is nothing to point at")
-    return StripQuestion(act, question, answer, Phase(phase), kinds, tuple(exits_of(asked)))
+    return StripQuestion(act, question, answer, moment, kinds, tuple(exits_of(asked)))
 
 
 def exits_of(scenario: Scenario) -> Iterator[str]:

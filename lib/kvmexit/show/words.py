@@ -21,7 +21,7 @@ from kvmexit.exits import (
 )
 from kvmexit.guest.tis_registers import COMMAND_READY, INDEX, STS, TIS_BASE
 from kvmexit.packet.outcome import Kind
-from kvmexit.show.frame import Seen
+from kvmexit.show.frame import RIP, UNANSWERED, Seen
 from kvmexit.show.stage import Stage, Verdict
 from kvmexit.show.vocabulary import ASKING, WORDS
 from kvmexit.vmm.machine import Machine
@@ -128,6 +128,10 @@ def register_name(exit: Any) -> str:
 def _complete(exit: Any, before: Seen, after: Seen) -> str:
     if not isinstance(exit, READS):
         return "The kernel completes the write: nothing of it is pending any more."
+    if before.registers[RIP] == after.registers[RIP]:
+        return "The kernel takes what the page holds. RIP stays: the instruction is not over."
+    if before.pending == UNANSWERED and before.registers[:RIP] == after.registers[:RIP]:
+        return "The kernel completes the read, RIP moves on. eax to edi keep what was written back."
     return "The kernel completes the read: the answer goes to the guest, RIP moves on."
 
 

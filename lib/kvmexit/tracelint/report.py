@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from kvmexit.errors import known
 from kvmexit.tracelint.detect import READERS, detect, kind_of
 from kvmexit.tracelint.finding import Finding
 from kvmexit.tracelint.judge import Judge, Verdict
@@ -83,8 +84,9 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
 def lint(name: str, format: str | None = None, progress: Progress | None = None) -> Report:
     """Read the log file ``name`` (plain or gzip; ``-`` is standard input).
 
-    ``progress`` is told how far it is. Raises
-    :class:`~kvmexit.errors.KvmExitError` if the file cannot be read or is no log.
+    ``format`` is ``strace``, ``tracefs``, ``perf`` or ``qemu``, or told from the content;
+    ``progress`` hears how far it is. Raises :class:`~kvmexit.errors.KvmExitError` if the file
+    cannot be read or is no log.
     """
     with opened(name) as stream:
         return lint_stream(stream, "standard input" if name == "-" else name, format, progress)
@@ -102,6 +104,7 @@ def lint_stream(
     progress: Progress | None = None,
 ) -> Report:
     """Read a log as it comes, in memory bounded by its vCPUs."""
+    known("format", format, READERS, format is None)
     head = _head(stream)
     check_text(name, head)
     start = uncoloured(head)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, said
 from kvmexit.guest.tis_registers import (
     BUFFER_SIZE,
     COMMAND_READY,
@@ -24,6 +24,7 @@ from kvmexit.guest.tis_registers import (
     VALID,
     XDATA_FIFO,
 )
+from kvmexit.kernel.arguments import whole
 
 
 class Device(Protocol):
@@ -72,10 +73,14 @@ class Tis:
     name = "tis"
 
     def __init__(self, response: bytes, past_end: int = 0xFF) -> None:
+        if not isinstance(response, bytes):
+            raise KvmExitError(f"a response is bytes, not {said(response)}")
         if not 1 <= len(response) <= BUFFER_SIZE:
             raise KvmExitError(
                 f"a response has 1 to {BUFFER_SIZE} bytes, this one has {len(response)}"
             )
+        if not whole(past_end) or not 0 <= past_end <= 0xFF:
+            raise KvmExitError(f"past_end is a byte, 0 to 255, not {said(past_end)}")
         self.state = TisState(response)
         self.past_end = past_end
         self.reads = self.taken = 0  # accesses to the response, and bytes that they returned

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import KvmExitError, known, said
 from kvmexit.exits import DATA_EXITS, EINTR, Hlt, Interrupted, Lane, Step, VcpuExit, VcpuState, What
 from kvmexit.kernel.protocol import Kernel, KvmRun, Vcpu, Vm
 from kvmexit.vmm.bus import Bus
@@ -115,7 +115,8 @@ SAVED: dict[str, Load] = {"whole": whole, "registers": registers_alone}
 
 
 def load_of(saved: str | Load) -> Load:
-    """A key of :data:`SAVED`, or the function itself."""
+    """A key of :data:`SAVED`, or the function itself. KvmExitError if there is no such key."""
+    known("way to save", saved, SAVED, callable(saved))
     return SAVED[saved] if isinstance(saved, str) else saved
 
 
@@ -198,6 +199,11 @@ class Machine:
         saved: str | Load = "whole",
     ) -> None:
         self.kernel, self.bus, self.vm = kernel, bus, vm
+        known("restore", restore, RESTORES)
+        if not isinstance(policy, Policy):
+            raise KvmExitError(
+                f"a machine stops by a Policy, not by {said(policy)}: POLICIES has some"
+            )
         self.policy, self.compensation, self.restore_into = policy, compensation, restore
         self.load = load_of(saved)
         self.stop_requested = False

@@ -54,7 +54,7 @@ export function carried(reel, steps, at) {
   if (what === "serve") return answer(at);
   if (at === 0 || !["entry", "complete", "restore"].includes(what)) return "";
   if (!reel.pending(steps[at - 1])) return "";
-  for (let i = at - 1; i >= 0 && reel.what(steps[i]) !== "exit"; i--)
-    if (answer(i)) return answer(i);
+  for (let i = at - 1; i >= 0 && !["exit", "restore"].includes(reel.what(steps[i])); i--)
+    if (answer(i)) return answer(i); // what was written back into the same vCPU has dropped it
   return "";
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from kvmexit.errors import KvmExitError
+from kvmexit.errors import known
 from kvmexit.exits import DATA_EXITS, MmioWrite, What
 from kvmexit.kernel.retirement import MACHINES, Pc
 from kvmexit.kernel.simulated import SimulatedKernel
@@ -15,6 +15,7 @@ from kvmexit.packet.experiment import (
     Result,
     Scenario,
     make_machine,
+    phase_of,
     response_of,
     run,
 )
@@ -53,11 +54,10 @@ def two_machines(
     """A packet of ``length`` bytes on two of :data:`kvmexit.kernel.MACHINES`, saved by ``policy``
     at each exit in ``phase`` and restored into a new VM: the bytes that each guest gets."""
     for name in (first, second):
-        if name not in MACHINES:
-            raise KvmExitError(f"unknown machine {name!r}; known: {', '.join(MACHINES)}")
+        known("machine", name, MACHINES)
     names = (first, second)
     scenario = Scenario(response_of(length), policy=policy)
-    columns = _columns(names, scenario, Phase(phase))
+    columns = _columns(names, scenario, phase_of(phase))
     strips = ["".join(c.results[n].outcome.kind.letter for c in columns) for n in (0, 1)]
     frames = tuple(_frame(names, columns, strips, at) for at in range(len(columns)))
     differ = [at for at, (a, b) in enumerate(zip(*strips)) if a != b]
