@@ -19,6 +19,13 @@ LISTEN = """() => {
   globalThis.said = [];
   document.addEventListener("kvmexit-said", ({detail}) => said.push(detail));
 }"""
+SET_TEXT = """([n, text, stops]) => {
+  const live = kvmexitLive, {python} = live;
+  live.readers ??= {limits: live.limits, patience: python.patience};
+  live.limits = stops ? live.readers.limits : {first: 1e5, least: 1e5, times: 1};
+  python.patience = stops === "with Python" ? live.readers.patience : 1e8;
+  live.cells[n].setText(text);
+}"""
 SEEN = """() => [...document.querySelectorAll("article .cell .cell_output")].map((box) => ({
   words: box.innerText.replace(/\\s+/g, " ").trim(),
   drawings: [...box.querySelectorAll("svg:not(.copybtn svg)")].map((svg) => svg.outerHTML),
@@ -65,9 +72,11 @@ def act(page: Page, name: str) -> None:
     page.locator(BUTTON, has_text=re.compile(f"^{name}$")).click()
 
 
-def set_text(page: Page, cell: int, text: str) -> None:
-    """Give an editor another text, as typing would."""
-    page.evaluate("([n, text]) => kvmexitLive.cells[n].setText(text)", [cell, text])
+def set_text(page: Page, cell: int, text: str, *, stops: str = "") -> None:
+    """Give an editor another text, as typing would. What then runs by itself may take as long as
+    this machine needs; or, if ``stops`` is ``by itself``, as long as a reader's may, and if it is
+    ``with Python``, a worker that does not hear of it is ended as a reader's is."""
+    page.evaluate(SET_TEXT, [cell, text, stops])
 
 
 def run_cell(page: Page, cell: int) -> None:

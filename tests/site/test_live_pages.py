@@ -206,7 +206,7 @@ def test_an_endless_loop_ends_by_itself_and_stop_ends_any(alive_chapter: Visit) 
     page = awake(alive_chapter)
     cell = cell_that(page, "trial(stop)")
     page.evaluate("said.length = 0")
-    set_text(page, cell, MINE.replace("    vcpu.run()", "    while True: pass"))
+    set_text(page, cell, MINE.replace("    vcpu.run()", "    while True: pass"), stops="by itself")
     wait_until(page, "said.some(([, kind]) => kind === 'error')", "the loop to end by itself")
     rests(page)
     ((_, words),) = outputs(page)[cell]
@@ -239,6 +239,7 @@ HOSTILE = {
     "while True: print('again')": "Stopped by itself after ",
 }
 """What a reader may type, and a part of the sentence that stands in its place."""
+STOPS = {"Stopped": "with Python", "Stopped by itself after ": "by itself"}
 
 
 def test_whatever_is_typed_is_a_sentence_and_the_page_goes_on(alive_chapter: Visit) -> None:
@@ -251,7 +252,7 @@ def test_whatever_is_typed_is_a_sentence_and_the_page_goes_on(alive_chapter: Vis
     slow = draws(0, in_ci=1)  # a loop that ends by itself, and Python that has to wake anew
     for text, words in [*HOSTILE.items()][: None if slow else -3]:
         page.evaluate("said.length = 0")
-        set_text(page, cell, text)
+        set_text(page, cell, text, stops=STOPS.get(words, ""))
         wait_until(page, "said.some(([, kind]) => kind === 'error')", f"a word on {text!r}")
         rests(page)
         (*before, (kind, said_of_it)) = outputs(page)[cell]

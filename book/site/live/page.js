@@ -8,14 +8,14 @@ import { Python } from "./python.js";
 import { unpack } from "./share.js";
 
 const READY = "Python is ready. Ctrl-Enter runs a cell, Shift-Enter runs it and goes on.";
-/* Seconds that a cell may take which runs by itself: at first, when it loads what it needs, and
-   later, when it is known what it takes. */
-const FIRST = 20, LEAST = 8, TIMES = 4;
 
 class Live {
   queue = [];
   current = null;
   isAwake = false;
+  /* Seconds that a cell may take which runs by itself: at first, when it loads what it needs, and
+     later, when it is known what it takes. */
+  limits = { first: 20, least: 8, times: 4 };
 
   /* Called by the button; throws where something is missing, and leaves the page as it was. */
   async open({ base, page, bar, button, said, load }) {
@@ -191,7 +191,8 @@ class Live {
   /* Returns whether the next one may run. `alone`: it runs by itself, and not for long. */
   async runOne(cell, alone) {
     const { output, took, source, edition } = cell, begun = performance.now();
-    const limit = alone && (took ? Math.ceil(Math.max(LEAST, TIMES * took)) : FIRST);
+    const { first, least, times } = this.limits;
+    const limit = alone && (took ? Math.ceil(Math.max(least, times * took)) : first);
     let absent = "";
     if (!alone) cell.isForeign = false;
     this.mark(cell);

@@ -2,7 +2,6 @@
 
 /* global SIZES, VERSION, LOCK: put here when the site is built (run_pack.py). */
 
-const PATIENCE = 2000; // milliseconds that a stop may take before the worker is ended
 const TOTAL = Object.values(SIZES).reduce((sum, bytes) => sum + bytes, 0);
 const isDisk = location.protocol === "file:";
 
@@ -22,6 +21,8 @@ async function unpacked({ files, squeezed }) {
 }
 
 export class Python {
+  patience = 2000; // milliseconds that a stop may take before the worker is ended
+
   /* `base` is where the files lie, `folder` where the page's notebook stands in the book;
      `tell(share)` hears how much has come, from 0 to 1 and in bytes. */
   constructor({ base, folder, load, tell }) {
@@ -79,7 +80,7 @@ export class Python {
     this.still = isDisk ? "" : URL.createObjectURL(new Blob(["."]));
     const done = this.send({ act: "run", source, name, limit, still: this.still }, hear);
     const { job } = this; // its worker ends it; where the cell catches that, its end is here
-    const timer = limit && setTimeout(() => this.end(job), 1000 * limit + PATIENCE);
+    const timer = limit && setTimeout(() => this.end(job), 1000 * limit + this.patience);
     try {
       return await done;
     } finally {
@@ -95,7 +96,7 @@ export class Python {
     if (turn) return turn.giveUp();
     if (!job) return;
     URL.revokeObjectURL(this.still);
-    setTimeout(() => this.end(job), PATIENCE);
+    setTimeout(() => this.end(job), this.patience);
   }
 
   end(job) {
