@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOENT
 from pathlib import Path
 from typing import IO
 
@@ -17,8 +18,9 @@ def writing(path: Path, mode: str = "w") -> Iterator[IO[str]]:
         with path.open(mode, newline="", encoding="utf-8") as file:
             yield file
     except OSError as problem:
+        first = "make its folder first" if problem.errno == ENOENT else "make room"
         raise KvmExitError(
-            f"{path}: cannot be written: {problem.strerror}; make room, or write elsewhere"
+            f"{path}: cannot be written: {problem.strerror}; {first}, or write elsewhere"
         ) from None
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from kvmexit.commands.files import write
-from kvmexit.commands.scenario import add_json, add_phase, add_scenario, make_scenario, print_json
+from kvmexit.commands.scenario import (
+    add_json,
+    add_phase,
+    add_scenario,
+    make_scenario,
+    phase_of_args,
+    print_json,
+)
 from kvmexit.commands.terminal import say
 from kvmexit.errors import KvmExitError
 from kvmexit.packet.outcome import Kind
@@ -52,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
         restore=scenario.restore,
         program=scenario.program,
         read=args.at_exit,
-        phase=args.phase,
+        phase=phase_of_args(args).value,
         landing=args.landing,
     )
     if args.html is not None:

@@ -12,10 +12,11 @@ from kvmexit.commands.scenario import (
     add_scenario,
     make_kernel,
     make_scenario,
+    phase_of_args,
     print_json,
 )
 from kvmexit.commands.terminal import columns, styled, width
-from kvmexit.packet.experiment import Landing, Phase, Result, run
+from kvmexit.packet.experiment import Landing, Result, run
 from kvmexit.packet.outcome import Kind
 
 
@@ -37,9 +38,8 @@ def add(subparsers: Any) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    landing = None
-    if args.at_exit is not None:
-        landing = Landing(args.at_exit, Phase(args.phase), data_only=True)
+    phase = phase_of_args(args)
+    landing = None if args.at_exit is None else Landing(args.at_exit, phase, data_only=True)
     scenario = make_scenario(args)
     result = run(make_kernel(args), scenario, landing)
     if args.json:

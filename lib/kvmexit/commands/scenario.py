@@ -78,10 +78,16 @@ def add_phase(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--phase",
         choices=[phase.value for phase in Phase],
-        default=Phase.SERVED.value,
         help="of that exit: before the device has answered, after that, or at the entry behind it"
         " (default: served)",
     )
+
+
+def phase_of_args(args: argparse.Namespace) -> Phase:
+    """The phase that ``--phase`` asks for. KvmExitError where there is no exit that it is of."""
+    if args.phase is not None and args.at_exit is None:
+        raise KvmExitError("--phase is of the exit that --at-exit counts to: give both")
+    return Phase(args.phase or Phase.SERVED)
 
 
 def add_saved(parser: argparse.ArgumentParser) -> None:
