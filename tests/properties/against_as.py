@@ -32,6 +32,7 @@ STRICTER = {
     "'-' is not expected here": "two signs in a row",
     "the size of .* is open": "as takes a size before a number for one before memory",
     "nothing stands in the brackets": "as reads no address as 0",
+    "enter does not take the word number": "as takes the size for that of what is pushed",
     "the (byte|word|dword|xmmword) number": "as ignores the size of a number",
     r"(in|out) does not take .*dword edx": "as takes edx for dx",
     "lea does not take": "as ignores the size of what lea does not access",

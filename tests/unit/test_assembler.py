@@ -140,6 +140,7 @@ REFUSED = [
     ("db 256", "0x100 does not fit into a byte"),
     ("db 'open", '"\'" is not expected'),
     ("2x: nop", "'2x' is no name"),
+    ("enter word 5, 0", "enter does not take the word number 0x5"),
     ("mov al, byte5", "'byte5' is no label, constant or register"),
     ("mov al, byte ptr5", "'ptr5' is no label, constant or register"),
     *((f"{word}: nop", "is a word of the language") for word in ("eax", "nop", "AL", "rep", "db")),

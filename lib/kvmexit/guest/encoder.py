@@ -144,7 +144,7 @@ def is_kind(spec: str, operand: Written) -> bool:
 
 def _has_size(spec: str, v: int, operand: Written) -> bool:
     if isinstance(operand, Number):
-        if spec.startswith("rel"):
+        if spec.startswith("rel") or spec == "imm2":  # `enter word 5, 0` could mean what is pushed
             return operand.size == UNSAID
         return operand.size in (UNSAID, v if spec == "simm8" else operand_size(spec, v))
     if not isinstance(operand, Memory):
