@@ -32,7 +32,8 @@ STRICTER = {
     "'-' is not expected here": "two signs in a row",
     "the size of .* is open": "as takes a size before a number for one before memory",
     "nothing stands in the brackets": "as reads no address as 0",
-    "enter does not take the word number": "as takes the size for that of what is pushed",
+    "(in|out) does not take .*the byte number": "as takes the size for that of what is moved",
+    "enter does not take .*the (byte|word) number": "as takes it for the size of what is pushed",
     "the (byte|word|dword|xmmword) number": "as ignores the size of a number",
     r"(in|out) does not take .*dword edx": "as takes edx for dx",
     "lea does not take": "as ignores the size of what lea does not access",
@@ -149,7 +150,7 @@ def operand_for(rng: Random, spec: str, v: int, labels: list[str], jump: bool) -
         if rng.random() < 0.05:
             label = rng.choice(labels)
             return label, label if jump else f"offset {label}"
-        return sized(rng, any_number(rng), 0.03)
+        return sized(rng, any_number(rng), 0.1)
     width = operand_size(spec, v)
     if spec in ("al", "dx"):
         return spec, spec

@@ -141,6 +141,8 @@ REFUSED = [
     ("db 'open", '"\'" is not expected'),
     ("2x: nop", "'2x' is no name"),
     ("enter word 5, 0", "enter does not take the word number 0x5"),
+    ("in eax, byte 5", "in does not take dword eax and the byte number 0x5"),
+    ("out byte 5, al", "out does not take the byte number 0x5 and byte al"),
     ("mov al, byte5", "'byte5' is no label, constant or register"),
     ("mov al, byte ptr5", "'ptr5' is no label, constant or register"),
     *((f"{word}: nop", "is a word of the language") for word in ("eax", "nop", "AL", "rep", "db")),

@@ -120,7 +120,7 @@ def _takes(form: Form, v: int, given: Sequence[Written]) -> bool:
     """Are the operands of the kinds and sizes of the form's? Numbers are looked at later."""
     specs = form.written
     return len(specs) == len(given) and all(
-        is_kind(spec, operand) and _has_size(spec, v, operand)
+        is_kind(spec, operand) and _has_size(form, spec, v, operand)
         for spec, operand in zip(specs, given)
     )
 
@@ -142,10 +142,10 @@ def is_kind(spec: str, operand: Written) -> bool:
     return spec.startswith(("imm", "simm", "rel"))
 
 
-def _has_size(spec: str, v: int, operand: Written) -> bool:
+def _has_size(form: Form, spec: str, v: int, operand: Written) -> bool:
     if isinstance(operand, Number):
-        if spec.startswith("rel") or spec == "imm2":  # `enter word 5, 0` could mean what is pushed
-            return operand.size == UNSAID
+        if spec.startswith("rel") or form.name in ("enter", "in", "out"):
+            return operand.size == UNSAID  # it could be meant of what is pushed, or of what is read
         return operand.size in (UNSAID, v if spec == "simm8" else operand_size(spec, v))
     if not isinstance(operand, Memory):
         return operand.size == operand_size(spec, v)
