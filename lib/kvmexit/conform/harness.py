@@ -28,6 +28,8 @@ BETWEEN = (0.02, 0.06)
 """Seconds for which the guest runs before a stop, drawn evenly."""
 FINAL = 64
 """Bytes that the guest is to say after the last stop."""
+ENDING = 0.2
+"""Seconds that a VMM gets to end, once something has failed."""
 _SHOWN = 80
 """Characters of a guest's last words that are shown."""
 
@@ -210,7 +212,7 @@ class Harness:
             process.check()
             raise process.silent(what) from None
         except Exception as problem:  # an adapter may be the user's
-            process.ended_within(0.2)  # then its end says more than a closed connection
+            process.ended_within(ENDING)  # then its end says more than a closed connection
             process.check()
             said = told(problem, act)
             if process.last_words() not in said:
